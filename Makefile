@@ -1,0 +1,57 @@
+# Everything runs in the project's own .venv, which each target builds first if it is missing or older than its pins.
+SCALE ?= laptop
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+PYTHON ?= python3
+
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+# experiment:sweep; the script that draws a sweep has its name
+SWEEPS := linear_regression:figure_1 linear_regression:figure_burn_in linear_regression:figure_c
+
+.DEFAULT_GOAL := help
+.PHONY: help install test smoke reproduce figures bench lint clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  SCALE=smoke|laptop|paper (now $(SCALE)) chooses the size, JOBS=n (now $(JOBS)) the processes."
+
+install: $(STAMP) ## build .venv with the pinned versions
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "adaloss needs Python 3.11 or newer; give one as PYTHON=...")'
+	@echo "building $(VENV) (once; downloads the packages)"
+	@$(PYTHON) -m venv $(VENV)
+	@# torch by its exact pin and first: any other request may bring gigabytes of CUDA packages
+	@$(PIP) "$$(grep '^torch==' constraints.txt)"
+	@$(PIP) --constraint constraints.txt --editable '.[reproduce,test]'
+	@touch $@
+
+test: $(STAMP) ## run the tests
+	@$(PY) -m pytest -n $(JOBS)
+
+smoke: ## the whole way at the smallest scale (a minute or two)
+	@$(MAKE) --no-print-directory reproduce SCALE=smoke
+
+reproduce: $(STAMP) ## make all runs that are missing, then every figure
+	@set -e; for pair in $(SWEEPS); do \
+	    $(PY) -m experiments.$${pair%%:*} sweep=$${pair##*:} scale=$(SCALE) \
+	        hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS); \
+	done
+	@$(MAKE) --no-print-directory figures
+
+figures: $(STAMP) ## draw every figure from the saved runs
+	@set -e; for pair in $(SWEEPS); do $(PY) -m scripts.$${pair##*:} --scale $(SCALE); done
+
+bench: $(STAMP) ## time the batched engine beside the alternatives, in one run
+	@$(PY) -m tests.benchmarks.linear_regression
+
+lint: $(STAMP) ## check style and formatting
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+
+clean: ## remove .venv, caches and drawn figures; saved runs stay
+	@rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis *.egg-info build
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@rm -rf figures/smoke figures/laptop figures/paper
