@@ -1,0 +1,44 @@
+r"""Full-gradient linear regression in the eigenbasis of X'X: equation (7), with no matrix in sight.
+
+.. math:: s_{t+1}^{(i)} = (1 - \eta\lambda_i / b_{t+1})^2\, s_t^{(i)}, \qquad
+          f_t = \tfrac12\sum_i \lambda_i s_t^{(i)} + f^*, \qquad
+          \|\nabla f_t\|^2 = \sum_i \lambda_i^2 s_t^{(i)}
+
+It is independent of :mod:`adaloss.simulate.linear_regression` but for the step-size rules, so each checks the other.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from adaloss.stepsizes import RULES
+
+
+def simulate_eigenbasis(
+    eigenvalues: np.ndarray,
+    s0: np.ndarray,
+    method: str,
+    b0: np.ndarray,
+    hyper: Mapping[str, float | np.ndarray | str],
+    iterations: int,
+    f_star: float = 0.0,
+) -> dict[str, np.ndarray]:
+    """Run one method from every b0.
+
+    ``eigenvalues`` (d,) of X'X, ``s0`` (d,) squared errors at the start, ``b0`` (cells,), ``hyper`` the rule's keyword
+    arguments. Returns ``loss``, ``step`` (iterations, cells) and ``s`` (iterations, cells, d): row t-1 is iteration t,
+    with s and the loss before its step. A cell that leaves float64 shows inf or NaN from there on.
+    """
+    rule = RULES[method]
+    b = np.asarray(b0, dtype=np.float64)
+    s = np.broadcast_to(s0, (len(b), len(eigenvalues)))
+    out = {name: np.empty((iterations, len(b))) for name in ("loss", "step")}
+    out["s"] = np.empty((iterations, *s.shape))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for t in range(1, iterations + 1):
+            loss = 0.5 * (s @ eigenvalues) + f_star
+            out["loss"][t - 1], out["s"][t - 1] = loss, s
+            b, step = rule(b, loss, s @ eigenvalues**2, t, **hyper)
+            out["step"][t - 1] = step
+            s = (1 - np.multiply.outer(step, eigenvalues)) ** 2 * s
+    return out
