@@ -1,0 +1,1 @@
+"""One Hydra app per experiment; each turns a configuration into saved runs."""

@@ -1,0 +1,1 @@
+"""The problems: one module each, with ``Config`` (its fields) and ``load(config, seed)``."""
