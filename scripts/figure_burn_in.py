@@ -1,0 +1,102 @@
+"""Burn-in (Lemma 1): how b_t climbs past eta lambda_1 / 2, and what every eigendirection's error does meanwhile.
+
+python -m scripts.figure_burn_in --scale laptop
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from experiments.store import SavedRun
+from scripts.figures import METHODS, Message, Output, main
+
+ERRORS_OF = (0.1, 30.0, 45.0)  # the b0 whose eigendirections are shown
+
+
+def trajectories(runs: list[SavedRun]) -> pd.DataFrame:
+    """One row per run and iteration: b_{t+1} / (eta lambda_1), s_t^(i), the exit index N and each eigenvalue."""
+    tables = []
+    for run in runs:
+        config = run.config
+        table = run.history.drop(columns="loss")
+        # The step is eta / b_{t+1}, so eta cancels.
+        table["b_ratio"] = 1 / (table.pop("step") * run.summary["result"]["lambda_1"])
+        past = table.b_ratio.to_numpy() >= 0.5
+        table.insert(0, "exit_index", int(past.argmax()) if past.any() else -1)
+        table.insert(0, "b0", config["b0"])
+        table.insert(0, "method", config["method"]["name"])
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def figure(drawn: pd.DataFrame, eigenvalues: list[float]) -> plt.Figure:
+    """Column: method. First row: b; below, one row per b0: the errors, with the exit marked."""
+    fig, axes = plt.subplots(1 + len(ERRORS_OF), 2, figsize=(9, 9), sharex=True, sharey="row")
+    shades = plt.get_cmap("viridis")
+    for column, method in enumerate(("adaloss", "adagrad_norm")):
+        of_method = drawn[drawn.method == method]
+        ax = axes[0, column]
+        starts = of_method.b0.unique()
+        for k, b0 in enumerate(starts):
+            curve = of_method[of_method.b0 == b0]
+            color = shades(0.9 * k / (len(starts) - 1))
+            ax.plot(curve.iteration, curve.b_ratio, color=color, label=f"$b_0 = {b0:g}$")
+            exit_row = curve.iloc[curve.exit_index.iloc[0]]
+            ax.plot(exit_row.iteration, exit_row.b_ratio, "o", color=color, ms=5)
+        ax.axhline(0.5, color="0.4", ls=":", lw=1)
+        ax.set(xscale="log", yscale="log", title=METHODS[method][0])
+        for row, b0 in enumerate(ERRORS_OF, start=1):
+            ax, curve = axes[row, column], of_method[of_method.b0 == b0]
+            for i, eigenvalue in enumerate(eigenvalues, start=1):
+                shade = shades(0.9 * (i - 1) / (len(eigenvalues) - 1))
+                ax.plot(curve.iteration, curve[f"s_{i}"], color=shade, label=rf"$\lambda_{i} = {eigenvalue:g}$")
+            n = curve.exit_index.iloc[0]
+            ax.axvline(n + 1, color="0.4", ls=":", lw=1)
+            ax.set_title(f"$b_0 = {b0:g}$: exit index $N = {n}$", fontsize=8)
+            ax.set_yscale("log")
+            ax.set_ylim(1e-18, None)
+        axes[-1, column].set_xlabel("iteration $t + 1$")
+    axes[0, 0].set_ylabel(r"$b_{t+1} / (\eta\lambda_1)$")
+    for ax in axes[1:, 0]:
+        ax.set_ylabel(r"error $s_t^{(i)}$")
+    axes[0, 1].legend(fontsize=7)
+    axes[1, 1].legend(fontsize=7)
+    fig.suptitle(r"Burn-in: $b$ passes $\eta\lambda_1/2$ (dotted) at the exit index $N$; until then direction 1 grows")
+    return fig
+
+
+def messages(drawn: pd.DataFrame, eigenvalues: list[float]) -> list[Message]:
+    """Equation (7)'s turning points, and the exit index of both methods."""
+    found = []
+    for method, of_method in drawn.groupby("method", sort=False):
+        against = 0
+        for _, curve in of_method.groupby("b0"):
+            s = curve[[f"s_{i}" for i in range(1, len(eigenvalues) + 1)]].to_numpy()
+            b_ratio = curve.b_ratio.to_numpy()[:-1, None]
+            grows = b_ratio <= np.array(eigenvalues) / eigenvalues[0] / 2
+            # Every projection carries the rounding error of the greatest error so far, about eps^2 times its square.
+            seen = s > 1e6 * np.finfo(float).eps ** 2 * np.maximum.accumulate(s.max(axis=1))[:, None]
+            against += int(np.sum(seen[1:] & (grows != (s[1:] >= s[:-1]))))
+        exits = of_method.groupby("b0").exit_index.first()
+        found.append(
+            Message(
+                METHODS[method][0],
+                "s_t^(i) grows while b_{t+1} <= eta lambda_i / 2 and shrinks from then on",
+                against == 0,
+                f"{against} steps against it; exit index N by b0: "
+                + ", ".join(f"{b0:g}: {n}" for b0, n in exits.items()),
+            )
+        )
+    return found
+
+
+def draw(output: Output) -> None:
+    """The figure, the CSV of every trajectory, and the messages."""
+    drawn = trajectories(output.runs)
+    eigenvalues = output.runs[0].config["data"]["eigenvalues"]
+    output.save("figure_burn_in", figure(drawn, eigenvalues), drawn)
+    output.messages("figure_burn_in", messages(drawn, eigenvalues))
+
+
+if __name__ == "__main__":
+    main("figure_burn_in", draw)

@@ -1,0 +1,114 @@
+"""What all figure scripts share: the command line, the look, and files that carry the identity of their runs.
+
+A figure is saved as PNG, PDF and the CSV of what is drawn. The same runs give the same bytes.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from experiments.store import SavedRun, Store, StoreError, provenance
+
+# Okabe-Ito colours: told apart by colour-blind readers and in grey print by the markers.
+METHODS = {
+    "adaloss": ("AdaLoss", "#D55E00", "o"),
+    "adagrad_norm": ("AdaGrad-Norm", "#0072B2", "s"),
+    "sgd_constant": ("SGD-Constant", "#009E73", "^"),
+    "sgd_decay_sqrt": ("SGD-DecaySqrt", "#CC79A7", "D"),
+}
+STYLE = {
+    "figure.dpi": 150,
+    "figure.constrained_layout.use": True,
+    "font.size": 9,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "grid.linewidth": 0.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 3,
+    "svg.hashsalt": "adaloss",
+}
+
+
+@dataclass(frozen=True)
+class Message:
+    """A sentence about a figure, whether the runs bear it out, and the numbers that decide."""
+
+    problem: str
+    sentence: str
+    holds: bool
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where the files of one script go, and the runs they come from."""
+
+    folder: Path
+    sweep: str
+    runs: list[SavedRun]
+
+    def save(self, name: str, fig: plt.Figure, drawn: pd.DataFrame) -> None:
+        """Write ``name``.png, .pdf and .csv."""
+        ids = sorted(run.id for run in self.runs)
+        made_by = {"sweep": self.sweep, "runs": ids, **_versions()}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        fig.savefig(self.folder / f"{name}.png", metadata={"Software": "adaloss", "Description": json.dumps(made_by)})
+        fig.savefig(
+            self.folder / f"{name}.pdf",
+            metadata={"Creator": "adaloss", "Keywords": json.dumps(made_by), "CreationDate": None},
+        )
+        plt.close(fig)
+        self.table(name, drawn)
+
+    def table(self, name: str, frame: pd.DataFrame) -> None:
+        """Write ``name``.csv under a comment line that identifies its runs."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        digest = hashlib.sha256(" ".join(sorted(run.id for run in self.runs)).encode()).hexdigest()[:12]
+        head = json.dumps({"sweep": self.sweep, "runs": len(self.runs), "digest": digest, **_versions()})
+        with (self.folder / f"{name}.csv").open("w", newline="\n") as file:
+            file.write(f"# {head}\n")
+            frame.to_csv(file, index=False)
+        print(f"{self.folder / name}.csv: {len(frame)} rows from {len(self.runs)} runs")
+
+    def messages(self, name: str, messages: list[Message]) -> None:
+        """Print the messages with their verdicts and write them to ``name``_messages.csv."""
+        for message in messages:
+            print(
+                f"  [{'holds' if message.holds else 'FAILS'}] {message.problem}: {message.sentence}\n"
+                f"          {message.evidence}"
+            )
+        self.table(f"{name}_messages", pd.DataFrame(messages))
+
+
+def main(sweep: str, draw: Callable[[Output], None]) -> None:
+    """Read a sweep's runs and hand them to ``draw``; errors end with one line and status 2."""
+    parser = argparse.ArgumentParser(description=f"Draw the sweep {sweep} from its saved runs.")
+    parser.add_argument("--scale", default="laptop", help="smoke, laptop or paper (default: laptop)")
+    parser.add_argument("--runs", type=Path, help="folder of the runs (default: runs/<scale>)")
+    parser.add_argument("--figures", type=Path, help="folder of the figures (default: figures/<scale>)")
+    args = parser.parse_args()
+    store = Store(args.runs or Path("runs") / args.scale)
+    try:
+        runs = store.load_sweep(sweep)
+        with mpl.rc_context(STYLE):
+            draw(Output(args.figures or Path("figures") / args.scale, sweep, runs))
+    except StoreError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: {error.filename}: {error.strerror}")
+
+
+def _versions() -> dict:
+    made = provenance()
+    return {"commit": made["commit"], "versions": made["versions"]}
