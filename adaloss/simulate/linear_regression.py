@@ -87,7 +87,7 @@ def _layout(cells: Sequence[Cell]) -> tuple[list[_Group], np.ndarray, np.ndarray
     groups, slots = [], []
     for (method, words, numbers), members in by_rule.items():
         padded = members + members[:1] * (-len(members) % TILE)
-        hyper = {name: np.array([cells[j].hyper[name] for j in padded]).reshape(-1, TILE) for name in numbers}
+        hyper = {name: np.array([cells[j].hyper[name] for j in padded]).reshape(-1, 1, TILE) for name in numbers}
         first = len(slots) // TILE
         slots += padded
         tiles = slice(first, len(slots) // TILE)
@@ -143,10 +143,11 @@ class _State:
         ]
 
     def observe(self) -> None:
-        """Residual and loss at w_t. A cell that diverged stops at error 0, whatever it is shown to be."""
+        """Residual and loss at w_t. A cell that diverged rests at w* from then on, whatever it is shown to be."""
         np.matmul(self.error, self.data.rows.swapaxes(-1, -2), out=self.residual)
         if self.data.noisy:
             self.residual -= self.data.noise[:, None, :]
+            self.residual[self.diverged] = 0.0
         self.loss = np.vecdot(self.residual, self.residual)
         self.loss *= 0.5 * self.data.scale
         if not self.loss.max() < DIVERGED:
@@ -154,6 +155,7 @@ class _State:
             self.diverged |= ended
             self.error[ended] = 0.0
             self.residual[ended] = 0.0
+            self.loss[ended] = DIVERGED  # finite, so that the rule's b stays a number
 
     def advance(self, groups: Sequence[_Group], t: int) -> None:
         """b_t -> b_{t+1} and w_t -> w_{t+1}."""
@@ -200,14 +202,15 @@ def simulate(
     groups, b0, place = _layout(cells)
     data = _Rows(problems, seeds, batch, iterations)
     state = _State(problems, data, b0)
-    hessian = np.stack([problem.hessian(batch) for problem in problems])[:, None]
+    hessian = np.stack([problem.hessian(batch) for problem in problems])
+    directions = np.linalg.eigh(hessian).eigenvectors[..., ::-1] if "s" in columns else None
 
     def values(name: str) -> np.ndarray:
         """A column at this moment, (S, cells) or (S, cells, d)."""
         if name == "gap":
-            column = 0.5 * np.vecdot(state.error, state.error @ hessian[:, 0])
+            column = 0.5 * np.vecdot(state.error, state.error @ hessian)
         elif name == "s":
-            column = (state.error @ np.linalg.eigh(hessian[:, 0]).eigenvectors[..., ::-1]) ** 2
+            column = (state.error @ directions) ** 2
         else:
             column = getattr(state, name).copy()
         if name != "step":
@@ -215,17 +218,17 @@ def simulate(
         return np.moveaxis(column, 0, 1).reshape(len(problems), -1, *column.shape[3:])[:, place]
 
     at = {t: i for i, t in enumerate(record)}
-    before = [name for name in columns if name != "step"]
     out = {name: [None] * len(at) for name in columns}
-    for t in progress(range(1, iterations + 1)):
-        data.draw(t)
-        state.observe()
-        if t in at:
-            for name in before:
-                out[name][at[t]] = values(name)
-        state.advance(groups, t)
-        if t in at and "step" in out:
-            out["step"][at[t]] = values("step")
-        if t % BLOCK == 0:
-            state.error[np.abs(state.error).max(axis=-1) < UNDERFLOW] = 0.0
-    return {name: np.stack(rows) for name, rows in out.items()} | {"final_gap": values("gap")}
+    with np.errstate(over="ignore", invalid="ignore"):  # a cell that overflows is a result
+        for t in progress(range(1, iterations + 1)):
+            data.draw(t)
+            state.observe()
+            if t in at:
+                for name in set(columns) - {"step"}:
+                    out[name][at[t]] = values(name)
+            state.advance(groups, t)
+            if t in at and "step" in out:
+                out["step"][at[t]] = values("step")
+            if t % BLOCK == 0:
+                state.error[np.abs(state.error).max(axis=-1) < UNDERFLOW] = 0.0
+        return {name: np.stack(rows) for name, rows in out.items()} | {"final_gap": values("gap")}

@@ -1,0 +1,133 @@
+import inspect
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adaloss.stepsizes import RULES, sgd_decay_sqrt
+from tests.reference import stepsizes as literal
+
+# 100 examples of 100 states: 10,000 random states for every rule.
+STATES = 100
+HYPER = {
+    "adaloss": ("eta", "alpha", "c"),
+    "adagrad_norm": ("eta",),
+    "sgd_constant": ("eta",),
+    "sgd_decay_sqrt": ("eta", "c_s"),
+    "adamloss": ("eta", "alpha", "c"),
+    "adam_sqrt": ("eta",),
+}
+
+
+@st.composite
+def states(draw):
+    """Log-uniform b, hyperparameters and gradients over many decades; losses of both signs."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    wide = draw(st.sampled_from([1.0, 8.0, 40.0]))
+
+    def positive():
+        return 10.0 ** rng.uniform(-wide, wide, STATES)
+
+    gradients = rng.normal(size=(STATES, draw(st.integers(1, 7)))) * positive()[:, None]
+    return {
+        "b": positive(),
+        "loss": positive() * rng.choice([-1.0, 1.0], STATES),
+        "gradients": gradients,
+        "t": draw(st.integers(1, 10**6)),
+        "eta": positive(),
+        "alpha": positive(),
+        "c": positive() * rng.choice([-1.0, 0.0, 1.0], STATES),
+        "c_s": positive(),
+    }
+
+
+def expected(name, s, i, form):
+    if name == "adaloss":
+        return next(literal.adaloss(s["b"][i], [s["loss"][i]], s["eta"][i], s["alpha"][i], s["c"][i]))
+    if name == "adamloss":
+        return next(literal.adamloss(s["b"][i], [s["loss"][i]], s["eta"][i], s["alpha"][i], s["c"][i]))
+    if name == "adagrad_norm":
+        return next(literal.adagrad_norm(s["b"][i], [s["gradients"][i]], s["eta"][i]))
+    if name == "sgd_constant":
+        return next(literal.sgd_constant(s["b"][i], 1, s["eta"][i]))
+    b, t, eta = s["b"][i], s["t"], s["eta"][i]
+    if name == "adam_sqrt":
+        return b, eta / (b + t) ** 0.5
+    return b, eta / (b + s["c_s"][i] * t**0.5 if form == "linear" else (b**2 + t) ** 0.5)
+
+
+@pytest.mark.parametrize("form", ["linear", "root"])
+@pytest.mark.parametrize("name", RULES)
+@settings(max_examples=100)
+@given(s=states())
+def test_scalars_arrays_and_tensors_agree_with_the_paper(name, form, s):
+    if name != "sgd_decay_sqrt" and form == "root":
+        return
+    rule, extra = RULES[name], {"form": form} if name == "sgd_decay_sqrt" else {}
+    norm_sq = (s["gradients"] ** 2).sum(axis=1)
+    want = np.array([expected(name, s, i, form) for i in range(STATES)])
+
+    def check(make):
+        hyper = {key: make(s[key]) for key in HYPER[name]}
+        b, step = rule(make(s["b"]), make(s["loss"]), make(norm_sq), s["t"], **hyper, **extra)
+        got = np.stack([np.asarray(b).ravel(), np.asarray(step).ravel()], axis=1)
+        # One rule is at most eight roundings of 1.1e-16 each, sum of squares apart.
+        np.testing.assert_allclose(got, want, rtol=1e-14)
+
+    check(np.asarray)
+    check(lambda v: np.asarray(v).reshape(4, 5, 5))
+    check(torch.from_numpy)
+    for i in range(0, STATES, 10):
+        hyper = {key: float(s[key][i]) for key in HYPER[name]}
+        got = rule(float(s["b"][i]), float(s["loss"][i]), float(norm_sq[i]), s["t"], **hyper, **extra)
+        assert all(isinstance(value, float) for value in got)
+        np.testing.assert_allclose(got, want[i], rtol=1e-14)
+
+
+def test_a_thousand_steps_follow_the_literal_recurrence():
+    rng = np.random.default_rng(5)
+    losses, gradients = rng.exponential(size=1000), rng.normal(size=(1000, 3))
+    sequences = {
+        "adaloss": (literal.adaloss(0.3, losses, 0.7, 1.5, 0.2), {"eta": 0.7, "alpha": 1.5, "c": 0.2}),
+        "adagrad_norm": (literal.adagrad_norm(0.3, gradients, 0.7), {"eta": 0.7}),
+        "sgd_constant": (literal.sgd_constant(0.3, 1000, 0.7), {"eta": 0.7}),
+        "adamloss": (literal.adamloss(0.3, losses, 0.7, 1.5, 0.2), {"eta": 0.7, "alpha": 1.5, "c": 0.2}),
+        "adam_sqrt": (literal.adam_sqrt(0.3, 1000, 0.7), {"eta": 0.7}),
+    }
+    for form in ("linear", "root"):
+        hyper = {"eta": 0.7, "c_s": 0.2, "form": form}
+        sequences[f"sgd_decay_sqrt {form}"] = (literal.sgd_decay_sqrt(0.3, 1000, **hyper), hyper)
+    for name, (sequence, hyper) in sequences.items():
+        b = 0.3
+        for t, want in enumerate(sequence, start=1):
+            g = gradients[t - 1]
+            b, step = RULES[name.split()[0]](b, losses[t - 1], g @ g, t, **hyper)
+            # b^2 is accumulated here and its root there: one rounding a step more, of either sign.
+            np.testing.assert_allclose((b, step), want, rtol=1e-13, err_msg=f"{name}, t = {t}")
+
+
+def test_b_never_decreases_and_the_loss_of_the_step_counts():
+    b, step = RULES["adaloss"](2.0, 3.0, None, 1, eta=1.0, alpha=4.0, c=0.0)
+    assert (b, step) == (4.0, 0.25)  # sqrt(4 + 4 * 3) = 4, before the step is taken
+    assert RULES["adaloss"](2.0, 1.5, None, 1, c=1.5) == (2.0, 0.5)  # nothing to add at f = c
+    assert RULES["adamloss"](3.0, -1.0, None, 1) == (4.0, 0.5)  # |f|, not f
+
+
+def test_float32_tensors_stay_float32_and_gradients_are_not_needed():
+    b, step = RULES["adaloss"](torch.tensor(1.0), torch.tensor(3.0), None, 1)
+    assert b.dtype == step.dtype == torch.float32
+    assert b.item() == 2.0
+
+
+def test_every_rule_has_the_same_leading_arguments():
+    for name, rule in RULES.items():
+        arguments = list(inspect.signature(rule).parameters)
+        assert arguments[:4] == ["b", "loss", "grad_norm_sq", "t"], name
+        assert tuple(a for a in arguments[4:] if a != "form") == HYPER[name]
+
+
+def test_unknown_form_is_refused():
+    with pytest.raises(ValueError, match="form='cubic': allowed are 'linear' and 'root'"):
+        sgd_decay_sqrt(1.0, None, None, 1, form="cubic")
