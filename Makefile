@@ -11,7 +11,7 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 SWEEPS := linear_regression:figure_1 linear_regression:figure_burn_in linear_regression:figure_c
 
 .DEFAULT_GOAL := help
-.PHONY: help install test smoke reproduce figures bench lint clean
+.PHONY: help install test smoke reproduce figures publish bench lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 test: $(STAMP) ## run the tests
-	@$(PY) -m pytest -n $(JOBS)
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile
 
 smoke: ## the whole way at the smallest scale (a minute or two)
 	@$(MAKE) --no-print-directory reproduce SCALE=smoke
@@ -43,6 +43,10 @@ reproduce: $(STAMP) ## make all runs that are missing, then every figure
 
 figures: $(STAMP) ## draw every figure from the saved runs
 	@set -e; for pair in $(SWEEPS); do $(PY) -m scripts.$${pair##*:} --scale $(SCALE); done
+
+publish: $(STAMP) ## copy the laptop scale's pictures and tables to figures/published, which is committed
+	@mkdir -p figures/published
+	@cp figures/laptop/*.png figures/laptop/*.csv figures/published/
 
 bench: $(STAMP) ## time the batched engine beside the alternatives, in one run
 	@$(PY) -m tests.benchmarks.linear_regression

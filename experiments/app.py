@@ -36,6 +36,8 @@ AROUND = ("runs", "scale", "sweep", "alpha")
 
 def main(name: str) -> None:
     """Run the experiment module ``experiments.<name>`` on the command line's overrides."""
+    # argparse loses what stands behind a -m that stands behind an override
+    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing its own traceback
     task = hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=f"experiment/{name}")(
         partial(job, name)
@@ -135,7 +137,10 @@ def _model(name: str) -> type[Experiment]:
 
 
 def _parse(name: str, config: DictConfig) -> tuple[Experiment, Store, str | None]:
-    values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    try:
+        values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(_hydra_line(name, error)) from error
     around = {key: values.pop(key, None) for key in AROUND}
     if not isinstance(around["runs"], str) or not around["runs"]:
         raise ConfigError(f"runs={around['runs']!r}: should be a folder")

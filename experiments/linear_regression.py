@@ -71,6 +71,8 @@ class LinearRegression(Experiment):
             raise ValueError(
                 f"data.d={shape['d']}: with batch=null, d should be at most data.n={shape['n']} (lambda_0 > 0)"
             )
+        if not self.record.iterations(self.iterations):
+            raise ValueError("record.log_points=0: no iteration is recorded; give log_points of 1 or more, or windows")
         outside = [w for w in self.record.windows if not w[0] <= w[1] <= self.iterations]
         if outside:
             raise ValueError(

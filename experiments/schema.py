@@ -10,7 +10,6 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from experiments.store import Run
 
 Positive = Annotated[float, Field(gt=0, le=1e100, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, le=1e100, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]

@@ -104,14 +104,19 @@ class Store:
 
         Raises StoreError where the folder cannot be made or written.
         """
+        missing = [folder for folder in (self.root, *self.root.parents) if not folder.exists()]
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             probe = self._temporary()
-            (probe / "probe").write_bytes(b"x")
-            shutil.rmtree(probe)
+            try:
+                (probe / "probe").write_bytes(b"x")
+            finally:
+                shutil.rmtree(probe)
         except OSError as error:
+            for folder in missing[-1:]:
+                shutil.rmtree(folder, ignore_errors=True)
             raise StoreError(
-                f"runs={self.root}: cannot be written ({error.strerror}); free it or choose another folder"
+                f"runs={self.root}: cannot be written ({_reason(error)}); free it or choose another folder"
             ) from error
         for left in self.root.glob(f"{TEMPORARY}{socket.gethostname()}-*"):
             if not _alive(int(left.name.split("-")[-2])):
@@ -123,7 +128,8 @@ class Store:
         try:
             summary = json.loads((path / "summary.json").read_text())
             content = (path / "history.parquet").read_bytes()
-            return summary["status"] in COMPLETE and hashlib.sha256(content).hexdigest() == summary["history_sha256"]
+            intact = hashlib.sha256(content).hexdigest() == summary["history_sha256"]
+            return intact and summary["status"] in COMPLETE and summary["id"] == run.id
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
@@ -162,7 +168,7 @@ class Store:
             shutil.rmtree(target / "replaced", ignore_errors=True)
         except OSError as error:
             raise StoreError(
-                f"{target}: not saved ({error.strerror}); complete runs are untouched: "
+                f"{target}: not saved ({_reason(error)}); complete runs are untouched: "
                 "mend the folder and give the same command again"
             ) from error
         finally:
@@ -204,6 +210,11 @@ class Store:
         path = self.root / f"{TEMPORARY}{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         path.mkdir()
         return path
+
+
+def _reason(error: OSError) -> str:
+    """The system's word for the error: pyarrow puts paragraphs into strerror."""
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def _alive(pid: int) -> bool:

@@ -78,14 +78,15 @@ def messages(drawn: pd.DataFrame) -> list[Message]:
         growth = ", ".join(f"c = {c:g} f*: b ~ t^{p:.2g}" for c, p in exponent.items())
         name = f"{setting}, b0 = {b0:g}"
         if setting == "full gradient":
-            settled = (gap <= 1e-9 * gap.iloc[0]).idxmax().where(gap.min() <= 1e-9 * gap.iloc[0])
+            there = gap <= 1e-9 * gap.iloc[0]
+            settled = there.idxmax().where(there.any(), np.inf)
             claims = {
                 "b stops growing (exponent below 0.01) for c = f* and no other c": (
                     list(exponent.index[exponent < 0.01]) == [1.0],
                     growth,
                 ),
                 "c = f* is the first to bring the excess to 1e-9 of its start": (
-                    settled.idxmin() == 1.0,
+                    np.isfinite(settled.min()) and settled.idxmin() == 1.0,
                     ", ".join(f"c = {c:g} f*: iteration {t:g}" for c, t in settled.items()),
                 ),
             }

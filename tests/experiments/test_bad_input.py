@@ -1,0 +1,133 @@
+"""Wrong configurations end with one line that names field, value and what is allowed, before anything is written."""
+
+import resource
+
+import pytest
+
+from tests.experiments.launch import launch
+
+WRONG = [
+    # arguments, words that the line must have
+    (["b0=0"], ["b0=0", "greater than 0"]),
+    (["b0=-1.5"], ["b0=-1.5", "greater than 0"]),
+    (["b0=nan"], ["b0=nan", "finite"]),
+    (["b0=inf"], ["b0=inf", "finite"]),
+    (["b0=small"], ["b0='small'", "number"]),
+    (["b0=true"], ["b0=True", "number"]),
+    (["b0=1e200"], ["b0=1e+200", "less than or equal to"]),
+    (["b0=[]"], ["b0=[]", "at least 1"]),
+    (["b0=[1,0]"], ["b0=0", "greater than 0"]),
+    (["b0=[1,1.0]"], ["b0=[1, 1.0]", "distinct"]),
+    (["b0=null"], ["b0=None", "number"]),
+    (["b0=[1,[2]]"], ["b0=[2]", "number"]),
+    (["b0=[0.1"], ["b0=[0.1", "not understood"]),
+    (["~b0"], ["b0", "missing"]),
+    (["b0=???"], ["b0", "Missing mandatory value"]),
+    (["bo=1"], ["bo=1", "no such field", "allowed are", "b0"]),
+    (["+bo=1"], ["bo=1", "no such field", "b0"]),
+    (["seed=-1"], ["seed=-1", "greater than or equal to 0"]),
+    (["seed=0.5"], ["seed=0.5", "integer"]),
+    (["seed=[0,1,0]"], ["seed=[0, 1, 0]", "distinct", "[0]"]),
+    (["seed=[]"], ["seed=[]", "at least 1"]),
+    (["seed=one"], ["seed='one'", "integer"]),
+    (["method=adalos"], ["method/adalos", "adaloss", "sgd_constant"]),
+    (["method.name=adamloss"], ["method='adamloss'", "allowed are adaloss"]),
+    (["method.alpha=0"], ["method.alpha=0", "greater than 0"]),
+    (["method.alpha=-2"], ["method.alpha=-2", "greater than 0"]),
+    (["method.c=nan"], ["method.c=nan", "finite"]),
+    (["method.c_unit=loss"], ["method.c_unit='loss'", "'absolute' or 'f_star'"]),
+    (["+method.gamma=1"], ["method.gamma=1", "no such field", "alpha"]),
+    (["method=sgd_decay_sqrt", "method.form=cubic"], ["method.form='cubic'", "'linear' or 'root'"]),
+    (["method=sgd_decay_sqrt", "method.c_s=-1"], ["method.c_s=-1", "greater than 0"]),
+    (["eta=0"], ["eta=0", "greater than 0"]),
+    (["eta=fast"], ["eta='fast'", "number"]),
+    (["alpha=0"], ["method.alpha=0", "greater than 0"]),
+    (["batch=0"], ["batch=0", "greater than or equal to 1"]),
+    (["batch=2.5"], ["batch=2.5", "integer"]),
+    (["iterations=0"], ["iterations=0", "greater than or equal to 1"]),
+    (["iterations=many"], ["iterations='many'", "integer"]),
+    (["data=mnist"], ["data/mnist", "diabetes", "gaussian", "spectrum"]),
+    (["data.n=0"], ["data.n=0", "greater than or equal to 1"]),
+    (["data.w_star=zero"], ["data.w_star='zero'", "'normal' or 'unit'"]),
+    (["batch=null", "data.d=2000"], ["data.d=2000", "at most data.n=1000"]),
+    (["data=spectrum", "data.eigenvalues=[1,2]"], ["data.eigenvalues=[1, 2]", "descending"]),
+    (["data=spectrum", "data.eigenvalues=[1,0]"], ["data.eigenvalues=0", "greater than 0"]),
+    (["data=spectrum", "data.s0=0"], ["data.s0=0", "greater than 0"]),
+    (["record.windows=[[5,1]]"], ["record.windows=[5, 1]", "first <= last"]),
+    (["record.windows=[[1,9999]]"], ["record.windows=[1, 9999]", "5000"]),
+    (["record.windows=[[1,2,3]]"], ["record.windows=[1, 2, 3]", "at most 2"]),
+    (["record.log_points=-1"], ["record.log_points=-1", "greater than or equal to 0"]),
+    (["record.log_points=0"], ["record.log_points=0", "no iteration"]),
+    (["record.columns=[los]"], ["record.columns='los'", "'loss'"]),
+    (["record.columns=[]"], ["record.columns=[]", "at least 1"]),
+    (["scale=huge"], ["scale/huge", "laptop", "paper", "smoke"]),
+    (["sweep=figure_9"], ["sweep/figure_9", "figure_1"]),
+    (["-m", "b0=1,2,-3", "method=adaloss,sgd_constant"], ["b0=-3", "greater than 0"]),
+    (["-m", "b0=1,2", "method=adaloss,adagrad"], ["method/adagrad", "adagrad_norm"]),
+    (["hydra/launcher=joblib", "-m", "seed=0,-1"], ["seed=-1", "greater than or equal to 0"]),
+]
+
+
+def refused(result, words, folder):
+    lines = [line for line in result.stderr.splitlines() if line]
+    assert result.returncode == 2, result.stderr
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("error: ")
+    for word in words:
+        assert word in lines[0]
+    assert result.stdout == ""
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(("arguments", "words"), WRONG, ids=lambda v: " ".join(v) if isinstance(v, list) else None)
+def test_wrong_configuration(arguments, words, tmp_path):
+    refused(launch(*arguments, f"runs={tmp_path / 'runs'}"), words, tmp_path)
+
+
+@pytest.mark.parametrize("multirun", [[], ["-m"]])
+def test_folder_that_cannot_be(multirun, tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    result = launch(*multirun, f"runs={file}")
+    assert result.returncode == 2
+    assert result.stderr.splitlines() == [
+        f"error: runs={file}: cannot be written (File exists); free it or choose another folder"
+    ]
+
+
+def test_read_only_folder(tmp_path):
+    result = launch("runs=/proc/sys/runs")  # root can write anywhere but in a file system that forbids it
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert "runs=/proc/sys/runs: cannot be written" in result.stderr
+
+
+@pytest.mark.parametrize("value", ["runs=null", "runs=''", "runs=[1]"])
+def test_no_folder(value):
+    result = launch(value)
+    assert result.returncode == 2
+    assert "should be a folder" in result.stderr
+
+
+def test_full_disk_before_the_work(tmp_path):
+    def no_byte():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+    result = launch(f"runs={tmp_path / 'runs'}", preexec_fn=no_byte)
+    refused(result, [f"runs={tmp_path / 'runs'}", "cannot be written", "File too large"], tmp_path)
+
+
+def test_full_disk_during_the_work(tmp_path):
+    runs = tmp_path / "runs"
+    assert launch("iterations=10", f"runs={runs}").returncode == 0
+
+    def little():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    result = launch("iterations=5000", "record.windows=[[1,5000]]", f"runs={runs}", preexec_fn=little)
+    assert result.returncode == 2
+    [line] = result.stderr.splitlines()
+    assert "not saved (File too large)" in line
+    assert "complete runs are untouched" in line
+    assert len(list((runs / "linear_regression").iterdir())) == 1
+    assert not list(runs.glob(".tmp-*"))

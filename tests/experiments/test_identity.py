@@ -1,0 +1,59 @@
+"""A run's identity changes with exactly the code and the data that its numbers depend on."""
+
+import shutil
+
+import pytest
+
+from experiments.identity import reached
+from tests.experiments.launch import ROOT, launch, made
+
+
+def test_what_an_experiment_reaches():
+    found = reached(("experiments.linear_regression", "experiments.data.gaussian"))
+    assert found == {
+        "adaloss",
+        "adaloss.simulate",
+        "adaloss.simulate.linear_regression",
+        "adaloss.stepsizes",
+        "experiments.data",
+        "experiments.data.gaussian",
+        "experiments.linear_regression",
+        "experiments.schema",
+    }
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of the project whose code may be changed."""
+    copy = tmp_path_factory.mktemp("project")
+    for name in ("adaloss", "experiments", "configs", "scripts"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
+def sweep(project, data):
+    return made(launch("-m", f"data={data}", "b0=1,10", "iterations=50", "runs=runs", cwd=project))
+
+
+def test_changed_lines_make_exactly_the_runs_that_depend_on_them(project):
+    assert (sweep(project, "gaussian"), sweep(project, "diabetes")) == (2, 2)
+    assert (sweep(project, "gaussian"), sweep(project, "diabetes")) == (0, 0)
+
+    def edit(file):
+        path = project / file
+        path.write_text(path.read_text() + "\n# changed\n")
+
+    edit("experiments/data/diabetes.py")
+    assert (sweep(project, "gaussian"), sweep(project, "diabetes")) == (0, 2)
+    for harmless in (
+        "experiments/store.py",
+        "experiments/app.py",
+        "scripts/figure_1.py",
+        "adaloss/simulate/eigenbasis.py",
+    ):
+        edit(harmless)
+    assert (sweep(project, "gaussian"), sweep(project, "diabetes")) == (0, 0)
+    edit("adaloss/simulate/linear_regression.py")
+    assert (sweep(project, "gaussian"), sweep(project, "diabetes")) == (2, 2)
+    edit("adaloss/stepsizes.py")
+    assert (sweep(project, "gaussian"), sweep(project, "diabetes")) == (2, 2)

@@ -1,0 +1,89 @@
+"""Killed, interrupted, run twice at once: complete runs stay whole, and the same command finishes the rest."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.experiments.launch import ROOT, command, content, launch, made
+
+SWEEP = (
+    "-m",
+    "method=adaloss,adagrad_norm,sgd_constant,sgd_decay_sqrt",
+    "b0=[0.1,1,10]",
+    "seed=[0,1]",
+    "data.d=20,100",
+    "iterations=2000",
+)
+JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+KILLS = 10  # for each launcher
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    root = tmp_path_factory.mktemp("undisturbed")
+    start = time.perf_counter()
+    assert made(launch(*SWEEP, f"runs={root}")) == 48
+    return content(root), time.perf_counter() - start
+
+
+@pytest.mark.parametrize("launcher", [(), JOBLIB], ids=["basic", "joblib"])
+def test_sigkill_at_random_moments(launcher, undisturbed, tmp_path):
+    expected, duration = undisturbed
+    rng = random.Random(len(launcher))
+    arguments = (*SWEEP, *launcher, f"runs={tmp_path}")
+    interrupted = 0
+    for _ in range(KILLS):
+        # Its own process group, so that the kill reaches joblib's workers as well.
+        process = subprocess.Popen(
+            command(*arguments), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        time.sleep(rng.uniform(0.3 * duration, duration))
+        interrupted += process.poll() is None
+        os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
+        process.wait()
+        saved = content(tmp_path)  # reads every folder: a half-written one would fail
+        assert saved.items() <= expected.items()
+        for name in rng.sample(sorted(saved), len(saved) // 2):  # so that the next round has work to lose
+            shutil.rmtree(tmp_path / name)
+    assert interrupted >= KILLS // 2
+    assert launch(*arguments).returncode == 0
+    assert content(tmp_path) == expected
+    assert not list(tmp_path.glob(".tmp-*"))  # what the killed left behind is gone
+
+
+def test_ctrl_c_ends_with_one_line_and_the_same_command_continues(undisturbed, tmp_path):
+    arguments = (*SWEEP, f"runs={tmp_path}")
+    process = subprocess.Popen(command(*arguments), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.time() + 60
+    while not list(tmp_path.glob("linear_regression/*")) and time.time() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=5)
+    assert process.returncode == 130
+    assert errors.splitlines() == [
+        "linear_regression: interrupted; complete runs are saved, the same command continues"
+    ]
+    saved = len(content(tmp_path))
+    assert 0 < saved < 48
+    assert made(launch(*arguments)) == 48 - saved
+    assert content(tmp_path) == undisturbed[0]
+
+
+def test_two_processes_on_one_store(undisturbed, tmp_path):
+    both = [
+        subprocess.Popen(
+            command(*SWEEP, f"runs={tmp_path}"), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    for process in both:
+        _, errors = process.communicate(timeout=120)
+        assert (process.returncode, errors) == (0, "")
+    assert content(tmp_path) == undisturbed[0]
+    assert not list(Path(tmp_path).glob(".tmp-*"))

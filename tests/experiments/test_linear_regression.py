@@ -1,0 +1,100 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments.store import Store
+from tests.experiments.launch import content, launch, made
+
+METHODS = "method=adaloss,adagrad_norm,sgd_constant,sgd_decay_sqrt"
+SHORT = ("iterations=300", "record.windows=[[101,110]]")
+
+
+@pytest.fixture(scope="module")
+def one_by_one(tmp_path_factory):
+    """60 runs, a job each."""
+    root = tmp_path_factory.mktemp("basic")
+    result = launch("-m", METHODS, "b0=0.01,0.1,1,10,100", "seed=0,1,2", *SHORT, f"runs={root}")
+    assert made(result) == 60
+    return root
+
+
+def test_lists_in_one_job_are_the_same_runs(one_by_one, tmp_path):
+    result = launch("-m", METHODS, "b0=[0.01,0.1,1,10,100]", "seed=[0,1,2]", *SHORT, f"runs={tmp_path}")
+    assert made(result) == 60
+    single, batched = content(one_by_one), content(tmp_path)
+    assert len(single) == 60
+    assert single.keys() == batched.keys()
+    for name in single:
+        first, second = (pd.read_parquet(root / name / "history.parquet") for root in (one_by_one, tmp_path))
+        np.testing.assert_allclose(second.to_numpy(), first.to_numpy(), rtol=1e-12, atol=0)
+        assert single[name] == batched[name]  # and indeed to the last bit
+
+
+def test_joblib_makes_the_same_runs(one_by_one, tmp_path):
+    arguments = (METHODS, "b0=0.01,0.1,1,10,100", "seed=0,1,2", *SHORT, f"runs={tmp_path}")
+    result = launch("-m", *arguments, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    assert made(result) == 60
+    assert content(tmp_path) == content(one_by_one)
+
+
+def test_a_second_call_makes_nothing_and_a_deleted_run_alone_comes_back(tmp_path):
+    arguments = ("-m", "method=adaloss,sgd_constant", "b0=[0.1,1,10]", "seed=0,1", *SHORT, f"runs={tmp_path}")
+    assert made(launch(*arguments)) == 12
+    before = content(tmp_path)
+    again = launch(*arguments)
+    assert made(again) == 0
+    assert "nothing to train" in again.stdout
+    victim = tmp_path / sorted(before)[3]
+    stamps = {folder: (folder / "summary.json").stat().st_mtime_ns for folder in tmp_path.glob("*/*_b0=*")}
+    for file in victim.iterdir():
+        file.unlink()
+    victim.rmdir()
+    assert made(launch(*arguments)) == 1
+    assert content(tmp_path) == before
+    for folder, stamp in stamps.items():
+        assert (folder == victim) == ((folder / "summary.json").stat().st_mtime_ns != stamp)
+
+
+def test_a_changed_value_makes_only_the_runs_that_depend_on_it(tmp_path):
+    base = ("-m", "method=adaloss,sgd_constant", "b0=[1,10]", *SHORT, f"runs={tmp_path}")
+    assert made(launch(*base)) == 4
+    assert made(launch(*base, "alpha=1.0")) == 2  # SGD has no alpha
+    assert made(launch(*base, "eta=0.5")) == 4
+    assert made(launch(*base)) == 0
+
+
+def test_a_named_sweep_is_listed_when_its_runs_are_there(tmp_path):
+    result = launch("sweep=figure_burn_in", f"runs={tmp_path}")
+    assert made(result) == 12
+    runs = Store(tmp_path).load_sweep("figure_burn_in")
+    assert [(run.config["method"]["name"], run.config["b0"]) for run in runs] == [
+        (method, b0) for method in ("adaloss", "adagrad_norm") for b0 in (0.1, 1.0, 10.0, 30.0, 45.0, 60.0)
+    ]
+    assert list(runs[0].history.columns) == ["iteration", "loss", "step", "s_1", "s_2", "s_3", "s_4", "s_5"]
+    np.testing.assert_allclose(runs[0].history.iloc[0, 3:], 1e-8, rtol=1e-12)
+
+
+def test_divergence_is_a_result(tmp_path):
+    result = launch("method=sgd_constant", "b0=0.01", "iterations=500", f"runs={tmp_path}")
+    assert made(result) == 1
+    [(config, _, status, results)] = content(tmp_path).values()
+    assert (status, results["final_gap"], config["b0"]) == ("diverged", None, 0.01)
+    again = launch("method=sgd_constant", "b0=0.01", "iterations=500", f"runs={tmp_path}")
+    assert made(again) == 0  # diverged is complete
+
+
+def test_c_in_units_of_f_star(tmp_path):
+    common = ("data=diabetes", "batch=null", "iterations=50", f"runs={tmp_path}", "b0=10")
+    assert made(launch(*common, "method.c=0.5", "method.c_unit=f_star")) == 1
+    [(_, _, _, results)] = content(tmp_path).values()
+    f_star = results["f_star"]
+    assert made(launch(*common, f"method.c={0.5 * f_star!r}")) == 1
+    first, second = (pd.read_parquet(p) for p in tmp_path.glob("*/*/history.parquet"))
+    np.testing.assert_allclose(second, first, rtol=1e-12)
+    # f* itself: least squares by the normal equations on the standardised data.
+    from sklearn.datasets import load_diabetes
+
+    x, y = load_diabetes(return_X_y=True, scaled=False)
+    x, y = (x - x.mean(axis=0)) / x.std(axis=0), (y - y.mean()) / y.std()
+    w = np.linalg.solve(x.T @ x, x.T @ y)
+    np.testing.assert_allclose(f_star, 0.5 * np.sum((x @ w - y) ** 2), rtol=1e-12)

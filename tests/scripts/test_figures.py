@@ -1,0 +1,169 @@
+"""The figures of the smoke scale: what is drawn is what the runs say, and the same runs give the same bytes."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from adaloss.simulate.eigenbasis import simulate_eigenbasis
+from adaloss.simulate.linear_regression import Cell
+from experiments.data import gaussian
+from scripts import figure_1, figure_burn_in, figure_c
+from tests.experiments.launch import ROOT, launch
+from tests.reference.linear_regression import numpy_cell
+
+SWEEPS = ("figure_1", "figure_burn_in", "figure_c")
+
+
+def draw(sweep, runs, figures):
+    return subprocess.run(
+        [sys.executable, "-m", f"scripts.{sweep}", "--runs", runs, "--figures", figures],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    root = tmp_path_factory.mktemp("smoke")
+    for sweep in SWEEPS:
+        result = launch(f"sweep={sweep}", "scale=smoke", f"runs={root / 'runs'}")
+        assert result.returncode == 0, result.stderr
+        result = draw(sweep, root / "runs", root / "figures")
+        assert (result.returncode, result.stderr) == (0, "")
+    return root
+
+
+def table(smoke, name):
+    return pd.read_csv(smoke / "figures" / f"{name}.csv", comment="#")
+
+
+@pytest.mark.parametrize("sweep", SWEEPS)
+def test_the_same_runs_give_the_same_bytes(sweep, smoke, tmp_path):
+    assert draw(sweep, smoke / "runs", tmp_path).returncode == 0
+    files = sorted(tmp_path.iterdir())
+    assert {file.suffix for file in files} == {".png", ".pdf", ".csv"}
+    for file in files:
+        assert file.read_bytes() == (smoke / "figures" / file.name).read_bytes(), file.name
+
+
+@pytest.mark.parametrize("sweep", SWEEPS)
+def test_files_carry_their_runs(sweep, smoke):
+    ids = sorted(
+        folder.rpartition("-")[2] for folder in json.loads((smoke / f"runs/sweeps/{sweep}.json").read_text())["runs"]
+    )
+    made_by = json.loads(Image.open(smoke / f"figures/{sweep}.png").text["Description"])
+    assert (made_by["runs"], made_by["sweep"]) == (ids, sweep)
+    assert made_by["versions"]["numpy"] == np.__version__
+    pdf = (smoke / f"figures/{sweep}.pdf").read_bytes()
+    assert ids[0].encode() in pdf and b"CreationDate" not in pdf
+    head = json.loads((smoke / f"figures/{sweep}.csv").read_text().splitlines()[0].removeprefix("# "))
+    assert (head["sweep"], head["runs"], head["commit"]) == (sweep, len(ids), made_by["commit"])
+
+
+def test_figure_1_shows_every_cell_and_hides_no_divergence(smoke):
+    drawn = table(smoke, "figure_1")
+    assert len(drawn) == 2 * 3 * 4 * 8 * 3  # w*, d, methods, b0, windows
+    assert (drawn.seeds == 2).all()
+    last = drawn[(drawn.window == "[4901, 5000]") & (drawn.method == "sgd_constant") & (drawn.b0 < drawn.critical_b0)]
+    assert (last.diverged == 2).all() and np.isinf(last.loss).all()
+    assert (drawn[drawn.method.isin(["adaloss", "adagrad_norm"])].diverged == 0).all()
+
+
+@pytest.mark.parametrize(("method", "b0"), [("adaloss", 0.01), ("adagrad_norm", 10.0), ("sgd_decay_sqrt", 100.0)])
+def test_figure_1_draws_what_a_plain_loop_computes(method, b0, smoke):
+    hyper = {"eta": 1.0, "alpha": 2.0, "c": 0.0, "c_s": 0.2, "form": "linear"}
+    config = gaussian.Config(name="gaussian", n=1000, d=100, w_star="unit")
+    cell = Cell(method, b0, hyper)
+    loops = [numpy_cell(gaussian.load(config, seed)[0], seed, cell, iterations=1000, batch=20) for seed in (0, 1)]
+    drawn = table(smoke, "figure_1").query("w_star == 'unit' and d == 100 and method == @method and b0 == @b0")
+    for first, last in ((101, 200), (991, 1000)):
+        row = drawn[drawn.window == f"[{first}, {last}]"].iloc[0]
+        losses, steps = (np.array([loop[k][first - 1 : last].mean() for loop in loops]) for k in (0, 1))
+        np.testing.assert_allclose([row.loss_min, row.loss_max], [losses.min(), losses.max()], rtol=1e-9)
+        np.testing.assert_allclose([row.loss, row.step], [np.median(losses), np.median(steps)], rtol=1e-9)
+
+
+def test_figure_1_messages_follow_the_numbers():
+    b0s, windows = [0.01, 0.1, 5.0], [f"[{a}, {b}]" for a, b in figure_1.WINDOWS]
+    loss = {"adaloss": 2.0, "adagrad_norm": 1.0, "sgd_constant": np.inf, "sgd_decay_sqrt": 1.0}
+    rows = [
+        {
+            "w_star": "unit",
+            "d": 5,
+            "method": m,
+            "b0": b0,
+            "window": w,
+            "loss": value,
+            "initial_loss": 3.0,
+            "critical_b0": 1,
+        }
+        for m, value in loss.items()
+        for b0 in b0s
+        for w in windows
+    ]
+    drawn = pd.DataFrame(rows)
+    assert [m.holds for m in figure_1.messages(drawn)] == [True, True, True, True, False]
+    at = (drawn.method == "adaloss") & (drawn.window == windows[-1])
+    drawn.loc[at & (drawn.b0 == 0.01), "loss"] = 0.1  # 20 times better than at b0 = 0.1
+    drawn.loc[(drawn.method == "sgd_constant") & (drawn.b0 == 0.1), "loss"] = 2.9
+    drawn.loc[(drawn.method == "adaloss") & (drawn.window == windows[0]) & (drawn.b0 == 0.1), "loss"] = 0.9
+    assert [m.holds for m in figure_1.messages(drawn)] == [False, True, False, False, False]
+    drawn.loc[at, "loss"] = 0.5
+    assert [m.holds for m in figure_1.messages(drawn)] == [True, True, False, False, True]
+
+
+def test_burn_in_is_equation_7(smoke):
+    drawn = table(smoke, "figure_burn_in")
+    eigenvalues = np.array([100.0, 30.0, 10.0, 3.0, 1.0])
+    hyper = {"adaloss": {"alpha": 2.0}, "adagrad_norm": {}}
+    for (method, b0), curve in drawn.groupby(["method", "b0"]):
+        exact = simulate_eigenbasis(eigenvalues, np.full(5, 1e-8), method, [b0], hyper[method], 1000)
+        step, errors = exact["step"][:, 0], exact["s"][:, 0]
+        seen = curve.iteration.to_numpy() - 1
+        np.testing.assert_allclose(curve.b_ratio, 1 / (100.0 * step[seen]), rtol=1e-10)
+        assert set(curve.exit_index) == {int(np.argmax(1 / step >= 50.0))}
+        peak = np.maximum.accumulate(errors.max(axis=1))
+        got = curve[[f"s_{i}" for i in range(1, 6)]].to_numpy()
+        assert np.all(np.abs(got - errors[seen]) <= 1e-10 * peak[seen, None])
+    assert table(smoke, "figure_burn_in_messages").holds.all()
+    bent = drawn.copy()
+    bent.loc[bent.iteration == 3, "s_1"] /= 1e6  # shrinks while b is small: against equation (7)
+    assert not any(m.holds for m in figure_burn_in.messages(bent, eigenvalues.tolist()))
+
+
+def test_figure_c_follows_the_runs(smoke):
+    drawn = table(smoke, "figure_c")
+    assert set(drawn.c_over_f_star) == {0.0, 0.5, 1.0, 2.0} and set(drawn.setting) == set(figure_c.SETTINGS)
+    # b with c = 0 from the recurrence on the full gradient in the eigenbasis of the real data.
+    from experiments.data import diabetes
+
+    problem, _ = diabetes.load(diabetes.Config(name="diabetes"), 0)
+    eigenvalues, v = np.linalg.eigh(problem.hessian(None))
+    f_star = problem.optimal_loss(None)
+    for c in (0.0, 1.0, 2.0):
+        hyper = {"alpha": 2.0, "c": c * f_star}
+        exact = simulate_eigenbasis(eigenvalues, (v.T @ problem.error0) ** 2, "adaloss", [10.0], hyper, 2000, f_star)
+        curve = drawn[(drawn.setting == "full gradient") & (drawn.c_over_f_star == c) & (drawn.b0 == 10.0)]
+        np.testing.assert_allclose(curve.b, 1 / exact["step"][curve.iteration - 1, 0], rtol=1e-8)
+        gap = exact["loss"][curve.iteration - 1, 0] - f_star
+        np.testing.assert_allclose(curve.gap, gap, rtol=1e-6, atol=1e-9 * f_star)
+
+
+def test_a_missing_run_is_one_line(smoke, tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(smoke / "runs/sweeps", runs / "sweeps")
+    result = draw("figure_burn_in", runs, tmp_path / "figures")
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert "run missing or unreadable; delete it and run the sweep again" in result.stderr
+    result = draw("figure_burn_in", tmp_path / "nowhere", tmp_path / "figures")
+    assert "the sweep 'figure_burn_in' has not been finished; run it with sweep=figure_burn_in" in result.stderr
+    assert not (tmp_path / "figures").exists()

@@ -1,0 +1,61 @@
+"""Who may import whom: configs -> experiments -> runs -> scripts -> figures, with the library below all."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def imports(folder):
+    """(file, imported top-level package or project module) of every import below the folder."""
+    for file in sorted((ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                yield from ((file, alias.name) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{file}: relative import"
+                yield file, node.module
+
+
+def outside(folder):
+    return {name.partition(".")[0] for _, name in imports(folder)} - set(sys.stdlib_module_names)
+
+
+def test_the_library_needs_torch_numpy_scipy_and_nothing_else():
+    assert outside("adaloss") <= {"adaloss", "torch", "numpy", "scipy"}
+
+
+def test_only_experiments_know_hydra():
+    assert not {"hydra", "omegaconf"} & (outside("adaloss") | outside("scripts"))
+
+
+def test_scripts_read_runs_and_do_nothing_else():
+    project = {name for _, name in imports("scripts") if name.partition(".")[0] in ("adaloss", "experiments", "tests")}
+    assert project == {"experiments.store"}
+
+
+def test_arrows_never_point_back():
+    assert not {"scripts", "tests"} & outside("experiments")
+    assert not {"scripts", "experiments", "tests"} & outside("adaloss")
+
+
+def test_a_script_loads_neither_torch_nor_hydra():
+    for script in sorted((ROOT / "scripts").glob("figure_*.py")):
+        heavy = "{'torch', 'hydra', 'omegaconf', 'scipy'}"
+        code = f"import sys, scripts.{script.stem}; print(sorted({heavy} & set(sys.modules)))"
+        loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert loaded.stdout.strip() == "[]", script
+
+
+def test_only_the_store_knows_the_files_of_a_run():
+    knowing = [file.name for file in (ROOT / "experiments").rglob("*.py") if "history.parquet" in file.read_text()]
+    knowing += [file.name for file in (ROOT / "scripts").rglob("*.py") if "history.parquet" in file.read_text()]
+    assert knowing == ["store.py"]
+
+
+def test_files_are_small():
+    for folder in ("adaloss", "experiments", "scripts", "tests"):
+        for file in (ROOT / folder).rglob("*.py"):
+            assert len(file.read_text().splitlines()) <= 400, file

@@ -1,0 +1,110 @@
+"""The project's own files agree with each other, and what its pages tell a reader to type works."""
+
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ("README.md", "DEVIATIONS.md", "CHANGELOG.md")
+
+
+def blocks(language):
+    """The fenced blocks of one language in all pages."""
+    for page in PAGES:
+        yield from re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), flags=re.DOTALL)
+
+
+COMMANDS = [line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines() if line.strip()]
+
+
+def test_the_three_lists_of_pins_are_equal():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    constraints = [
+        line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")
+    ]
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    [pip] = [entry["pip"] for entry in conda if isinstance(entry, dict)]
+    assert extras["reproduce"] + extras["test"] == constraints == pip
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9.]+", pin) for pin in constraints)
+
+
+def test_make_help_lists_every_target():
+    makefile = (ROOT / "Makefile").read_text()
+    phony = re.search(r"^\.PHONY: (.*)$", makefile, flags=re.MULTILINE)[1].split()
+    listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert re.findall(r"^  make (\w+)", listed, flags=re.MULTILINE) == phony
+    assert set(phony) >= {"help", "install", "test", "smoke", "reproduce", "figures", "bench", "lint", "clean"}
+    for target in phony:
+        building = re.search(rf"^{target}:(.*)$", makefile, flags=re.MULTILINE)[1]
+        assert target in ("help", "clean", "smoke") or "$(STAMP)" in building, target
+
+
+def test_every_sweep_is_reproduced_and_has_its_script():
+    sweeps = re.search(r"^SWEEPS := (.*)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)[1].split()
+    names = {pair.split(":")[1] for pair in sweeps}
+    assert names == {file.stem for file in (ROOT / "configs/sweep").glob("*.yaml")}
+    assert names == {file.stem for file in (ROOT / "scripts").glob("figure_*.py")}
+    for name in names:
+        assert f"sweep: {{name: {name}}}" in (ROOT / f"configs/sweep/{name}.yaml").read_text()
+
+
+def test_scales_have_the_same_fields():
+    def fields(value):
+        return {key: fields(inner) for key, inner in value.items()} if isinstance(value, dict) else None
+
+    scales = {file.stem: yaml.safe_load(file.read_text()) for file in (ROOT / "configs/scale").glob("*.yaml")}
+    assert set(scales) == {"smoke", "laptop", "paper"}
+    assert all(scale["name"] == name for name, scale in scales.items())
+    assert fields(scales["smoke"]) == fields(scales["laptop"]) == fields(scales["paper"])
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("python -m")])
+def test_commands_of_the_pages(command, tmp_path):
+    arguments = shlex.split(command)[1:]
+    done = subprocess.run(
+        [sys.executable, *arguments, "iterations=20", f"runs={tmp_path}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(tmp_path.glob("linear_regression/*/summary.json"))
+
+
+def test_other_commands_of_the_pages_are_run_by_ci():
+    others = [command for command in COMMANDS if not command.startswith("python -m")]
+    # .ci/run calls make test, and make reproduce at the smallest scale.
+    assert others == ["make reproduce", "make test"]
+    script = (ROOT / ".ci/run").read_text()
+    assert "make lint test" in script and "make smoke" in script
+
+
+def test_the_training_loop_of_the_readme_trains():
+    torch.manual_seed(0)
+    x, w = torch.randn(60, 4), torch.randn(4, 1)
+    model = torch.nn.Linear(4, 1)
+    names = {
+        "model": model,
+        "optimizer": torch.optim.SGD(model.parameters(), lr=1.0),
+        "loss_function": torch.nn.functional.mse_loss,
+        "batches": [(x, x @ w)] * 300,
+    }
+    first = torch.nn.functional.mse_loss(model(x), x @ w).item()
+    [code] = blocks("python")
+    exec(code, names)
+    assert names["loss"].item() < 0.01 * first
+    assert names["b"] > 1.0
+
+
+def test_links_of_the_pages_lead_somewhere():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
+            assert target.startswith("https://") or (ROOT / target).exists(), f"{page}: {target}"
