@@ -29,7 +29,7 @@ def made(result):
 def content(root):
     """What a store holds: folder -> (config, bytes of the history, status, results). Half-written folders fail."""
     found = {}
-    for folder in sorted(Path(root).glob("*/*_b0=*")):
+    for folder in sorted(Path(root).glob("linear_regression/*")):
         summary = json.loads((folder / "summary.json").read_text())
         pd.read_parquet(folder / "history.parquet")
         found[f"{folder.parent.name}/{folder.name}"] = (

@@ -27,33 +27,39 @@ KILLS = 10  # for each launcher
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     root = tmp_path_factory.mktemp("undisturbed")
-    start = time.perf_counter()
     assert made(launch(*SWEEP, f"runs={root}")) == 48
-    return content(root), time.perf_counter() - start
+    return content(root)
 
 
 @pytest.mark.parametrize("launcher", [(), JOBLIB], ids=["basic", "joblib"])
 def test_sigkill_at_random_moments(launcher, undisturbed, tmp_path):
-    expected, duration = undisturbed
     rng = random.Random(len(launcher))
     arguments = (*SWEEP, *launcher, f"runs={tmp_path}")
-    interrupted = 0
-    for _ in range(KILLS):
+    killed = 0
+    for _ in range(3 * KILLS):
+        lacking = len(undisturbed) - len(list(tmp_path.glob("linear_regression/*")))
         # Its own process group, so that the kill reaches joblib's workers as well.
         process = subprocess.Popen(
             command(*arguments), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
-        time.sleep(rng.uniform(0.3 * duration, duration))
-        interrupted += process.poll() is None
-        os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
+        # A random moment of the work, not of the start: after some of the lacking runs, and some milliseconds.
+        some = len(undisturbed) - rng.randint(1, lacking)
+        while process.poll() is None and len(list(tmp_path.glob("linear_regression/*"))) < some:
+            time.sleep(0.001)
+        time.sleep(rng.uniform(0, 0.05))
+        if process.poll() is None:
+            killed += 1
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         saved = content(tmp_path)  # reads every folder: a half-written one would fail
-        assert saved.items() <= expected.items()
+        assert saved.items() <= undisturbed.items()
+        if killed == KILLS:
+            break
         for name in rng.sample(sorted(saved), len(saved) // 2):  # so that the next round has work to lose
             shutil.rmtree(tmp_path / name)
-    assert interrupted >= KILLS // 2
+    assert killed == KILLS
     assert launch(*arguments).returncode == 0
-    assert content(tmp_path) == expected
+    assert content(tmp_path) == undisturbed
     assert not list(tmp_path.glob(".tmp-*"))  # what the killed left behind is gone
 
 
@@ -72,7 +78,7 @@ def test_ctrl_c_ends_with_one_line_and_the_same_command_continues(undisturbed, t
     saved = len(content(tmp_path))
     assert 0 < saved < 48
     assert made(launch(*arguments)) == 48 - saved
-    assert content(tmp_path) == undisturbed[0]
+    assert content(tmp_path) == undisturbed
 
 
 def test_two_processes_on_one_store(undisturbed, tmp_path):
@@ -85,5 +91,5 @@ def test_two_processes_on_one_store(undisturbed, tmp_path):
     for process in both:
         _, errors = process.communicate(timeout=120)
         assert (process.returncode, errors) == (0, "")
-    assert content(tmp_path) == undisturbed[0]
+    assert content(tmp_path) == undisturbed
     assert not list(Path(tmp_path).glob(".tmp-*"))

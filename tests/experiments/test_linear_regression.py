@@ -45,7 +45,7 @@ def test_a_second_call_makes_nothing_and_a_deleted_run_alone_comes_back(tmp_path
     assert made(again) == 0
     assert "nothing to train" in again.stdout
     victim = tmp_path / sorted(before)[3]
-    stamps = {folder: (folder / "summary.json").stat().st_mtime_ns for folder in tmp_path.glob("*/*_b0=*")}
+    stamps = {folder: (folder / "summary.json").stat().st_mtime_ns for folder in tmp_path.glob("linear_regression/*")}
     for file in victim.iterdir():
         file.unlink()
     victim.rmdir()
