@@ -62,7 +62,10 @@ def job(name: str, config: DictConfig) -> None:
             _execute(experiment, missing, store)
     except (ConfigError, StoreError) as error:
         _stop(str(error))  # here, since Hydra writes lines of its own about an exception that leaves a job
-    print(f"{name}: {_folders(runs)}: {len(runs) - len(missing)} of {len(runs)} were complete, {len(missing)} made")
+    # One write: the lines of jobs that run side by side stay whole.
+    done = f"{len(runs) - len(missing)} of {len(runs)} were complete, {len(missing)} made"
+    sys.stdout.write(f"{name}: {_folders(runs)}: {done}\n")
+    sys.stdout.flush()
 
 
 def _execute(experiment: Experiment, missing: list[Run], store: Store) -> None:
