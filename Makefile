@@ -8,13 +8,14 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 # experiment:sweep; the script that draws a sweep has its name
-SWEEPS := linear_regression:figure_1 linear_regression:figure_burn_in linear_regression:figure_c
+SWEEPS := linear_regression:figure_1 linear_regression:figure_burn_in linear_regression:figure_c \
+    bounds:figure_bounds
 
 .DEFAULT_GOAL := help
-.PHONY: help install test smoke reproduce figures publish bench lint clean
+.PHONY: help install test smoke reproduce figures publish theory-check bench lint clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  SCALE=smoke|laptop|paper (now $(SCALE)) chooses the size, JOBS=n (now $(JOBS)) the processes."
 
 install: $(STAMP) ## build .venv with the pinned versions
@@ -47,6 +48,10 @@ figures: $(STAMP) ## draw every figure from the saved runs
 publish: $(STAMP) ## copy the laptop scale's pictures and tables to figures/published, which is committed
 	@mkdir -p figures/published
 	@cp figures/laptop/*.png figures/laptop/*.csv figures/published/
+
+theory-check: $(STAMP) ## check every proved bound on random problems (SCALE=paper: ten times as many)
+	@$(PY) -m experiments.bounds sweep=figure_bounds scale=$(SCALE) hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS)
+	@$(PY) -m scripts.figure_bounds --scale $(SCALE)
 
 bench: $(STAMP) ## time the batched engine beside the alternatives, in one run
 	@$(PY) -m tests.benchmarks.linear_regression

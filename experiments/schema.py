@@ -29,6 +29,7 @@ def _distinct(values: list) -> list:
 # A value or a list of values: a list is one batched program and still saves one run per cell.
 _LIST = (BeforeValidator(_as_list), AfterValidator(_distinct), Field(min_length=1))
 PositiveList = Annotated[list[Positive], *_LIST]
+CountList = Annotated[list[Count], *_LIST]
 SeedList = Annotated[list[Seed], *_LIST]
 
 

@@ -1,0 +1,265 @@
+r"""Full-gradient linear regression: every bound of Lemma 1, Theorem 1 and Corollary 1 with explicit constants.
+
+Setting (paper, equations (3)-(7)): A = X'X has eigenvalues lambda_1 = L >= ... >= lambda_d = mu > 0, and
+:math:`s_t^{(i)} = (v_i^\top (w_t - w^*))^2`. AdaGrad-Norm is p = 2, AdaLoss p = 1:
+
+.. math:: b_{t+1}^2 = b_t^2 + G_t, \quad G_t = \sum_i \lambda_i^p s_t^{(i)}, \qquad
+          s_{t+1}^{(i)} = (1 - \eta\lambda_i / b_{t+1})^2 s_t^{(i)}
+
+The target is :math:`\Psi_t = \sum_i \lambda_i^q s_t^{(i)}`: q = 0 the squared error, q = 1 twice the loss.
+Everything is scale free in :math:`\beta = b / (\eta L)` and :math:`u_t = L^{p-2} s_t^{(1)} / \eta^2`.
+
+A :class:`State` holds one problem or many: all functions work over leading axes. Statements and proofs are in
+``docs/theory.md``; each function names the section that it computes.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from adaloss.theory.roots import hroot, steps_until
+
+ROUNDING = 1e-12  # bounds are widened by this relative amount before they are rounded to a whole number of steps
+GRID = 64  # values of nu and delta that a bound with a free parameter is minimised over
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a trajectory stands.
+
+    ``eigenvalues`` (..., d) positive and descending, ``s`` (..., d) squared errors, ``b`` and ``eta`` (...), ``p`` 2
+    for AdaGrad-Norm and 1 for AdaLoss. Raises ValueError for a p that is neither, or eigenvalues out of order.
+    """
+
+    eigenvalues: np.ndarray
+    s: np.ndarray
+    b: np.ndarray
+    eta: np.ndarray
+    p: int
+
+    def __post_init__(self):
+        for name in ("eigenvalues", "s", "b", "eta"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.float64))
+        if self.p not in (1, 2):
+            raise ValueError(f"p={self.p!r}: should be 2 (AdaGrad-Norm) or 1 (AdaLoss)")
+        if not (np.all(self.eigenvalues > 0) and np.all(np.diff(self.eigenvalues) <= 0)):
+            raise ValueError("eigenvalues: should be positive and in descending order")
+
+    @property
+    def top(self) -> np.ndarray:
+        """lambda_1 = L."""
+        return self.eigenvalues[..., 0]
+
+    @property
+    def bottom(self) -> np.ndarray:
+        """lambda_d = mu, the paper's lambda_0."""
+        return self.eigenvalues[..., -1]
+
+    @property
+    def beta(self) -> np.ndarray:
+        """The scale-free b / (eta L)."""
+        return self.b / (self.eta * self.top)
+
+    @property
+    def u(self) -> np.ndarray:
+        """L^(p-2) s^(1) / eta^2."""
+        return self.top ** (self.p - 2) * self.s[..., 0] / self.eta**2
+
+    def weighted(self, power: int) -> np.ndarray:
+        """Sum of lambda_i^power s^(i): power p is G, p - 1 is Phi (the paper's Delta), q is Psi."""
+        return np.sum(self.eigenvalues**power * self.s, axis=-1)
+
+    @property
+    def next_b(self) -> np.ndarray:
+        """b_{t+1}, which is known before the step is taken."""
+        return np.sqrt(self.b**2 + self.weighted(self.p))
+
+
+def advance(state: State, steps: int = 1) -> State:
+    """The state after exact steps of equation (7)."""
+    for _ in range(steps):
+        b = state.next_b
+        factor = 1 - state.eta[..., None] * state.eigenvalues / b[..., None]
+        state = replace(state, s=factor**2 * state.s, b=b)
+    return state
+
+
+def _log_excess(x: np.ndarray, constant: float, slope: float) -> np.ndarray:
+    """2 log(1 / 2x) + constant + slope x for x < 1/2, and 0 from there on (where it vanishes)."""
+    with np.errstate(divide="ignore"):
+        return np.where(x < 0.5, -2 * np.log(2 * np.minimum(x, 0.5)) + constant + slope * x, 0.0)
+
+
+def growth(x: np.ndarray) -> np.ndarray:
+    """ell0(x) = 2 log(1/2x) - 2 + 4x below 1/2: what expansion from b = x eta L can add to an error, in eta^2 units."""
+    return _log_excess(x, -2.0, 4.0)
+
+
+def growth_from(a: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """ell1(a, x) = (1 - a^2/x^2)(1 - 2x) + ell0(x) below 1/2: the same when the first b = x follows on a."""
+    return np.where(x < 0.5, (1 - (a / x) ** 2) * (1 - 2 * x), 0.0) + growth(x)
+
+
+def exit_bounds(state: State) -> dict[str, np.ndarray]:
+    """Upper bounds of the exit index N = min{t: b_{t+1} >= eta L / 2} (Lemma 1, docs A1), as real numbers.
+
+    ``lin`` and ``log`` and ``paper`` bound N strictly, ``two`` and ``simple`` weakly; N is 0 where b_1 is large enough.
+    ``paper`` is Lemma 1 without its "+ 1". ``best`` is the least whole number that they imply.
+    A zero s^(1) gives inf: then b may stay below eta L / 2 for ever.
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        u, beta = state.u, state.beta
+        y, x = (1 - 2 * beta) * (1 + 2 * beta), 4 * u
+        strict = {
+            "lin": y / x,
+            "paper": np.log1p(y) / np.log1p(x),
+            "log": np.log1p(y * (2 + x)) / (2 * np.log1p(x)),
+        }
+        weak = {"two": _two_phases(u, beta), "simple": 1 + (2 + np.log1p(u**-0.5)) / (4 * u**0.5)}
+        best = np.minimum(
+            np.ceil(np.min([*strict.values()], axis=0) * (1 + ROUNDING)) - 1,
+            np.floor(np.min([*weak.values()], axis=0) * (1 + ROUNDING)),
+        )
+    bounds = strict | weak | {"best": best}
+    below = state.next_b < state.eta * state.top / 2
+    seen = u > 0
+    return {name: np.where(below, np.where(seen, np.maximum(value, 0), np.inf), 0.0) for name, value in bounds.items()}
+
+
+def _two_phases(u: np.ndarray, beta: np.ndarray) -> np.ndarray:
+    """Docs A1 (two): fast growth up to theta = 1/2 - nu, then at most as long as b has room; minimised over nu."""
+    nu = np.minimum(0.5 * np.geomspace(1e-9, 1, GRID, endpoint=False), 0.5)
+    nu = np.concatenate([np.broadcast_to(nu, (*u.shape, GRID)), np.minimum(u**0.5 / 2, 0.499)[..., None]], axis=-1)
+    u, beta, theta = u[..., None], beta[..., None], 0.5 - nu
+    rho = 1 / theta - 1
+    room = nu * (1 - nu)  # 1/4 - theta^2
+    fast = np.log1p(np.maximum(theta**2 - beta**2, 0) * (rho**2 - 1) / u) / (2 * np.log(rho))
+    slow = room / (u * np.exp(2 * fast * np.log(rho)))
+    bound = 1 + np.maximum(room / u, fast + slow)
+    return np.min(np.where(theta > beta, bound, np.inf), axis=-1)
+
+
+def error_bounds(state: State) -> np.ndarray:
+    """S_i (..., d), a bound of every s_t^(i) for all t (docs A2); it stays bounded as b_0 -> 0."""
+    scale, b1 = state.eta[..., None] * state.eigenvalues, state.next_b[..., None]
+    jump = np.where(scale > 2 * b1, (scale - b1) ** 2 / state.eigenvalues**state.p, 0.0)
+    added = state.eta[..., None] ** 2 * state.eigenvalues ** (2 - state.p)
+    crept = state.s + added * growth_from(state.b[..., None] / scale, b1 / scale)
+    return np.minimum(np.maximum(state.s, jump), crept)
+
+
+def target_bound(state: State, q: int) -> np.ndarray:
+    """A bound of Psi_t for all t (docs A3), and with q = p - 1 of Phi_t."""
+    by_direction = np.sum(state.eigenvalues**q * error_bounds(state), axis=-1)
+    beta1 = state.next_b / (state.eta * state.top)
+    added = state.eta**2 * state.top ** (q + 2 - state.p) * growth_from(state.beta, beta1)
+    return np.minimum(by_direction, state.weighted(q) + added)
+
+
+def exit_bound(state: State) -> np.ndarray:
+    r"""A bound of Phi_N at an exit N >= 1 that does not grow with the number of large eigenvalues (docs A3).
+
+    The last growth is paid for: :math:`\sum_i \lambda_i^p s_{N-1}^{(i)} \le b_N^2`, so that the directions of any set J
+    have :math:`\sum_J \lambda_i^{p-1} s_N^{(i)} \le \max_J (b_N - \eta\lambda_i)^2 / \lambda_i`, convex in b_N,
+    between b_1 and eta L / 2. The others keep their own bounds S_i. J holds the largest eigenvalues, as many as make
+    the bound least.
+    """
+    scale, low, high = state.eta[..., None] * state.eigenvalues, state.next_b, state.eta * state.top / 2
+    ends = np.maximum((low[..., None] - scale) ** 2, (high[..., None] - scale) ** 2)
+    paid = np.maximum.accumulate(ends / state.eigenvalues, axis=-1)
+    own = state.eigenvalues ** (state.p - 1) * error_bounds(state)
+    rest = np.flip(np.cumsum(np.flip(own, axis=-1), axis=-1), axis=-1) - own
+    return np.min(paid + np.maximum(rest, 0), axis=-1)
+
+
+def b_max(state: State) -> np.ndarray:
+    """The sharp bound of b_t for all t (docs A4), by the larger root of 2x - log x = K (Lambert's W_{-1})."""
+    unit = state.eta * state.top
+    curvature = state.eta**2 * state.top
+    beta0, b1 = state.beta, state.next_b
+    beta1 = b1 / unit
+    f_bar = np.minimum(target_bound(state, state.p - 1), exit_bound(state)) / curvature
+    from_below = np.minimum(hroot(2 + f_bar / (1 + 0.5**0.5)), hroot(1 + np.log(2) + f_bar))
+
+    f0 = state.weighted(state.p - 1) / curvature
+    after = advance(state)
+    f1 = after.weighted(state.p - 1) / curvature
+    h0 = np.where(
+        beta0 >= 0.5, 2 * beta0 - np.log(np.maximum(beta0, 0.5)) + f0 / (1 + state.b / b1), 1 + np.log(2) + f0
+    )
+    h1 = 2 * beta1 - np.log(np.maximum(beta1, 0.5)) + f1 / (1 + b1 / after.next_b)
+    from_above = np.minimum(hroot(h0), hroot(np.maximum(h1, 1 + np.log(2))))
+    return unit * np.where(beta1 < 0.5, from_below, from_above)
+
+
+def b_max_headline(state: State) -> np.ndarray:
+    """The readable bound (docs A4): max(b_0, eta L) + Phi_0 / eta + eta L min{ell(beta_1), tr(A) / L}."""
+    unit = state.eta * state.top
+    ell = _log_excess(state.next_b / unit, -1.0, 2.0)
+    trace = np.sum(state.eigenvalues, axis=-1) / state.top
+    return np.maximum(state.b, unit) + state.weighted(state.p - 1) / state.eta + unit * np.minimum(ell, trace)
+
+
+def iterations(state: State, eps: np.ndarray, q: int, exact_steps: int = 1) -> np.ndarray:
+    """T with Psi_t <= eps for ALL t >= T, from this state (Theorem 1 and Corollary 1, docs A5), as whole floats.
+
+    The least of k + T(state after k exact steps of equation (7)), k = 0..``exact_steps``. One exact step is as explicit
+    as none (b_1 is known at the start) and far sharper where b_0 is small. Given the state of a running job the number
+    is a certificate: from here on, at most T more steps. ``eps`` (...) positive.
+    """
+    best = _iterations_from(state, eps, q)
+    for k in range(1, exact_steps + 1):
+        state = advance(state)
+        best = np.minimum(best, k + _iterations_from(state, eps, q))
+    return best
+
+
+def _iterations_from(state: State, eps: np.ndarray, q: int) -> np.ndarray:
+    eps = np.asarray(eps, dtype=np.float64)
+    unit, b1, b_bar = state.eta * state.top, state.next_b, b_max(state)
+    psi_bar = target_bound(state, q)
+
+    # Where b_1 is past eta L / 2 every factor is between those at b_1 and at b_bar, which contract.
+    weights = state.eigenvalues**q
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        direct = _contracting(state, weights * state.s, b1, b_bar, eps)
+        t = np.where(2 * b1 > unit, direct, np.inf)
+        for nbar, held, delta in _windows(state, eps, q, b_bar, psi_bar):
+            entered = _contracting(state, weights * error_bounds(state), unit * (1 + delta) / 2, b_bar, eps)
+            t = np.minimum(t, nbar + held + entered)
+    return np.where(psi_bar <= eps, 0.0, t)
+
+
+def _contracting(state: State, start: np.ndarray, low: np.ndarray, high: np.ndarray, eps: np.ndarray) -> np.ndarray:
+    """Steps until sum_i start_i rho_i^(2k) <= eps, rho_i the larger factor at the two ends of b's range."""
+    scale = state.eta[..., None] * state.eigenvalues
+    rho = np.maximum(np.abs(1 - scale / low[..., None]), np.abs(1 - scale / high[..., None]))
+    return steps_until(start, rho, eps)
+
+
+def _windows(state: State, eps: np.ndarray, q: int, b_bar: np.ndarray, psi_bar: np.ndarray):
+    """Case (b) of docs A5: (steps until the exit, steps until b >= eta L (1 + delta) / 2 after it, delta).
+
+    Two ways to leave the window, each with the delta of a grid that makes its plain total least: by the error that
+    direction 1 keeps (K1), or because Psi would otherwise be small already (K3).
+    """
+    ratio, u = state.bottom / state.top, state.u[..., None]
+    special = np.minimum(np.minimum(ratio, state.u**0.5 / 3), 1 / 6)
+    delta = np.concatenate([ratio[..., None] * np.geomspace(1e-9, 1, GRID), special[..., None]], axis=-1)
+    unit, nbar = (state.eta * state.top)[..., None], exit_bounds(state)["best"]
+
+    u_low = (u * (1 - delta) ** 2 - delta**2 * (2 + delta)) / (1 + delta) ** 2
+    kept = np.where(u_low > 0, np.floor(1 + delta * (2 + delta) / (4 * u_low) * (1 + ROUNDING)), np.inf)
+    outside = np.maximum(state.top - state.bottom, state.bottom)[..., None]
+    small = 1 + unit**2 * delta * (2 + delta) / (2 * outside ** (state.p - q) * eps[..., None])
+    small = np.floor(small * (1 + ROUNDING))
+
+    shrink = state.eta * state.bottom / b_bar  # a factor 1 - shrink below 0 is the other end's business
+    slow = np.where(shrink < 1, -np.log1p(-np.minimum(shrink, 1)), np.inf)
+    rate = np.minimum(slow[..., None], np.log((1 + delta) / (1 - delta)))
+    for held, excess in ((kept, 1.0), (small, 2.0)):
+        plain = held + np.log(np.maximum(excess * psi_bar / eps, 1))[..., None] / (2 * rate)
+        best = np.argmin(np.where(np.isnan(plain), np.inf, plain), axis=-1)[..., None]
+        chosen = np.take_along_axis(delta, best, -1)[..., 0]
+        lead = np.take_along_axis(held, best, -1)[..., 0]
+        yield nbar, np.where(np.isnan(lead), np.inf, lead), chosen

@@ -1,0 +1,147 @@
+"""Run many problems by equation (7), check every proved statement at every step, and measure what is bounded."""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import pandas as pd
+
+from adaloss.theory import linear_regression as theory
+from adaloss.theory.linear_regression import State
+from adaloss.theory.roots import steps_until
+
+TOLERANCE = 1e-9  # relative: thousands of roundings of 1e-16, amplified by the burn-in
+# Once b can grow by no more than this, the rest is counted in closed form, from below: T is exact to this or less.
+FROZEN = 1e-4
+LOOK = 32  # steps between two looks at which trajectories are over
+
+
+class Measurement:
+    """The problems of one run. ``state`` holds (P, d) arrays, ``targets`` (P, 2) eps / Psi_0 for q = 0 and 1."""
+
+    def __init__(self, state: State, targets: np.ndarray, max_steps: int):
+        self.first, self.max_steps = state, max_steps
+        count = len(state.b)
+        self.eps = np.stack([targets[:, q] * state.weighted(q) for q in (0, 1)], axis=1)
+        self.exits = theory.exit_bounds(state)
+        self.b_bar, self.headline = theory.b_max(state), theory.b_max_headline(state)
+        self.s_bar = theory.error_bounds(state)
+        self.psi_bar = np.stack([theory.target_bound(state, q) for q in (0, 1)], axis=1)
+        # No exact step, the default one, and eight.
+        self.t_bound, self.t_first, self.t_unrolled = (
+            np.stack([theory.iterations(state, self.eps[:, q], q, steps) for q in (0, 1)], axis=1)
+            for steps in (0, 1, 8)
+        )
+
+        self.exit_index = np.full(count, np.nan)
+        self.t = np.zeros((count, 2))  # 1 + the last step with Psi > eps
+        self.t_restarted = np.full((count, 2), np.nan)  # the bound given at the exit, exit included
+        self.b_end = state.b.copy()
+        self.stopped = np.zeros(count, dtype=bool)
+        names = ("s", "psi", "b", "descent", "exit", "key", "n", "t_bound", "t_first", "t_unrolled", "t_restarted")
+        self.violations = {name: np.zeros(count, dtype=int) for name in names}
+
+    def run(self, progress: Callable[[Iterable], Iterable]) -> None:
+        """Step until every trajectory is over or max_steps are done."""
+        active, state = np.arange(len(self.first.b)), self.first
+        for t in progress(range(self.max_steps)):
+            following = theory.advance(state)
+            self._step(t, active, state, following)
+            state = following
+            if t % LOOK == LOOK - 1:
+                over = self._over(t + 1, active, state)
+                active, state = active[~over], _some(state, ~over)
+                if not len(active):
+                    break
+        self.stopped[active] = True
+        self.b_end[active] = state.b
+        self._compare()
+
+    def _step(self, t: int, active: np.ndarray, state: State, following: State) -> None:
+        """Everything that holds at every step, and the measured N and T."""
+        p, half = state.p, state.eta * state.top / 2
+        out = following.b >= half
+        leaving = out & np.isnan(self.exit_index[active])
+        psi = np.stack([state.weighted(0), state.weighted(1)], axis=1)
+        self.t[active] = np.where(psi > self.eps[active], t + 1, self.t[active])
+        self._count("s", active, np.any(state.s > self.s_bar[active] * (1 + TOLERANCE), axis=1))
+        self._count("psi", active, np.any(psi > self.psi_bar[active] * (1 + TOLERANCE), axis=1))
+        self._count("b", active, following.b > self.b_bar[active] * (1 + TOLERANCE))
+        # After the exit Psi, Phi and G fall (Phi is one of the Psi), and the key inequality A4(*) holds.
+        for power in (0, 1, 2):
+            rise = following.weighted(power) > state.weighted(power) * (1 + TOLERANCE)
+            self._count("descent", active, out & rise & (state.weighted(power) > 1e-280))
+        phi = state.weighted(p - 1)
+        left = (2 - 2 * half / following.b) * state.weighted(p) / following.b
+        right = (phi - following.weighted(p - 1)) / state.eta
+        self._count("key", active, out & (left > right * (1 + TOLERANCE) + 1e-12 * phi / state.eta))
+        if leaving.any():
+            here = active[leaving]
+            self.exit_index[here] = t
+            if t > 0:
+                self._count("exit", here, following.b[leaving] >= 2 * half[leaving] * (1 + TOLERANCE))
+            at_exit = _some(state, leaving)
+            for q in (0, 1):
+                self.t_restarted[here, q] = t + theory.iterations(at_exit, self.eps[here, q], q)
+
+    def _over(self, t: int, active: np.ndarray, state: State) -> np.ndarray:
+        """Which trajectories are known to the end: Psi small for good, or b frozen and the rest in closed form."""
+        exited = ~np.isnan(self.exit_index[active])
+        psi = np.stack([state.weighted(0), state.weighted(1)], axis=1)
+        small = exited & np.all(psi <= self.eps[active], axis=1)
+        b_bar = theory.b_max(state)
+        frozen = exited & ~small & (b_bar <= state.b * (1 + FROZEN))
+        if frozen.any():
+            rest, high = _some(state, frozen), b_bar[frozen]
+            scale = rest.eta[:, None] * rest.eigenvalues
+            rho = np.minimum(np.abs(1 - scale / rest.b[:, None]), np.abs(1 - scale / high[:, None]))
+            here = active[frozen]
+            for q in (0, 1):
+                more = steps_until(rest.eigenvalues**q * rest.s, rho, self.eps[here, q])
+                self.t[here, q] = np.where(psi[frozen, q] > self.eps[here, q], t + more, self.t[here, q])
+        over = small | frozen
+        self.b_end[active[over]] = state.b[over]
+        return over
+
+    def _compare(self) -> None:
+        """N and T against their bounds; of a stopped trajectory only that it has not outlived them."""
+        n = np.where(np.isnan(self.exit_index), self.max_steps, self.exit_index)
+        strict = np.any(
+            [n >= np.maximum(self.exits[k], 1e-9) * (1 + TOLERANCE) for k in ("lin", "paper", "log")], axis=0
+        )
+        weak = np.any([n > self.exits[k] * (1 + TOLERANCE) for k in ("two", "simple", "best")], axis=0)
+        self.violations["n"] += (strict & (n > 0)) | weak
+        for name in ("t_bound", "t_first", "t_unrolled", "t_restarted"):
+            self.violations[name] += np.any(self.t > np.ceil(getattr(self, name) * (1 + TOLERANCE)), axis=1)
+
+    def _count(self, name: str, active: np.ndarray, violated: np.ndarray) -> None:
+        self.violations[name][active] += violated
+
+    def table(self) -> pd.DataFrame:
+        """One row per problem."""
+        first = self.first
+        unit = first.eta * first.top
+        columns = {
+            "beta_0": first.beta,
+            "beta_1": first.next_b / unit,
+            "condition": first.top / first.bottom,
+            "u_0": first.u,
+            "stopped": self.stopped,
+            "exit_index": self.exit_index,
+            "b_end": self.b_end / unit,
+            "b_max": self.b_bar / unit,
+            "b_max_headline": self.headline / unit,
+        }
+        columns |= {f"exit_{name}": bound for name, bound in self.exits.items()}
+        for q in (0, 1):
+            columns |= {
+                f"t_{q}": self.t[:, q],
+                f"t_{q}_bound": self.t_bound[:, q],
+                f"t_{q}_first": self.t_first[:, q],
+                f"t_{q}_unrolled": self.t_unrolled[:, q],
+                f"t_{q}_restarted": self.t_restarted[:, q],
+            }
+        return pd.DataFrame(columns | {f"violations_{name}": count for name, count in self.violations.items()})
+
+
+def _some(state: State, chosen: np.ndarray) -> State:
+    return State(state.eigenvalues[chosen], state.s[chosen], state.b[chosen], state.eta[chosen], state.p)

@@ -1,0 +1,115 @@
+"""The bounds of the theory beside the trajectories that they bound: exit index N, b_max and T over random problems.
+
+python -m scripts.figure_bounds --scale laptop
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from experiments.store import SavedRun
+from scripts.figures import METHODS, Message, Output, main
+
+METHOD_OF = {1: "adaloss", 2: "adagrad_norm"}
+LEVELS = (0.5, 0.9, 0.99)
+
+
+def problems(runs: list[SavedRun]) -> pd.DataFrame:
+    """One row per random problem, with its method and dimension."""
+    return pd.concat(
+        [run.history.assign(method=METHOD_OF[run.config["p"]], d=run.config["d"]) for run in runs], ignore_index=True
+    )
+
+
+def ratios(table: pd.DataFrame) -> dict[str, tuple[str, pd.Series]]:
+    """Bound / measured of every bound, on the problems that it is meant for: name -> (where, ratios)."""
+    done = ~table.stopped
+    at_rest = table.beta_1 >= (1 + 1 / table.condition) / 2
+    small = table.beta_0 < 0.4
+    exited = table.exit_index > 0
+    n = table.exit_index + 1
+    found = {
+        "b_max, sharp": ("all", (table.b_max / table.b_end)[done]),
+        "b_max, headline": ("all", (table.b_max_headline / table.b_end)[done]),
+        "N + 1, a priori": ("N > 0", ((table.exit_best + 1) / n)[exited]),
+        "N + 1, Lemma 1 as printed": ("N > 0", ((table.exit_paper + 1) / n)[exited]),
+    }
+    for where, chosen, bound in (
+        ("b_1 >= eta (lambda_1 + lambda_0) / 2", at_rest, "bound"),
+        ("window: b_1 >= eta lambda_1 / 2, but below the former", ~at_rest & (table.beta_1 >= 0.5), "bound"),
+        ("b_0 < 0.4 eta lambda_1, a priori", small, "bound"),
+        ("b_0 < 0.4 eta lambda_1, first step exact", small, "first"),
+        ("b_0 < 0.4 eta lambda_1, after at most 8 exact steps", small, "unrolled"),
+        ("restarted at the exit", exited, "restarted"),
+    ):
+        both = [(table[f"t_{q}_{bound}"] / table[f"t_{q}"])[chosen & done & (table[f"t_{q}"] > 0)] for q in (0, 1)]
+        found[f"T, {where}"] = (where, pd.concat(both))
+    return found
+
+
+def quantiles(table: pd.DataFrame) -> pd.DataFrame:
+    """The quantiles of bound / measured: 1 is exact, below 1 would be a violation."""
+    rows = []
+    for name, (_, ratio) in ratios(table).items():
+        values = ratio.quantile(list(LEVELS), interpolation="lower")
+        rows.append({"bound": name, "problems": len(ratio)} | {f"{level:.0%}": values[level] for level in LEVELS})
+    return pd.DataFrame(rows)
+
+
+def figure(table: pd.DataFrame) -> plt.Figure:
+    """Measured against bound: N, b_max, and T where b_1 is large and where b_0 is small; the diagonal is exact."""
+    fig, axes = plt.subplots(2, 2, figsize=(9, 8))
+    at_rest = (table.beta_1 >= (1 + 1 / table.condition) / 2) & ~table.stopped
+    small = (table.beta_0 < 0.4) & ~table.stopped
+    panels = (
+        ("exit index $N + 1$", table.exit_index > 0, table.exit_index + 1, table.exit_best + 1),
+        (r"greatest $b / (\eta\lambda_1)$", ~table.stopped, table.b_end, table.b_max),
+        (r"$T$, $b_1 \geq \eta(\lambda_1 + \lambda_0)/2$", at_rest & (table.t_0 > 0), table.t_0, table.t_0_first),
+        (r"$T$, $b_0 < 0.4\,\eta\lambda_1$", small & (table.t_0 > 0), table.t_0, table.t_0_first),
+    )
+    for ax, (title, chosen, measured, bound) in zip(axes.flat, panels, strict=True):
+        for method in METHOD_OF.values():
+            label, color, marker = METHODS[method]
+            here = chosen & (table.method == method)
+            ax.plot(measured[here], bound[here], marker, color=color, ms=2, alpha=0.3, label=label, rasterized=True)
+        ax.set(xscale="log", yscale="log", title=title, xlabel="measured", ylabel="bound")
+        ends = [measured[chosen].min(), measured[chosen].max()]
+        ax.plot(ends, ends, color="0.3", lw=1)
+    axes[0, 0].legend()
+    fig.suptitle(f"Bounds beside {len(table)} random problems; none may lie below the diagonal")
+    return fig
+
+
+def messages(table: pd.DataFrame) -> list[Message]:
+    """Violations of each proved statement, and how the exit indices of the two methods compare."""
+    found = []
+    for method, of_method in table.groupby("method", sort=False):
+        counts = of_method.filter(like="violations_").sum()
+        checked = f"{len(of_method)} problems, d = {of_method.d.min()}..{of_method.d.max()}"
+        outlived = f"{int(of_method.stopped.sum())} of them stopped early (then one-sided checks)"
+        each = ", ".join(f"{name.removeprefix('violations_')}: {count}" for name, count in counts.items())
+        found.append(
+            Message(
+                METHODS[method][0],
+                "no proved bound is violated",
+                bool(counts.sum() == 0),
+                f"{checked}, {outlived}; {each}",
+            )
+        )
+    return found
+
+
+def draw(output: Output) -> None:
+    """The figure, the CSV of measured and bounded, the quantiles, and the messages."""
+    table = problems(output.runs)
+    tightness = quantiles(table)
+    with pd.option_context("display.width", 160, "display.max_colwidth", 70, "display.float_format", "{:.3g}".format):
+        print(tightness.replace(np.inf, np.nan).to_string(index=False, na_rep="inf"))
+    drawn = ["method", "d", "stopped", "exit_index", "exit_best", "b_end", "b_max", "t_0", "t_0_bound", "t_0_first"]
+    output.save("figure_bounds", figure(table), tightness)
+    output.messages("figure_bounds", messages(table))
+    output.table("figure_bounds_problems", table[drawn].map(lambda v: float(f"{v:.5g}") if isinstance(v, float) else v))
+
+
+if __name__ == "__main__":
+    main("figure_bounds", draw)

@@ -1,0 +1,234 @@
+"""Every proved statement about the full gradient on random problems, against trajectories computed by plain loops."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import lambertw
+
+from adaloss.simulate.linear_regression import Cell, Problem, simulate
+from adaloss.theory import linear_regression as theory
+from adaloss.theory.linear_regression import State
+from adaloss.theory.roots import hroot, steps_until
+from experiments.bounds import random_problems
+from experiments.bounds_measure import Measurement
+
+STEPS = 400
+seeds = st.integers(0, 2**32)
+methods = st.sampled_from([1, 2])
+
+
+def problem(seed, p, d=None):
+    """One random problem, all regimes of experiments/bounds.py."""
+    rng = np.random.default_rng(seed)
+    many, targets = random_problems(rng, 1, d or int(rng.integers(1, 21)), p)
+    return State(many.eigenvalues[0], many.s[0], many.b[0], many.eta[0], p), targets[0]
+
+
+def trajectory(state, steps=STEPS):
+    """b_0..b_steps and s_0..s_steps by a loop over numbers, one direction at a time."""
+    b, s = [float(state.b)], [[float(v) for v in state.s]]
+    eigenvalues, eta = [float(v) for v in state.eigenvalues], float(state.eta)
+    for _ in range(steps):
+        g = sum(v**state.p * e for v, e in zip(eigenvalues, s[-1], strict=True))
+        b.append((b[-1] ** 2 + g) ** 0.5)
+        s.append([(1 - eta * v / b[-1]) ** 2 * e for v, e in zip(eigenvalues, s[-1], strict=True)])
+    return np.array(b), np.array(s)
+
+
+@settings(max_examples=60)
+@given(seeds, methods, st.integers(1, 20))
+def test_no_bound_is_violated(seed, p, d):
+    state, targets = random_problems(np.random.default_rng(seed), 40, d, p)
+    measured = Measurement(state, targets, 1500)
+    measured.run(iter)
+    assert {name: int(count.sum()) for name, count in measured.violations.items()} == dict.fromkeys(
+        measured.violations, 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("bound", "violation", "factor"),
+    [
+        ("b_max", "b", 0.7),
+        ("error_bounds", "s", 0.5),
+        ("target_bound", "psi", 0.5),
+        ("iterations", "t_unrolled", 0.8),
+        ("iterations", "t_restarted", 0.8),
+        ("exit_bounds", "n", 0.01),
+    ],
+)
+def test_the_check_sees_a_bound_that_is_too_small(bound, violation, factor, monkeypatch):
+    true = getattr(theory, bound)
+
+    def too_small(*args):
+        value = true(*args)
+        return {k: v * factor for k, v in value.items()} if isinstance(value, dict) else np.floor(value * factor)
+
+    if bound in ("b_max", "error_bounds", "target_bound"):
+        too_small = lambda *args: true(*args) * factor  # noqa: E731
+    state, targets = random_problems(np.random.default_rng(3), 300, 4, 1)
+    monkeypatch.setattr(theory, bound, too_small)
+    measured = Measurement(state, targets, 1500)
+    measured.run(iter)
+    assert measured.violations[violation].sum() > 0
+
+
+@settings(max_examples=40)
+@given(seeds, methods)
+def test_an_exact_step_is_the_matrix_step(seed, p):
+    state, _ = problem(seed, p, d=3)
+    rng = np.random.default_rng(seed)
+    v = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    matrix = Problem(np.sqrt(state.eigenvalues)[:, None] * v.T, np.zeros(3), v @ np.sqrt(state.s))
+    method = Cell("adaloss", float(state.b), {"eta": float(state.eta), "alpha": 2.0, "c": 0.0})
+    if p == 2:
+        method = Cell("adagrad_norm", float(state.b), {"eta": float(state.eta)})
+    out = simulate([matrix], [0], [method], iterations=6, record=range(1, 7), columns=("loss", "step"))
+    now, peak = state, 0.0
+    for t in range(6):
+        loss = 0.5 * now.weighted(1)
+        peak = max(peak, loss)
+        np.testing.assert_allclose(out["loss"][t, 0, 0], loss, rtol=0, atol=1e-10 * peak)
+        now = theory.advance(now)
+        np.testing.assert_allclose(out["step"][t, 0, 0], now.eta / now.b, rtol=1e-10)
+
+
+@settings(max_examples=100)
+@given(seeds, methods)
+def test_each_direction_grows_until_b_passes_its_threshold_and_never_again(seed, p):
+    state, _ = problem(seed, p)
+    b, s = trajectory(state)
+    assert np.all(np.diff(b) >= 0)
+    threshold = state.eta * state.eigenvalues / 2
+    grows = b[1:, None] <= threshold * (1 - 1e-12)
+    falls = b[1:, None] >= threshold * (1 + 1e-12)
+    assert np.all((s[1:] >= s[:-1])[grows])
+    assert np.all((s[1:] <= s[:-1])[falls])
+    limit = np.maximum(s[0], state.eta**2 * state.eigenvalues ** (2 - p))
+    assert np.all(s <= limit * (1 + 1e-9))
+    assert np.all(s <= theory.error_bounds(state) * (1 + 1e-9))
+
+
+@settings(max_examples=100)
+@given(seeds, methods)
+def test_exit_descent_and_key_inequality(seed, p):
+    state, _ = problem(seed, p)
+    b, s = trajectory(state)
+    unit, eta = state.eta * state.top, state.eta
+    past = b[1:] >= unit / 2
+    bounds = theory.exit_bounds(state)
+    n = int(np.argmax(past)) if past.any() else STEPS
+    assert n <= bounds["best"]
+    if n > 0:
+        assert all(n < bounds[name] * (1 + 1e-9) for name in ("lin", "paper", "log"))
+        assert all(n <= bounds[name] * (1 + 1e-9) for name in ("two", "simple"))
+        assert np.all(bounds["log"] <= bounds["paper"] * (1 + 1e-9))
+    else:
+        assert all(value == 0 for value in bounds.values())
+    if past.any() and n > 0:
+        assert b[n + 1] < unit
+        phi_exit = np.sum(state.eigenvalues ** (p - 1) * s[n])
+        assert phi_exit <= theory.exit_bound(state) * (1 + 1e-9)
+    for power in (0, 1, p - 1, p):
+        weighted = s @ state.eigenvalues**power
+        assert np.all(np.diff(weighted)[n:] <= 1e-9 * weighted[n:-1])
+    phi = s @ state.eigenvalues ** (p - 1)
+    left = (2 - unit / b[1:]) * (b[1:] ** 2 - b[:-1] ** 2) / b[1:]
+    rounding = 1e-12 * (phi[:-1] / eta + b[1:])
+    assert np.all((left <= (phi[:-1] - phi[1:]) / eta * (1 + 1e-9) + rounding)[past])
+
+
+@settings(max_examples=100)
+@given(seeds, methods, st.integers(0, 30))
+def test_b_and_t_bounds_hold_from_the_start_and_from_any_restart(seed, p, k):
+    state, targets = problem(seed, p)
+    b, s = trajectory(state)
+    for q in (0, 1):
+        psi = s @ state.eigenvalues**q
+        eps = targets[q] * psi[0]
+        for start in (0, k):
+            here = State(state.eigenvalues, s[start], b[start], state.eta, p)
+            assert b[-1] <= theory.b_max(here) * (1 + 1e-9)
+            assert theory.b_max(here) <= theory.b_max_headline(here) * (1 + 1e-9)
+            assert np.all(psi[start:] <= theory.target_bound(here, q) * (1 + 1e-9))
+            for steps in (0, 1, 3):
+                t = theory.iterations(here, eps, q, steps)
+                late = np.arange(STEPS + 1) >= start + t
+                assert np.all(psi[late] <= eps * (1 + 1e-9))
+
+
+@settings(max_examples=60)
+@given(seeds, methods, st.floats(-3, 3))
+def test_everything_is_scale_free(seed, p, exponent):
+    state, targets = problem(seed, p)
+    k = 10.0**exponent
+    scaled = State(state.eigenvalues, k**2 * state.s, k * state.b, k * state.eta, p)
+    same = partial(np.testing.assert_allclose, rtol=1e-7)
+    same(theory.b_max(scaled), k * theory.b_max(state))
+    same(theory.b_max_headline(scaled), k * theory.b_max_headline(state))
+    same(theory.exit_bounds(scaled)["paper"], theory.exit_bounds(state)["paper"])
+    same(theory.error_bounds(scaled), k**2 * theory.error_bounds(state))
+    eps = targets[0] * state.weighted(0)
+    t, t_scaled = theory.iterations(state, eps, 0), theory.iterations(scaled, k**2 * eps, 0)
+    assert abs(t - t_scaled) <= 2 + 1e-6 * t  # a rounding may move one of its whole numbers by one
+    same(theory.advance(scaled).b, k * theory.advance(state).b)
+
+
+def test_many_problems_at_once_are_the_problems_one_by_one():
+    many, targets = random_problems(np.random.default_rng(1), 30, 6, 2)
+    eps = targets[:, 1] * many.weighted(1)
+    together = (theory.b_max(many), theory.iterations(many, eps, 1), theory.exit_bounds(many)["best"])
+    for i in range(30):
+        one = State(many.eigenvalues[i], many.s[i], many.b[i], many.eta[i], 2)
+        alone = (theory.b_max(one), theory.iterations(one, eps[i], 1), theory.exit_bounds(one)["best"])
+        np.testing.assert_allclose([value[i] for value in together], alone, rtol=1e-12)
+
+
+def test_one_direction_by_hand():
+    # lambda = 1, eta = 1, s = 1, b_0 = 1: b_1 = sqrt(2), s_1 = (1 - 1/sqrt 2)^2
+    state = State([1.0], [1.0], 1.0, 1.0, 1)
+    after = theory.advance(state)
+    np.testing.assert_allclose([after.b, after.s[0]], [2**0.5, (1 - 0.5**0.5) ** 2], rtol=1e-15)
+    assert theory.exit_bounds(state)["best"] == 0
+    np.testing.assert_allclose(theory.b_max_headline(state), 1 + 1, rtol=1e-15)
+
+
+def test_a_direction_without_error_may_never_let_b_out():
+    state = State([4.0, 1.0], [0.0, 1e-6], 0.01, 1.0, 1)
+    assert theory.exit_bounds(state)["best"] == np.inf
+    assert trajectory(state, 5000)[0][-1] < 2.0
+
+
+@given(st.floats(1 + np.log(2), 600))
+def test_hroot_is_lamberts_w(k):
+    x = float(hroot(k))
+    np.testing.assert_allclose(x, -0.5 * lambertw(-2 * np.exp(-k), -1).real, rtol=5e-8)  # sqrt(eps) at the double root 1/2
+    assert 2 * x - np.log(x) >= k * (1 - 1e-15)
+    assert x <= max(k - 1, 1.0) * (1 + 1e-12)
+
+
+@given(seeds, st.integers(1, 5))
+def test_steps_until_is_the_first_step(seed, d):
+    rng = np.random.default_rng(seed)
+    start, rho = 10.0 ** rng.uniform(-3, 3, d), rng.uniform(0, 0.99, d)
+    eps = start.sum() * 10.0 ** rng.uniform(-6, 0.5)
+    k = int(steps_until(start, rho, eps))
+    assert np.sum(start * rho ** (2 * k)) <= eps * (1 + 1e-9)
+    assert k == 0 or np.sum(start * rho ** (2 * (k - 1))) > eps * (1 - 1e-9)
+    assert steps_until(start, np.ones(d), start.sum() / 2) == np.inf
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"p": 3}, "p=3: should be 2"),
+        ({"eigenvalues": [1.0, 2.0]}, "descending"),
+        ({"eigenvalues": [1.0, 0.0]}, "positive"),
+    ],
+)
+def test_wrong_states_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        State(**({"eigenvalues": [2.0, 1.0], "s": [1.0, 1.0], "b": 1.0, "eta": 1.0, "p": 1} | change))
