@@ -11,6 +11,8 @@ import pytest
 import torch
 import yaml
 
+from adaloss.theory.linear_regression import advance
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "DEVIATIONS.md", "CHANGELOG.md")
 
@@ -98,10 +100,24 @@ def test_the_training_loop_of_the_readme_trains():
         "batches": [(x, x @ w)] * 300,
     }
     first = torch.nn.functional.mse_loss(model(x), x @ w).item()
-    [code] = blocks("python")
-    exec(code, names)
+    exec(next(code for code in blocks("python") if "optimizer" in code), names)
     assert names["loss"].item() < 0.01 * first
     assert names["b"] > 1.0
+
+
+def test_the_certificate_of_the_readme_holds(capsys):
+    names = {}
+    exec(next(code for code in blocks("python") if "theory" in code), names)
+    printed = re.findall(r"(?:below|at most) ([0-9.]+)", capsys.readouterr().out)
+    b_bound, t, n = map(float, printed)
+    state, exit_index = names["state"], None
+    for k in range(int(t)):
+        state = advance(state)
+        if exit_index is None and state.b >= 50:
+            exit_index = k
+    assert state.weighted(0) <= 1e-6
+    assert state.b <= b_bound
+    assert exit_index <= n
 
 
 def test_links_of_the_pages_lead_somewhere():
