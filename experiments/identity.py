@@ -8,7 +8,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = ("adaloss", "experiments")
 # These decide where runs go and how they are started, never a number in them.
-INFRASTRUCTURE = frozenset({"experiments", "experiments.app", "experiments.identity", "experiments.store"})
+INFRASTRUCTURE = frozenset(
+    {"experiments", "experiments.app", "experiments.identity", "experiments.schema", "experiments.store"}
+)
 
 
 @cache

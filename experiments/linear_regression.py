@@ -21,16 +21,9 @@ from pydantic import model_validator
 from adaloss.simulate.linear_regression import Cell, Problem, simulate
 from experiments import app
 from experiments.identity import code_hash
-from experiments.schema import (
-    SGD_METHODS,
-    Count,
-    Experiment,
-    Positive,
-    PositiveList,
-    Record,
-    SeedList,
-    nested,
-)
+from experiments.methods import SGD_METHODS
+from experiments.record import Record
+from experiments.schema import Count, Experiment, Positive, PositiveList, SeedList, nested
 from experiments.store import Run
 
 NAME = "linear_regression"

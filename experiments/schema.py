@@ -1,9 +1,8 @@
 """The configuration's fields: what each allows, and one line that says so when a value is not allowed."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-import numpy as np
 import pandas as pd
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -19,7 +18,8 @@ def _as_list(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
 
-def _distinct(values: list) -> list:
+def distinct(values: list) -> list:
+    """The values, refused with a ValueError where one is repeated."""
     repeated = sorted({value for value in values if values.count(value) > 1})
     if repeated:
         raise ValueError(f"values should be distinct, {repeated} repeated")
@@ -27,7 +27,7 @@ def _distinct(values: list) -> list:
 
 
 # A value or a list of values: a list is one batched program and still saves one run per cell.
-_LIST = (BeforeValidator(_as_list), AfterValidator(_distinct), Field(min_length=1))
+_LIST = (BeforeValidator(_as_list), AfterValidator(distinct), Field(min_length=1))
 PositiveList = Annotated[list[Positive], *_LIST]
 CountList = Annotated[list[Count], *_LIST]
 SeedList = Annotated[list[Seed], *_LIST]
@@ -41,59 +41,6 @@ class Strict(BaseModel):
     """Fields as declared: no others, no silent conversion ("1" is no number, true is no 1)."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class AdaLoss(Strict):
-    """Algorithm 1. ``c`` counts in units of the loss, or of f* where ``c_unit`` says so."""
-
-    name: Literal["adaloss"]
-    alpha: Positive
-    c: Finite
-    c_unit: Literal["absolute", "f_star"]
-
-
-class AdaGradNorm(Strict):
-    """Equations (1)-(2)."""
-
-    name: Literal["adagrad_norm"]
-
-
-class SGDConstant(Strict):
-    """The step eta / b0."""
-
-    name: Literal["sgd_constant"]
-
-
-class SGDDecaySqrt(Strict):
-    """The step eta / (b0 + c_s sqrt t), or eta / sqrt(b0^2 + t), where c_s has no part."""
-
-    name: Literal["sgd_decay_sqrt"]
-    form: Literal["linear", "root"]
-    c_s: Positive
-
-
-SGD_METHODS = {
-    "adaloss": AdaLoss,
-    "adagrad_norm": AdaGradNorm,
-    "sgd_constant": SGDConstant,
-    "sgd_decay_sqrt": SGDDecaySqrt,
-}
-
-
-class Record(Strict):
-    """Which iterations are saved, and which columns.
-
-    All iterations of each window [first, last], and ``log_points`` ones spaced evenly in log t over the whole run.
-    """
-
-    windows: list[Annotated[list[Count], Field(min_length=2, max_length=2)]]
-    log_points: Annotated[int, Field(ge=0)]
-    columns: Annotated[list[Literal["loss", "step", "gap", "s"]], AfterValidator(_distinct), Field(min_length=1)]
-
-    def iterations(self, last: int) -> list[int]:
-        """The recorded iterations, ascending."""
-        spaced = np.geomspace(1, last, self.log_points).round().astype(int)
-        return sorted({t for a, b in self.windows for t in range(a, b + 1)} | set(spaced.tolist()))
 
 
 class Experiment(Strict):

@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 from adaloss.simulate.linear_regression import Cell, simulate
 from experiments.app import CONFIGS
 from experiments.data import gaussian
-from experiments.schema import Record
+from experiments.record import Record
 from tests.reference.linear_regression import numpy_cell, torch_cell
 
 HYPER = {

@@ -1,0 +1,24 @@
+"""What a run saves of its trajectory, as fields of a configuration."""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import AfterValidator, Field
+
+from experiments.schema import Count, Strict, distinct
+
+
+class Record(Strict):
+    """Which iterations are saved, and which columns.
+
+    All iterations of each window [first, last], and ``log_points`` ones spaced evenly in log t over the whole run.
+    """
+
+    windows: list[Annotated[list[Count], Field(min_length=2, max_length=2)]]
+    log_points: Annotated[int, Field(ge=0)]
+    columns: Annotated[list[Literal["loss", "step", "gap", "s"]], AfterValidator(distinct), Field(min_length=1)]
+
+    def iterations(self, last: int) -> list[int]:
+        """The recorded iterations, ascending."""
+        spaced = np.geomspace(1, last, self.log_points).round().astype(int)
+        return sorted({t for a, b in self.windows for t in range(a, b + 1)} | set(spaced.tolist()))
