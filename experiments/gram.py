@@ -1,0 +1,98 @@
+"""The extreme eigenvalues of H-infinity (paper, Definition 1) over data sets and sizes.
+
+python -m experiments.gram data=sphere data.n=800 data.d=100
+python -m experiments.gram data=digits seed=[0,1,2]                         one job, three runs
+python -m experiments.gram sweep=figure_5                                   the sweep behind Figure 5
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib import import_module
+from itertools import product
+from types import ModuleType
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from adaloss.theory.gram import extreme_eigenvalues, h_infinity, marchenko_pastur
+from experiments import app
+from experiments.identity import code_hash
+from experiments.schema import Experiment, SeedList, Strict, nested
+from experiments.store import Run
+
+NAME = "gram"
+DATA = ("sphere", "near_orthogonal", "clusters", "digits")
+
+
+def _data_module(name: str) -> ModuleType:
+    return import_module(f"experiments.data.{name}")
+
+
+_one_data = nested("data", lambda name: _data_module(name).Config, DATA).func
+
+
+def _each_data(values: Any) -> list[Strict]:
+    return [_one_data(value) for value in (values if isinstance(values, list) else [values])]
+
+
+def _distinct(values: list[Strict]) -> list[Strict]:
+    for i, value in enumerate(values):
+        if value in values[:i]:
+            raise ValueError(f"values should be distinct, {value.model_dump()} repeated")
+    return values
+
+
+class Gram(Experiment):
+    """One job: all combinations of ``data`` and ``seed``, each a data set or seed or a list of them."""
+
+    data: Annotated[list[Any], BeforeValidator(_each_data), AfterValidator(_distinct), Field(min_length=1)]
+    seed: SeedList
+
+    def runs(self) -> list[Run]:
+        """One run per (data, seed)."""
+        return [self._run(data, seed) for data, seed in product(self.data, self.seed)]
+
+    def execute(
+        self, runs: list[Run], progress: Callable[..., Iterable]
+    ) -> Iterator[tuple[Run, str, pd.DataFrame, Mapping]]:
+        """Decompose one matrix after the other; a history of one row."""
+        for run in progress(runs, desc=NAME):
+            data = _one_data(run.config["data"])
+            x, _, _ = _data_module(data.name).load(data, run.config["seed"])
+            yield run, "completed", pd.DataFrame([_measured(x)]), {}
+
+    def _run(self, data: Strict, seed: int) -> Run:
+        module = _data_module(data.name)
+        fields = data.model_dump()
+        sizes = "_".join(f"{key}={value:g}" for key, value in fields.items() if key != "name")
+        return Run(
+            experiment=NAME,
+            label=f"{data.name}_{sizes}_seed={seed}",
+            config={"data": fields, "seed": seed},
+            code=code_hash(f"experiments.{NAME}", module.__name__),
+            data=module.load(data, seed)[2],
+        )
+
+
+def _measured(x: np.ndarray) -> dict[str, float]:
+    """Both ends of the spectra of H-infinity and of K = XX', and what random rows of this size lead to expect."""
+    n, d = x.shape
+    values = extreme_eigenvalues(h_infinity(x))
+    kernel = np.linalg.eigvalsh(x @ x.T if n <= d else x.T @ x)
+    expected_min, expected_max = marchenko_pastur(n, d)
+    return {
+        "n": n,
+        "d": d,
+        **values._asdict(),
+        "k_min": float(kernel[0]) if n <= d else 0.0,
+        "k_max": float(kernel[-1]),
+        "expected_min": expected_min,
+        "expected_max": expected_max,
+    }
+
+
+EXPERIMENT = Gram
+
+if __name__ == "__main__":
+    app.main(NAME)
