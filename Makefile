@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 # experiment:sweep; the script that draws a sweep has its name
 SWEEPS := linear_regression:figure_1 linear_regression:figure_burn_in linear_regression:figure_c \
-    bounds:figure_bounds
+    bounds:figure_bounds gram:figure_5 two_layer:figure_6 two_layer:figure_theorem_3 two_layer:figure_critical_step
 
 .DEFAULT_GOAL := help
 .PHONY: help install test smoke reproduce figures publish theory-check bench lint clean
@@ -54,7 +54,7 @@ theory-check: $(STAMP) ## check every proved bound on random problems (SCALE=pap
 	@$(PY) -m scripts.figure_bounds --scale $(SCALE)
 
 bench: $(STAMP) ## time the batched engine beside the alternatives, in one run
-	@$(PY) -m tests.benchmarks.linear_regression
+	@for name in linear_regression gram two_layer; do $(PY) -m tests.benchmarks.$$name; done
 
 lint: $(STAMP) ## check style and formatting
 	@$(PY) -m ruff check .

@@ -1,0 +1,150 @@
+from itertools import product
+
+import numpy as np
+import pytest
+
+from adaloss.simulate.linear_regression import Cell
+from adaloss.simulate.two_layer import Problem, simulate
+from adaloss.theory import two_layer as theory
+from tests.reference.two_layer import torch_cell
+
+HYPER = {
+    "adaloss": {"eta": 0.9, "alpha": 2.0, "c": 0.0},
+    "adagrad_norm": {"eta": 0.9},
+    "sgd_constant": {"eta": 0.9},
+    "sgd_decay_sqrt": {"eta": 0.9, "c_s": 0.2, "form": "linear"},
+}
+CELLS = [Cell(method, b0, HYPER[method]) for method, b0 in product(HYPER, (0.05, 1.0, 30.0))]
+CELLS.append(Cell("sgd_decay_sqrt", 3.0, {"eta": 0.9, "c_s": 0.2, "form": "root"}))
+
+
+def network(seed, n=12, d=9, m=60):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, d))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    return Problem(x, rng.choice([-1.0, 1.0], n), rng.normal(size=(m, d)), rng.choice([-1.0, 1.0], m))
+
+
+def empirical_gram(w, x):
+    active = (x @ w.T > 0).astype(float)
+    return (x @ x.T) * (active @ active.T) / len(w)
+
+
+@pytest.mark.parametrize("shape", [(12, 9), (30, 4), (5, 20)], ids=str)
+@pytest.mark.parametrize("batch", [1, 5, None])
+def test_agrees_with_torch_autograd_and_its_optimizer(batch, shape):
+    """Both sides of 2 d < n, more rows than columns and fewer. Signs change throughout, b0 = 0.05 oscillates."""
+    problems, iterations = [network(k, *shape) for k in (3, 4)], 120
+    out = simulate(problems, (3, 4), CELLS, iterations=iterations, record=range(1, iterations + 1), batch=batch)
+    for (i, problem), (j, cell) in product(enumerate(problems), enumerate(CELLS)):
+        losses, steps, _ = torch_cell(problem, (3, 4)[i], cell, iterations=iterations, batch=batch)
+        seen = losses < 1e190  # beyond, the engine calls it diverged
+        # Each step rounds the weights by some eps of their greatest residual so far, and an unstable one multiplies it.
+        scale = np.maximum.accumulate(losses)[seen]
+        assert np.all(np.abs(out["loss"][seen, i, j] - losses[seen]) <= 1e-9 * scale), (cell, i)
+        np.testing.assert_allclose(out["step"][seen, i, j], steps[seen], rtol=1e-9)
+
+
+def test_late_iterations_agree_down_to_the_resolution_of_float64():
+    problem = network(7, n=10, d=20, m=300)
+    for cell in (Cell("adaloss", 0.1, HYPER["adaloss"]), Cell("sgd_constant", 1.0, HYPER["sgd_constant"])):
+        for batch in (None, 4):
+            out = simulate([problem], [7], [cell], iterations=1000, record=range(1, 1001), batch=batch)
+            losses, steps, _ = torch_cell(problem, 7, cell, iterations=1000, batch=batch)
+            np.testing.assert_allclose(np.sqrt(out["loss"][:, 0, 0]), np.sqrt(losses), rtol=1e-8, atol=1e-13)
+            np.testing.assert_allclose(out["step"][:, 0, 0], steps, rtol=1e-10)
+
+
+@pytest.mark.parametrize("batch", [4, None])
+def test_columns_are_what_the_weights_say(batch):
+    problem, iterations, record = network(5), 80, (1, 2, 17, 80)
+    columns = (
+        *("full_loss", "distance", "distance_max", "lambda_min", "lambda_max", "gram_change", "flips", "predictions"),
+    )
+    cells = [CELLS[0], CELLS[4], CELLS[7], CELLS[9]]
+    out = simulate([problem], [5], cells, iterations=iterations, record=record, batch=batch, columns=columns)
+    h0 = empirical_gram(problem.w0, problem.x)
+    for j, cell in enumerate(cells):
+        _, _, weights = torch_cell(problem, 5, cell, iterations=iterations, batch=batch, keep=record)
+        scale = 1.0 if batch is None else 1.0 / len(problem.y)
+        for i, t in enumerate(record):
+            w = weights[t]
+            u, h, change = theory.predict(w, problem.a, problem.x), empirical_gram(w, problem.x), w - problem.w0
+            eigenvalues = np.linalg.eigvalsh(h)
+            want = {
+                "full_loss": scale * theory.loss(u, problem.y),
+                "distance": np.linalg.norm(change),
+                "distance_max": np.linalg.norm(change, axis=1).max(),
+                "lambda_min": eigenvalues[0],
+                "lambda_max": eigenvalues[-1],
+                "gram_change": np.linalg.norm(h - h0, 2),
+                "flips": np.mean((problem.x @ w.T > 0) != (problem.x @ problem.w0.T > 0)),
+                "predictions": u,
+            }
+            for name, value in want.items():
+                np.testing.assert_allclose(
+                    out[name][i, 0, j], value, rtol=1e-9, atol=1e-12, err_msg=f"{name} {cell} {t}"
+                )
+        final = theory.predict(weights[iterations + 1], problem.a, problem.x)
+        np.testing.assert_allclose(out["final_loss"][0, j], scale * theory.loss(final, problem.y), rtol=1e-9)
+
+
+def test_a_cell_alone_is_the_cell_among_others_to_the_last_bit():
+    problems, seeds, columns = [network(k) for k in range(3)], range(3), ("loss", "step", "distance", "lambda_max")
+    for batch in (4, None):
+        options = {"iterations": 60, "record": (1, 2, 50, 60), "batch": batch, "columns": columns}
+        together = simulate(problems, seeds, CELLS, **options)
+        for i, j in product(seeds, range(len(CELLS))):
+            alone = simulate([problems[i]], [i], [CELLS[j]], **options)
+            for name in columns:
+                np.testing.assert_array_equal(alone[name][:, 0, 0], together[name][:, i, j])
+            np.testing.assert_array_equal(alone["final_loss"][0, 0], together["final_loss"][i, j])
+
+
+def test_divergence_is_a_result():
+    cells = [Cell("sgd_constant", 1e-3, {"eta": 1.0}), Cell("sgd_constant", 1.0, {"eta": 1.0})]
+    columns = ("loss", "step", "full_loss", "predictions")
+    out = simulate([network(0)], [0], cells, iterations=500, record=range(1, 501), columns=columns)
+    lost = np.isinf(out["loss"][:, 0, 0])
+    assert not lost[:5].any() and lost[-1] and np.all(np.diff(lost.astype(int)) >= 0)
+    assert np.isnan(out["step"][lost, 0, 0]).all() and np.isinf(out["full_loss"][lost, 0, 0]).all()
+    assert np.isfinite(out["loss"][~lost, 0, 0]).all() and np.isinf(out["final_loss"][0, 0])
+    assert np.isfinite(out["loss"][:, 0, 1]).all() and np.isfinite(out["final_loss"][0, 1])
+
+
+def test_theorem_3_is_the_rule_with_its_alpha():
+    problem, alpha = network(2), 0.3
+    n = len(problem.y)
+    cell = Cell("adaloss", 0.2, {"eta": 1.0, "alpha": theory.rule_alpha(alpha, n), "c": 0.0})
+    out = simulate([problem], [2], [cell], iterations=30, record=range(1, 31))
+    b_sq = 0.2**2 + np.cumsum(alpha**2 * np.sqrt(n) * 2 * out["loss"][:, 0, 0])
+    np.testing.assert_allclose(1 / out["step"][:, 0, 0] ** 2, b_sq, rtol=1e-12)
+
+
+def test_wide_networks_travel_as_far_as_the_linearised_one():
+    rng = np.random.default_rng(1)
+    n, d, m = 20, 20, 40_000
+    x = rng.normal(size=(n, d))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    problem = Problem(x, rng.choice([-1.0, 1.0], n), rng.normal(size=(m, d)), rng.choice([-1.0, 1.0], m))
+    eigenvalues, v = np.linalg.eigh(empirical_gram(problem.w0, x))
+    z0 = v.T @ (theory.predict(problem.w0, problem.a, x) - problem.y)
+    cells = [
+        Cell("sgd_constant", 1.0, {"eta": theory.best_constant_step(eigenvalues)}),
+        Cell("adaloss", 0.1, {"eta": 1.0, "alpha": 0.2, "c": 0.0}),
+    ]
+    out = simulate([problem], [0], cells, iterations=600, record=(600,), columns=("full_loss", "distance"))
+    assert np.all(out["full_loss"] < 1e-6)
+    np.testing.assert_allclose(out["distance"][0, 0], theory.weights_travelled(eigenvalues, z0), rtol=0.01)
+
+
+def test_small_residuals_grow_exactly_above_the_critical_step():
+    """The linearised critical step of Theorem 2, with labels that W(0) fits but for 1e-6 along H(0)'s top direction."""
+    start = network(4, n=20, d=20, m=500)
+    eigenvalues, v = np.linalg.eigh(empirical_gram(start.w0, start.x))
+    labels = theory.predict(start.w0, start.a, start.x) + 1e-6 * v[:, -1]
+    problem = Problem(start.x, labels, start.w0, start.a)
+    critical = theory.critical_step(eigenvalues)
+    cells = [Cell("sgd_constant", 1.0, {"eta": share * critical}) for share in (0.98, 1.02)]
+    loss = simulate([problem], [0], cells, iterations=101, record=(1, 101))["loss"][:, 0]
+    np.testing.assert_allclose(loss[1] / loss[0], [0.96**200, 1.04**200], rtol=1e-2)
