@@ -14,7 +14,7 @@ import yaml
 from adaloss.theory.linear_regression import advance
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "DEVIATIONS.md", "CHANGELOG.md")
+PAGES = ("README.md", "DEVIATIONS.md", "CHANGELOG.md", "docs/theory.md", "docs/errata.md")
 
 
 def blocks(language):
@@ -123,4 +123,4 @@ def test_the_certificate_of_the_readme_holds(capsys):
 def test_links_of_the_pages_lead_somewhere():
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
-            assert target.startswith("https://") or (ROOT / target).exists(), f"{page}: {target}"
+            assert target.startswith("https://") or (ROOT / page).parent.joinpath(target).exists(), f"{page}: {target}"

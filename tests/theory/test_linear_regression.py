@@ -205,7 +205,9 @@ def test_a_direction_without_error_may_never_let_b_out():
 @given(st.floats(1 + np.log(2), 600))
 def test_hroot_is_lamberts_w(k):
     x = float(hroot(k))
-    np.testing.assert_allclose(x, -0.5 * lambertw(-2 * np.exp(-k), -1).real, rtol=5e-8)  # sqrt(eps) at the double root 1/2
+    np.testing.assert_allclose(
+        x, -0.5 * lambertw(-2 * np.exp(-k), -1).real, rtol=5e-8
+    )  # sqrt(eps) at the double root 1/2
     assert 2 * x - np.log(x) >= k * (1 - 1e-15)
     assert x <= max(k - 1, 1.0) * (1 + 1e-12)
 

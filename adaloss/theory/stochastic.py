@@ -1,0 +1,119 @@
+r"""Stochastic linear regression with interpolation: bounds of b and of the error for single-row gradients.
+
+Setting (paper, equations (9)-(10)): rows :math:`x_1, \dots, x_n`, :math:`y = Xw^*`, and iteration t draws a row
+:math:`\xi` uniformly,
+
+.. math:: w_{t+1} = w_t - \frac{\eta}{b_{t+1}}\, r_t x_\xi, \quad r_t = x_\xi^\top w_t - y_\xi, \qquad
+          b_{t+1}^2 = b_t^2 + \|x_\xi\|^{2(p-1)} r_t^2
+
+with p = 1 for AdaLoss and p = 2 for AdaGrad-Norm. The bounds need only
+
+* ``s_max``: :math:`S = \max_i \|x_i\|^2`;
+* ``d0``: :math:`D_0 = \|w_0 - w^*\|^2`, and for rates ``mu_n``: :math:`\mu_n = \lambda_{\min}(X^\top X) / n`;
+* ``b0``, ``eta``, ``p``.
+
+Everything is scale free in :math:`x = b_0 / (\eta S)`. All arguments may be arrays that broadcast, except p. What is
+said of b and of :math:`D_t = \|w_t - w^*\|^2` without "expected" holds on every path, not only with high probability.
+Statements and proofs: docs/theory.md, section B. A p that is neither 1 nor 2 raises ValueError.
+"""
+
+import numpy as np
+
+from adaloss.theory.linear_regression import ROUNDING, growth
+from adaloss.theory.roots import hroot
+
+
+def _scale_free(b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray, p: int) -> tuple:
+    """B0 as x = b_0 / (eta S), and f = S^(p-2) sup D / eta^2 of docs B2, both in units in which eta S = 1."""
+    if p not in (1, 2):
+        raise ValueError(f"p={p!r}: should be 2 (AdaGrad-Norm) or 1 (AdaLoss)")
+    b0, eta, s_max, d0 = (np.asarray(value, dtype=np.float64) for value in (b0, eta, s_max, d0))
+    x = b0 / (eta * s_max)
+    return x, s_max ** (p - 2) * d0 / eta**2 + growth(x)
+
+
+def error_limit(b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray, p: int) -> np.ndarray:
+    r"""A bound of :math:`D_t` for all t and every b_0 > 0 (docs B2).
+
+    :math:`D_0 + \eta^2 S^{2-p}\,\ell_0(b_0 / (\eta S))`, which is D_0 where 2 b_0 >= eta S: there the error never
+    grows (docs B1).
+    """
+    _, f = _scale_free(b0, eta, s_max, d0, p)
+    return f * np.asarray(eta) ** 2 * np.asarray(s_max, dtype=np.float64) ** (2 - p)
+
+
+def b_limit(b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray, p: int) -> np.ndarray:
+    r"""The sharp bound of :math:`\lim b_t`, for every b_0 > 0 (docs B2).
+
+    :math:`\eta S z` with z the larger root of :math:`2z - \log z = 2x - \log x + f / \kappa`, where
+    :math:`x = \max(b_0/(\eta S), \tfrac12)`, :math:`f = S^{p-2}D_0/\eta^2 + \ell_0(b_0/(\eta S))` and
+    :math:`\kappa = 1 + x/\sqrt{x^2 + f}`.
+    """
+    x, f = _scale_free(b0, eta, s_max, d0, p)
+    x = np.maximum(x, 0.5)
+    kappa = 1 + x / np.sqrt(x**2 + f)
+    return eta * s_max * hroot(2 * x - np.log(x) + f / kappa)
+
+
+def b_limit_headline(b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray, p: int) -> np.ndarray:
+    r"""The readable bound of :math:`\lim b_t`, for every b_0 > 0 (docs B2).
+
+    :math:`\max(b_0, \eta S) + S^{p-1} D_0 / \eta + \eta S\,\ell_0(b_0 / (\eta S))`; the last term is 0 where
+    2 b_0 >= eta S.
+    """
+    _, f = _scale_free(b0, eta, s_max, d0, p)
+    unit = np.multiply(eta, s_max, dtype=np.float64)
+    return np.maximum(b0, unit) + unit * f
+
+
+def _least_decrease(
+    b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray, mu_n: np.ndarray, p: int
+) -> np.ndarray:
+    """The expected relative decrease of D per step that B3 proves, -inf where 2 b_0 < eta S."""
+    step, last = np.asarray(eta) / b0, np.asarray(eta) / b_limit(b0, eta, s_max, d0, p)
+    least = np.minimum(step * (2 - s_max * step), last * (2 - s_max * last))
+    return np.where(least < 0, -np.inf, np.minimum(mu_n * np.maximum(least, 0), 1))
+
+
+def contraction(
+    b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray, mu_n: np.ndarray, p: int
+) -> np.ndarray:
+    r"""The factor rho of :math:`\mathbb E D_T \le \rho^T D_0` (docs B3), inf where 2 b_0 < eta S (no rate is proved).
+
+    :math:`\rho = 1 - \mu_n \min\{g(b_0), g(\bar b)\}` with :math:`g(b) = \tfrac{\eta}{b}(2 - \eta S/b)` and
+    :math:`\bar b` of :func:`b_limit`; at most :math:`1 - \eta\mu_n/\bar b` where b_0 >= eta S. ``-log(rho)`` is the
+    exponent per step.
+    """
+    return 1 - _least_decrease(b0, eta, s_max, d0, mu_n, p)
+
+
+def iterations(
+    b0: np.ndarray,
+    eta: np.ndarray,
+    s_max: np.ndarray,
+    d0: np.ndarray,
+    mu_n: np.ndarray,
+    p: int,
+    eps: np.ndarray,
+    delta: np.ndarray,
+) -> np.ndarray:
+    r"""T with :math:`P(D_t \le \epsilon \text{ for all } t \ge T) \ge 1 - \delta` (docs B3), a whole float.
+
+    :math:`T = \lceil \log(D_0/(\epsilon\delta)) / \log(1/\rho) \rceil` with :func:`contraction`'s rho; inf where that
+    is not below 1, that is where 2 b_0 <= eta S. ``eps`` positive, ``delta`` in (0, 1).
+    """
+    decrease = _least_decrease(b0, eta, s_max, d0, mu_n, p)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        needed = np.log(np.asarray(d0) / (np.asarray(eps) * delta)) / -np.log1p(-decrease)
+    steps = np.maximum(np.ceil(needed * (1 + ROUNDING)), 1.0)
+    return np.where(np.asarray(d0) <= eps, 0.0, np.where(decrease > 0, steps, np.inf))
+
+
+def proposition_1_gap(eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray) -> np.ndarray:
+    r"""What the bound of AdaGrad-Norm's lim b has over that of AdaLoss, exactly :math:`(S - 1) D_0 / \eta` (docs B4).
+
+    It is the difference of :func:`b_limit_headline` at p = 2 and at p = 1, the same for every b_0. It is an improvement
+    only where S >= 1, and then at most :math:`(\lambda_1 - 1) D_0 / \eta`. Both are upper bounds: the methods
+    themselves may compare the other way.
+    """
+    return (np.asarray(s_max) - 1) * d0 / eta
