@@ -114,8 +114,12 @@ class Plan(Callback):
 
     def on_multirun_end(self, **_: Any) -> None:
         """List the sweep's runs under its name."""
-        if self.sweep:
+        if not self.sweep:
+            return
+        try:
             self.store.save_sweep(self.sweep, self.runs)
+        except StoreError as error:
+            _stop(str(error))
 
     def _plan(self, config: DictConfig) -> tuple[list[Run], Store, str | None, int]:
         loader = GlobalHydra.instance().config_loader()

@@ -6,9 +6,7 @@ python -m experiments.gram sweep=figure_5                                   the 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from importlib import import_module
 from itertools import product
-from types import ModuleType
 from typing import Annotated, Any
 
 import numpy as np
@@ -17,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from adaloss.theory.gram import extreme_eigenvalues, h_infinity, marchenko_pastur
 from experiments import app
+from experiments.data import module as data_module
 from experiments.identity import code_hash
 from experiments.schema import Experiment, SeedList, Strict, nested
 from experiments.store import Run
@@ -25,11 +24,7 @@ NAME = "gram"
 DATA = ("sphere", "near_orthogonal", "clusters", "digits")
 
 
-def _data_module(name: str) -> ModuleType:
-    return import_module(f"experiments.data.{name}")
-
-
-_one_data = nested("data", lambda name: _data_module(name).Config, DATA).func
+_one_data = nested("data", lambda name: data_module(name).Config, DATA).func
 
 
 def _each_data(values: Any) -> list[Strict]:
@@ -59,11 +54,11 @@ class Gram(Experiment):
         """Decompose one matrix after the other; a history of one row."""
         for run in progress(runs, desc=NAME):
             data = _one_data(run.config["data"])
-            x, _, _ = _data_module(data.name).load(data, run.config["seed"])
+            x, _, _ = data_module(data.name).load(data, run.config["seed"])
             yield run, "completed", pd.DataFrame([_measured(x)]), {}
 
     def _run(self, data: Strict, seed: int) -> Run:
-        module = _data_module(data.name)
+        module = data_module(data.name)
         fields = data.model_dump()
         sizes = "_".join(f"{key}={value:g}" for key, value in fields.items() if key != "name")
         return Run(

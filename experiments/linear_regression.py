@@ -9,9 +9,7 @@ python -m experiments.linear_regression sweep=figure_1                      the 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
-from importlib import import_module
 from itertools import islice, product
-from types import ModuleType
 from typing import Annotated, Any
 
 import numpy as np
@@ -20,6 +18,7 @@ from pydantic import model_validator
 
 from adaloss.simulate.linear_regression import Cell, Problem, simulate
 from experiments import app
+from experiments.data import module as data_module
 from experiments.identity import code_hash
 from experiments.methods import SGD_METHODS
 from experiments.record import Record
@@ -29,10 +28,6 @@ from experiments.store import Run
 NAME = "linear_regression"
 DATA = ("gaussian", "spectrum", "diabetes")
 MAX_SEEDS, MAX_CELLS = 32, 128  # of one program: bounds its memory, whatever the lists in the configuration
-
-
-def _data_module(name: str) -> ModuleType:
-    return import_module(f"experiments.data.{name}")
 
 
 def batched(values: Iterable, size: int) -> Iterator[tuple]:
@@ -49,7 +44,7 @@ class LinearRegression(Experiment):
     """
 
     method: Annotated[Any, nested("method", SGD_METHODS.get, tuple(SGD_METHODS))]
-    data: Annotated[Any, nested("data", lambda name: _data_module(name).Config, DATA)]
+    data: Annotated[Any, nested("data", lambda name: data_module(name).Config, DATA)]
     b0: PositiveList
     seed: SeedList
     eta: Positive
@@ -64,23 +59,17 @@ class LinearRegression(Experiment):
             raise ValueError(
                 f"data.d={shape['d']}: with batch=null, d should be at most data.n={shape['n']} (lambda_0 > 0)"
             )
-        if not self.record.iterations(self.iterations):
-            raise ValueError("record.log_points=0: no iteration is recorded; give log_points of 1 or more, or windows")
-        outside = [w for w in self.record.windows if not w[0] <= w[1] <= self.iterations]
-        if outside:
-            raise ValueError(
-                f"record.windows={outside[0]}: should be [first, last] with first <= last <= {self.iterations}"
-            )
+        self.record.check(self.iterations)
         return self
 
     @cached_property
     def _problems(self) -> dict[int, tuple[Problem, str]]:
         """The problem and the data's checksum of each seed."""
-        return {seed: _data_module(self.data.name).load(self.data, seed) for seed in self.seed}
+        return {seed: data_module(self.data.name).load(self.data, seed) for seed in self.seed}
 
     def runs(self) -> list[Run]:
         """One run per (b0, seed)."""
-        code = code_hash(f"experiments.{NAME}", _data_module(self.data.name).__name__)
+        code = code_hash(f"experiments.{NAME}", data_module(self.data.name).__name__)
         common = self.model_dump()
         size = f"_d={self.data.d}" if "d" in common["data"] else ""
         label = f"{self.method.name}_{self.data.name}{size}"

@@ -22,3 +22,11 @@ class Record(Strict):
         """The recorded iterations, ascending."""
         spaced = np.geomspace(1, last, self.log_points).round().astype(int)
         return sorted({t for a, b in self.windows for t in range(a, b + 1)} | set(spaced.tolist()))
+
+    def check(self, last: int) -> None:
+        """Raise ValueError where nothing would be recorded, or a window lies outside 1..``last``."""
+        if not self.iterations(last):
+            raise ValueError("record.log_points=0: no iteration is recorded; give log_points of 1 or more, or windows")
+        for window in self.windows:
+            if not window[0] <= window[1] <= last:
+                raise ValueError(f"record.windows={window}: should be [first, last] with first <= last <= {last}")

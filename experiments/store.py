@@ -189,13 +189,19 @@ class Store:
             raise StoreError(f"{path}: run missing or unreadable; delete it and run the sweep again") from error
 
     def save_sweep(self, name: str, runs: Iterable[Run]) -> None:
-        """List the runs of a sweep under its name."""
+        """List the runs of a sweep under its name. Raises StoreError where the list cannot be written."""
         text = json.dumps({"sweep": name, "runs": [run.folder for run in runs]}, indent=1) + "\n"
         target = self.root / "sweeps" / f"{name}.json"
-        target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
-        temporary.write_text(text)
-        temporary.replace(target)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(text)
+            temporary.replace(target)
+        except OSError as error:
+            raise StoreError(
+                f"{target}: the sweep is not listed ({_reason(error)}); its runs are saved: "
+                "mend the folder and give the same command again"
+            ) from error
 
     def load_sweep(self, name: str) -> list[SavedRun]:
         """The runs of a named sweep, in its order. Raises StoreError where the sweep or a run is missing."""

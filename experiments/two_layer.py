@@ -9,9 +9,7 @@ python -m experiments.two_layer sweep=figure_6                              the 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
-from importlib import import_module
 from itertools import product
-from types import ModuleType
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -25,6 +23,7 @@ from adaloss.theory.gram import h_empirical, h_infinity
 from adaloss.theory.linear_regression import State, b_max, iterations
 from adaloss.theory.two_layer import predict, setting_a, weights_travelled
 from experiments import app, record
+from experiments.data import module as data_module
 from experiments.identity import code_hash
 from experiments.methods import SGD_METHODS
 from experiments.schema import Count, Experiment, Positive, PositiveList, SeedList, distinct, nested
@@ -37,10 +36,6 @@ TARGET = 1e-6  # of the bound on iterations: the squared residual relative to it
 Column = Literal[
     "loss", "step", "full_loss", "distance", "distance_max", "lambda_min", "lambda_max", "gram_change", "flips"
 ]
-
-
-def _data_module(name: str) -> ModuleType:
-    return import_module(f"experiments.data.{name}")
 
 
 class Record(record.Record):
@@ -61,7 +56,7 @@ class TwoLayer(Experiment):
     """
 
     method: Annotated[Any, nested("method", SGD_METHODS.get, tuple(SGD_METHODS))]
-    data: Annotated[Any, nested("data", lambda name: _data_module(name).Config, DATA)]
+    data: Annotated[Any, nested("data", lambda name: data_module(name).Config, DATA)]
     m: Count
     b0: PositiveList
     seed: SeedList
@@ -77,23 +72,17 @@ class TwoLayer(Experiment):
             raise ValueError("method.c_unit='f_star': should be absolute (f* is 0 for these networks)")
         if self.batch is not None and "linear_loss" in self.record.columns:
             raise ValueError("record.columns: linear_loss needs batch=null (the linearised network sees all points)")
-        if not self.record.iterations(self.iterations):
-            raise ValueError("record.log_points=0: no iteration is recorded; give log_points of 1 or more, or windows")
-        outside = [w for w in self.record.windows if not w[0] <= w[1] <= self.iterations]
-        if outside:
-            raise ValueError(
-                f"record.windows={outside[0]}: should be [first, last] with first <= last <= {self.iterations}"
-            )
+        self.record.check(self.iterations)
         return self
 
     @cached_property
     def _data(self) -> dict[int, tuple[np.ndarray, np.ndarray, str]]:
         """Rows, labels and the checksum of each seed."""
-        return {seed: _data_module(self.data.name).load(self.data, seed) for seed in self.seed}
+        return {seed: data_module(self.data.name).load(self.data, seed) for seed in self.seed}
 
     def runs(self) -> list[Run]:
         """One run per (b0, seed)."""
-        code = code_hash(f"experiments.{NAME}", _data_module(self.data.name).__name__)
+        code = code_hash(f"experiments.{NAME}", data_module(self.data.name).__name__)
         common = self.model_dump()
         return [
             Run(

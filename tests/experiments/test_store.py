@@ -124,6 +124,14 @@ def test_leftovers_of_dead_processes_go_and_those_of_living_ones_stay(store):
     assert (dead.exists(), alive.exists(), elsewhere.exists()) == (False, True, True)
 
 
+def test_a_list_that_cannot_be_written_is_one_line(store):
+    (store.root / "sweeps").write_text("a file in the way")
+    with pytest.raises(
+        StoreError, match=r"figure_0\.json: the sweep is not listed \(File exists\); its runs are saved"
+    ):
+        store.save_sweep("figure_0", [RUN])
+
+
 def test_sweeps_are_listed_in_order_and_missing_ones_named(store):
     other = replace(RUN, label="a", data="other")
     store.save(other, "completed", HISTORY, {}, 1.0)
