@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV)
 	@# torch by its exact pin and first: any other request may bring gigabytes of CUDA packages
 	@$(PIP) "$$(grep '^torch==' constraints.txt)"
-	@$(PIP) --constraint constraints.txt --editable '.[reproduce,test]'
+	@$(PIP) --constraint constraints.txt --editable '.[reproduce,test,integrations,peers]'
 	@touch $@
 
 test: $(STAMP) ## run the tests
