@@ -28,7 +28,7 @@ NUMBERS_ON_THE_HOST = ("cpu", "mps")  # mps has no float64
 
 
 class RuleDriven:
-    """See the module. Subclasses set ``rule``, name its hyperparameters in ``hyper`` and other options in ``settings``."""
+    """See the module. Subclasses set ``rule`` and name hyperparameters in ``hyper``, other options in ``settings``."""
 
     rule: ClassVar[Callable]
     hyper: ClassVar[tuple[str, ...]] = ()

@@ -1,0 +1,49 @@
+"""One small regression problem, with its loss and gradient in NumPy and in torch (float64)."""
+
+import numpy as np
+import torch
+
+SHAPES = [(4, 3), (4,), (2, 4), (2,)]
+
+
+class Network:
+    """mean((W2 tanh(W1 x + b1) + b2 - y)^2) on a new batch at every iteration; a different noise for each t."""
+
+    def __init__(self, seed=0, batch=6):
+        self.seed, self.batch = seed, batch
+        rng = np.random.default_rng(seed)
+        self.start = [rng.normal(size=shape) for shape in SHAPES]
+
+    def data(self, t):
+        rng = np.random.default_rng([self.seed, t])
+        return rng.normal(size=(self.batch, 3)), rng.normal(size=(self.batch, 2))
+
+    def numpy(self, w, t):
+        """The loss and its gradients, by hand."""
+        w1, b1, w2, b2 = w
+        x, y = self.data(t)
+        hidden = np.tanh(x @ w1.T + b1)
+        residual = hidden @ w2.T + b2 - y
+        out = 2 * residual / residual.size
+        back = out @ w2 * (1 - hidden**2)
+        return np.mean(residual**2), [back.T @ x, back.sum(axis=0), out.T @ hidden, out.sum(axis=0)]
+
+    def parameters(self, dtype=torch.float64):
+        return [torch.nn.Parameter(torch.tensor(x, dtype=dtype)) for x in self.start]
+
+    def loss(self, parameters, t, rows=slice(None)):
+        w1, b1, w2, b2 = parameters
+        x, y = (torch.as_tensor(v, dtype=w1.dtype)[rows] for v in self.data(t))
+        return ((torch.tanh(x @ w1.T + b1) @ w2.T + b2 - y) ** 2).mean()
+
+
+def train(network, parameters, optimizer, steps, first=1, needs_loss=True):
+    """Plain steps; the values of b after each."""
+    seen = []
+    for t in range(first, first + steps):
+        optimizer.zero_grad()
+        loss = network.loss(parameters, t)
+        loss.backward()
+        optimizer.step(**({"loss": loss} if needs_loss else {}))
+        seen.append(float(optimizer.b))
+    return seen
