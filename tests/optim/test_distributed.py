@@ -1,0 +1,153 @@
+"""Several gloo processes against one process on the global batch. Each process loses differently on its own rows."""
+
+import itertools
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+import torch.distributed.checkpoint as dcp
+from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
+from torch.distributed.fsdp import fully_shard
+from torch.nn.parallel import DistributedDataParallel
+
+from adaloss.optim import AdaGradNorm, AdaLoss, AdamLoss
+
+STEPS, ROWS = 30, 12
+OPTIMIZERS = {
+    "AdaLoss": partial(AdaLoss, lr=0.3, b0=0.5, momentum=0.9, weight_decay=1e-3),
+    "AdamLoss": partial(AdamLoss, lr=0.1, b0=0.5),
+    "AdaGradNorm": partial(AdaGradNorm, lr=0.3, b0=0.5),
+}
+
+
+def model():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2)).double()
+
+
+def batch(t, rows):
+    """Row i is i times as long as the first: the ranks' losses differ by orders of magnitude."""
+    rng = np.random.default_rng(t)
+    x, y = rng.normal(size=(ROWS, 3)), rng.normal(size=(ROWS, 2)) * np.arange(1, ROWS + 1)[:, None]
+    return torch.from_numpy(x[rows]), torch.from_numpy(y[rows])
+
+
+def share(rank, ranks, even=True):
+    """The rows of one rank."""
+    cuts = np.linspace(0, ROWS, ranks + 1) if even else ROWS * (np.arange(ranks + 1) / ranks) ** 2
+    cuts = np.ceil(cuts).astype(int)
+    return np.arange(cuts[rank], cuts[rank + 1])
+
+
+def train(net, optimizer, rows=slice(None), steps=range(STEPS), scale=1.0, way="loss", weight=1.0):
+    """b after each step."""
+    seen = []
+    for t in steps:
+        x, y = batch(t, rows)
+        optimizer.zero_grad()
+        loss = ((net(x) - y) ** 2).mean()
+        (loss * scale).backward()
+        if isinstance(optimizer, AdaGradNorm):
+            optimizer.step()
+        elif way == "observe":
+            optimizer.observe(loss, weight=weight)
+            optimizer.step()
+        else:
+            optimizer.step(loss=loss)
+        seen.append(float(optimizer.b))
+    return seen
+
+
+def result(net, b):
+    """The whole parameters, wherever they are sharded, and b after each step, in one vector."""
+    whole = [p.full_tensor() if hasattr(p, "full_tensor") else p for p in net.parameters()]
+    return torch.cat([*(p.detach().flatten() for p in whole), torch.tensor(b, dtype=torch.float64)])
+
+
+def alone(name):
+    net = model()
+    return result(net, train(net, OPTIMIZERS[name](net.parameters())))
+
+
+def work(rank, ranks, folder):
+    """All that one rank does; it saves what each part came to."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=ranks)
+    came = {}
+    for name, way in itertools.product(OPTIMIZERS, ("loss", "observe")):
+        net = DistributedDataParallel(model())
+        optimizer = OPTIMIZERS[name](net.parameters())
+        came[f"DDP {name} {way}"] = result(net, train(net, optimizer, share(rank, ranks), way=way))
+
+    net = DistributedDataParallel(model())
+    optimizer = OPTIMIZERS["AdaLoss"](net.parameters(), process_group=False)
+    came["not averaged"] = result(net, train(net, optimizer, share(rank, ranks)))
+
+    rows = share(rank, ranks, even=False)
+    net = DistributedDataParallel(model())
+    optimizer = OPTIMIZERS["AdaLoss"](net.parameters())
+    came["weighted"] = result(
+        net, train(net, optimizer, rows, scale=ranks * len(rows) / ROWS, way="observe", weight=len(rows))
+    )
+    for name in OPTIMIZERS:
+        net = model()
+        fully_shard(net)
+        came[f"FSDP2 {name}"] = result(net, train(net, OPTIMIZERS[name](net.parameters()), share(rank, ranks)))
+        resumed = model()
+        fully_shard(resumed)
+        optimizer = OPTIMIZERS[name](resumed.parameters())
+        first = train(resumed, optimizer, share(rank, ranks), range(STEPS // 2))
+        dcp.save(
+            {"net": resumed.state_dict(), "optimizer": get_optimizer_state_dict(resumed, optimizer)},
+            checkpoint_id=f"{folder}/{name}",
+        )
+        fresh = model()
+        with torch.no_grad():
+            for p in fresh.parameters():
+                p.zero_()
+        fully_shard(fresh)
+        optimizer = OPTIMIZERS[name](fresh.parameters())
+        state = {"net": fresh.state_dict(), "optimizer": get_optimizer_state_dict(fresh, optimizer)}
+        dcp.load(state, checkpoint_id=f"{folder}/{name}")
+        fresh.load_state_dict(state["net"])
+        set_optimizer_state_dict(fresh, optimizer, state["optimizer"])
+        rest = train(fresh, optimizer, share(rank, ranks), range(STEPS // 2, STEPS))
+        came[f"resumed {name}"] = result(fresh, first + rest)
+    torch.save(came, f"{folder}/rank{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module", params=[1, 2, 4], ids="{} ranks".format)
+def ranks(request, tmp_path_factory):
+    """What every rank came to."""
+    folder = tmp_path_factory.mktemp("ranks")
+    torch.multiprocessing.spawn(work, (request.param, folder), nprocs=request.param)
+    return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(request.param)]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_ranks_equal_one_process_on_the_global_batch(ranks, name):
+    expected = alone(name)
+    for came in ranks:
+        for way in ("DDP {} loss", "DDP {} observe", "FSDP2 {}"):
+            torch.testing.assert_close(came[way.format(name)], expected, rtol=1e-10, atol=1e-12, msg=way)
+
+
+def test_without_averaging_the_replicas_drift_apart(ranks):
+    """The comparison above would notice a b of its own on every rank."""
+    came = torch.stack([came["not averaged"] for came in ranks])
+    apart = (came - alone("AdaLoss")).abs().amax(dim=1)
+    assert (apart > 1e-3).all() if len(ranks) > 1 else apart < 1e-10
+
+
+def test_local_batches_of_different_sizes_are_weighted(ranks):
+    for came in ranks:
+        torch.testing.assert_close(came["weighted"], alone("AdaLoss"), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_distributed_checkpoint_resumes_to_the_bit(ranks, name):
+    for came in ranks:
+        assert torch.equal(came[f"resumed {name}"], came[f"FSDP2 {name}"])
