@@ -172,8 +172,11 @@ class RuleDriven:
             self._unscale()
         norm_sq = self._grad_norm_sq() if self.of_gradient else None
         seen = norm_sq if loss is None else loss
-        finite = torch.ones((), dtype=torch.bool, device=device) if seen is None else torch.isfinite(seen)
-        good = finite if found_inf is None else finite & (found_inf == 0)
+        good = torch.ones((), dtype=torch.bool, device=device) if found_inf is None else (found_inf == 0).reshape(())
+        failed = torch.zeros_like(good)
+        if seen is not None:
+            failed = good & ~torch.isfinite(seen)  # where GradScaler skips the step there is nothing to tell
+            good = good & ~failed
         hyper = {name: first[name] for name in self.hyper}
         after, steps = b, []
         for group in groups:
@@ -182,9 +185,11 @@ class RuleDriven:
         if all(fused):
             self._torch_update(steps, fused, ~good)
         elif good:  # waits for the device: only a fused kernel can be told there to leave everything as it is
-            self._torch_update(steps, fused)
-        failed = torch.zeros_like(t) if self._failed is None else self._failed
-        self._failed = torch.where((failed == 0) & ~finite, t + 1, failed)
+            # Only a number suits torch's Adam with foreach=True, unless it is capturable.
+            wants_number = [group.get("foreach") and not group.get("capturable", True) for group in groups]
+            self._torch_update([float(s) if w else s for s, w in zip(steps, wants_number, strict=True)], fused)
+        before = torch.zeros_like(t) if self._failed is None else self._failed
+        self._failed = torch.where((before == 0) & failed, t + 1, before)
         self._send_failure()
         self._taken(torch.where(good, after, b), t + good, steps)
 
