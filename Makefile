@@ -53,8 +53,8 @@ theory-check: $(STAMP) ## check every proved bound on random problems (SCALE=pap
 	@$(PY) -m experiments.bounds sweep=figure_bounds scale=$(SCALE) hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS)
 	@$(PY) -m scripts.figure_bounds --scale $(SCALE)
 
-bench: $(STAMP) ## time the batched engine beside the alternatives, in one run
-	@for name in linear_regression gram two_layer; do $(PY) -m tests.benchmarks.$$name; done
+bench: $(STAMP) ## time engines and optimizers beside the alternatives, each in one run
+	@for name in linear_regression gram two_layer optim; do $(PY) -m tests.benchmarks.$$name; done
 
 lint: $(STAMP) ## check style and formatting
 	@$(PY) -m ruff check .

@@ -1,5 +1,6 @@
 """AdaGrad-Norm: the step size from the gradient's norm, of all parameters or of each row."""
 
+import math
 from typing import Any
 
 import torch
@@ -43,9 +44,7 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
         return [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
 
     def _grad_norm_sq(self) -> float | torch.Tensor:
-        norm = torch.nn.utils.get_total_norm(self._gradients()).double()
-        if isinstance(norm, torch.distributed.tensor.DTensor):
-            norm = norm.full_tensor()
+        norm = _whole(torch.nn.utils.get_total_norm(self._gradients()).double())
         return float(norm) ** 2 if self._on_host() else norm**2
 
     def _advance(self, loss: None) -> None:
@@ -62,19 +61,23 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
             if self.found_inf:
                 return
             self._unscale()
-        t, rows = int(first["t"]) + 1, {}
-        for p in (p for group in self.param_groups for p in group["params"] if p.grad is not None):
-            if p.grad.layout is not torch.strided:
-                raise RuntimeError("granularity='row' knows no sparse gradients; use granularity='global'")
-            norm_sq = _rows(p.grad).abs().double().square().sum(dim=1)
-            before = self.state[p].get("b", torch.full_like(norm_sq, first["b0"]))
-            rows[p] = type(self).rule(before, None, norm_sq, t)  # b, and 1 / b
-        squares = torch.cat([b for b, _ in rows.values()]).square() if rows else torch.tensor([first["b0"] ** 2])
-        if not torch.isfinite(squares.sum()):
+        t = int(first["t"]) + 1
+        gradients = {p: p.grad for group in self.param_groups for p in group["params"] if p.grad is not None}
+        if any(gradient.layout is not torch.strided for gradient in gradients.values()):
+            raise RuntimeError("granularity='row' knows no sparse gradients; use granularity='global'")
+        if not gradients:
+            return
+        rows = {}
+        for p, gradient in gradients.items():
+            norm = torch.linalg.vector_norm(_rows(gradient), dim=1, dtype=torch.float64)
+            before = self.state[p].get("b", torch.full_like(norm, first["b0"]))
+            rows[p] = self.rule(before, None, norm.square(), t)  # b, and 1 / b
+        total = torch.stack([_whole(b.square().sum()) for b, _ in rows.values()]).sum()
+        mean = math.sqrt(float(total) / sum(b.numel() for b, _ in rows.values()))
+        if not math.isfinite(mean):
             if first["nonfinite"] == "raise":
                 raise RuntimeError(f"step {t}: the gradient's norm is not finite; the parameters and b are unchanged")
             return
-        gradients = {p: p.grad for p in rows}
         try:
             for p, (b, inverse) in rows.items():
                 self.state[p]["b"] = b
@@ -85,8 +88,7 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
         finally:
             for p, gradient in gradients.items():
                 p.grad = gradient
-        b = float(squares.mean().sqrt())
-        self._taken(b, t, [float(group["lr"]) / b for group in self.param_groups])
+        self._taken(mean, t, [float(group["lr"]) / mean for group in self.param_groups])
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As torch's, which casts the state to the parameters' dtype: the rows' b stay float64."""
@@ -96,6 +98,11 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
         for number, p in zip(numbers, parameters, strict=True):
             if "b" in state_dict["state"].get(number, ()):
                 self.state[p]["b"] = state_dict["state"][number]["b"].to(p.device, torch.float64)
+
+
+def _whole(scalar: torch.Tensor) -> torch.Tensor:
+    """The sum over all ranks, where parameters are sharded."""
+    return scalar.full_tensor() if hasattr(scalar, "full_tensor") else scalar  # a DTensor
 
 
 def _rows(gradient: torch.Tensor) -> torch.Tensor:

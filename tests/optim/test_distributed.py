@@ -19,6 +19,7 @@ OPTIMIZERS = {
     "AdaLoss": partial(AdaLoss, lr=0.3, b0=0.5, momentum=0.9, weight_decay=1e-3),
     "AdamLoss": partial(AdamLoss, lr=0.1, b0=0.5),
     "AdaGradNorm": partial(AdaGradNorm, lr=0.3, b0=0.5),
+    "AdaGradNorm by row": partial(AdaGradNorm, lr=0.3, b0=0.5, granularity="row"),
 }
 
 
