@@ -34,7 +34,7 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
     settings = ("nonfinite", "granularity")
 
     def __init__(
-        self, params: Any, lr: float = 0.1, b0: float = 0.1, granularity: str = "global", **kwargs: Any
+        self, params: Any, lr: float = 1.0, b0: float = 1.0, granularity: str = "global", **kwargs: Any
     ) -> None:
         if granularity not in ("global", "row"):
             raise ValueError(f"granularity={granularity!r}: allowed are 'global' and 'row'")

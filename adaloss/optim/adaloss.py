@@ -18,7 +18,7 @@ class AdaLoss(LossDriven, torch.optim.SGD):
 
     Args:
         params: parameters or parameter groups; a group may set ``lr``, ``momentum``, ``weight_decay`` and so on.
-        lr: :math:`\eta`.
+        lr: :math:`\eta`: 1 in the paper's theory, 0.1 in its Table 1.
         b0, alpha, c, nonfinite, process_group: see :class:`~adaloss.optim.LossDriven`.
         momentum, dampening, weight_decay, nesterov, maximize, foreach, fused: torch.optim.SGD's. With ``foreach`` and
             ``fused`` left open the fused kernel runs where it is safe.
@@ -29,8 +29,8 @@ class AdaLoss(LossDriven, torch.optim.SGD):
     def __init__(
         self,
         params: Any,
-        lr: float = 0.1,
-        b0: float = 0.1,
+        lr: float = 1.0,
+        b0: float = 1.0,
         alpha: float = 1.0,
         c: float = 0.0,
         momentum: float = 0,

@@ -16,7 +16,7 @@ class SGDConstant(RuleDriven, torch.optim.SGD):
 
     rule = staticmethod(stepsizes.sgd_constant)
 
-    def __init__(self, params: Any, lr: float = 0.1, b0: float = 0.1, **kwargs: Any) -> None:
+    def __init__(self, params: Any, lr: float = 1.0, b0: float = 1.0, **kwargs: Any) -> None:
         super().__init__(params, lr=lr, b0=b0, **kwargs)
 
 
@@ -33,7 +33,7 @@ class SGDDecaySqrt(RuleDriven, torch.optim.SGD):
     hyper = ("c_s", "form")
 
     def __init__(
-        self, params: Any, lr: float = 0.1, b0: float = 0.1, c_s: float = 1.0, form: str = "root", **kwargs: Any
+        self, params: Any, lr: float = 1.0, b0: float = 1.0, c_s: float = 1.0, form: str = "root", **kwargs: Any
     ) -> None:
         check_number("c_s", c_s, above=0.0)
         if form not in ("root", "linear"):
