@@ -74,7 +74,8 @@ def _execute(experiment: Experiment, missing: list[Run], store: Store) -> None:
     progress = partial(tqdm, disable=None, leave=False, mininterval=0.5, unit="it")
     try:
         with threadpool_limits(1):  # small products: threads cost more than they give, and change the bits
-            for run, status, history, results in experiment.execute(missing, progress):
+            opened = [store.opened(run) for run in missing]
+            for run, status, history, results in experiment.execute(opened, progress):
                 share = (time.perf_counter() - start) / len(missing)
                 store.save(run, status, history, results, share)
                 del waiting[run.id]

@@ -9,7 +9,14 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = ("adaloss", "experiments")
 # These decide where runs go and how they are started, never a number in them.
 INFRASTRUCTURE = frozenset(
-    {"experiments", "experiments.app", "experiments.identity", "experiments.schema", "experiments.store"}
+    {
+        "experiments",
+        "experiments.app",
+        "experiments.checkpoint",
+        "experiments.identity",
+        "experiments.schema",
+        "experiments.store",
+    }
 )
 
 

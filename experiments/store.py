@@ -25,7 +25,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -47,6 +47,8 @@ class Run:
     """The identity of one run: everything that its numbers depend on.
 
     ``config`` is the resolved configuration of the one cell, without output paths; ``code`` and ``data`` are hashes.
+    ``checkpoint`` is no part of it: the file where a run that is being made may keep how far it has come
+    (``experiments.checkpoint``); the store removes it when the run is saved.
     """
 
     experiment: str
@@ -54,6 +56,7 @@ class Run:
     config: Mapping
     code: str
     data: str
+    checkpoint: Path | None = None
 
     @cached_property
     def id(self) -> str:
@@ -133,6 +136,10 @@ class Store:
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
+    def opened(self, run: Run) -> Run:
+        """The run with the file for its checkpoint."""
+        return replace(run, checkpoint=self.root / "checkpoints" / f"{run.experiment}-{run.id}.pt")
+
     def save(self, run: Run, status: str, history: pd.DataFrame, result: Mapping, wall_time_s: float) -> None:
         """Write the run under a temporary name and rename it; a complete one that is there already stays.
 
@@ -166,6 +173,8 @@ class Store:
                 if not self.has(run):  # else another process was faster with the same numbers
                     raise
             shutil.rmtree(target / "replaced", ignore_errors=True)
+            if run.checkpoint is not None and status in COMPLETE:
+                run.checkpoint.unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(
                 f"{target}: not saved ({_reason(error)}); complete runs are untouched: "

@@ -1,0 +1,75 @@
+"""The methods of the deep experiments: fields of a configuration, and the torch optimizer that each stands for.
+
+Every method starts from the same two numbers, eta and b0: the first step of the SGD methods is about eta / b0, that of
+the Adam methods eta / sqrt(b0).
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+import torch
+
+from adaloss import optim
+from experiments.methods import SGD_METHODS
+from experiments.schema import Finite, Positive, Strict
+
+ADAM_BETAS = (0.9, 0.99)  # Algorithm 2's, for Adam beside it too
+
+
+class AdaGradNormRowwise(Strict):
+    """AdaGrad-Norm with one b for each output neuron (footnote 8)."""
+
+    name: Literal["adagrad_norm_rowwise"]
+
+
+class Adam(Strict):
+    """Adam with the step eta / sqrt(b0)."""
+
+    name: Literal["adam"]
+
+
+class AdamLoss(Strict):
+    """Algorithm 2."""
+
+    name: Literal["adamloss"]
+    alpha: Positive
+    c: Finite
+
+
+class AdamSqrt(Strict):
+    """Adam with the step eta / sqrt(b0 + t)."""
+
+    name: Literal["adam_sqrt"]
+
+
+SGD_FAMILY = SGD_METHODS | {"adagrad_norm_rowwise": AdaGradNormRowwise}
+ADAM_FAMILY = {"adam": Adam, "adamloss": AdamLoss, "adam_sqrt": AdamSqrt}
+
+_MAKE: dict[str, Callable] = {
+    "adaloss": optim.AdaLoss,
+    "adagrad_norm": optim.AdaGradNorm,
+    "adagrad_norm_rowwise": lambda *args, **kwargs: optim.AdaGradNorm(*args, granularity="row", **kwargs),
+    "sgd_constant": optim.SGDConstant,
+    "sgd_decay_sqrt": optim.SGDDecaySqrt,
+    "adam": lambda params, lr, b0, **kwargs: torch.optim.Adam(params, lr=lr / b0**0.5, betas=ADAM_BETAS, **kwargs),
+    "adamloss": lambda *args, **kwargs: optim.AdamLoss(*args, betas=ADAM_BETAS, **kwargs),
+    "adam_sqrt": lambda *args, **kwargs: optim.AdamSqrt(*args, betas=ADAM_BETAS, **kwargs),
+}
+
+
+def make(
+    method: Strict, params: Iterable[torch.Tensor], *, eta: float, b0: float, **options: float
+) -> torch.optim.Optimizer:
+    """The optimizer of a method; ``options`` are torch's, such as ``weight_decay``."""
+    hyper = method.model_dump(exclude={"name", "c_unit"})
+    return _MAKE[method.name](list(params), lr=eta, b0=b0, **hyper, **options)
+
+
+def take(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> float:
+    """One step after ``loss.backward()``; returns its size."""
+    if isinstance(optimizer, optim.LossDriven):
+        optimizer.step(loss=loss)
+    else:
+        optimizer.step()
+    group = optimizer.param_groups[0]
+    return float(group.get("effective_lr", group["lr"]))

@@ -1,0 +1,51 @@
+"""The methods of the deep experiments against the literal algorithms."""
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from experiments.optimizers import ADAM_FAMILY, SGD_FAMILY, make, take
+from experiments.schema import validated
+from tests.optim.problems import Network
+from tests.reference import optim as literal
+from tests.test_project import ROOT
+
+STEPS, ETA, B0, C_S = 50, 0.3, 0.7, 0.2
+
+
+def literally(name, network):
+    w, eta = network.start, len(network.start) * [ETA]
+    adam = {"betas": (0.9, 0.99)}
+    return {
+        "adaloss": lambda: literal.adaloss(network.numpy, w, STEPS, eta, B0)[0],
+        "adagrad_norm": lambda: literal.adagrad_norm(network.numpy, w, STEPS, eta, B0)[0],
+        "adagrad_norm_rowwise": lambda: literal.adagrad_norm_rowwise(network.numpy, w, STEPS, eta, B0)[0],
+        "sgd_constant": lambda: literal.sgd(network.numpy, w, STEPS, lambda t: np.array(eta) / B0),
+        "sgd_decay_sqrt": lambda: literal.sgd(
+            network.numpy, w, STEPS, lambda t: np.array(eta) / (B0 + C_S * np.sqrt(t))
+        ),
+        "adam": lambda: literal.adamloss(network.numpy, w, STEPS, eta, B0, alpha=0.0, **adam)[0],
+        "adamloss": lambda: literal.adamloss(network.numpy, w, STEPS, eta, B0, **adam)[0],
+        "adam_sqrt": lambda: literal.adam_sqrt(network.numpy, w, STEPS, eta, B0, **adam),
+    }[name]()
+
+
+@pytest.mark.parametrize("name", [*SGD_FAMILY, *ADAM_FAMILY])
+def test_every_configured_method_is_its_algorithm(name):
+    """From the file in configs/method to the parameters after 50 steps."""
+    fields = yaml.safe_load((ROOT / f"configs/method/{name}.yaml").read_text().replace("${alpha}", "1.0"))
+    method = validated((SGD_FAMILY | ADAM_FAMILY)[name], fields)
+    network = Network()
+    parameters = network.parameters()
+    optimizer = make(method, parameters, eta=ETA, b0=B0)
+    for t in range(1, STEPS + 1):
+        optimizer.zero_grad()
+        loss = network.loss(parameters, t)
+        loss.backward()
+        step = take(optimizer, loss)
+    for p, expected in zip(parameters, literally(name, network), strict=True):
+        np.testing.assert_allclose(p.detach(), expected, rtol=1e-11, atol=1e-13)
+    if name == "adam":
+        assert step == pytest.approx(ETA / B0**0.5, rel=1e-15)
+    assert isinstance(optimizer, torch.optim.Optimizer) and 0 < step < 1
