@@ -8,26 +8,25 @@ The network (paper, Section 4) is :math:`f(x) = \tfrac1{\sqrt m}\sum_r a_r\,\mat
   ``alpha`` :math:`= 2\alpha^2\sqrt n` (``adaloss.theory.two_layer.rule_alpha``);
 * minibatches of B rows, drawn with replacement: :math:`f = \tfrac1{2B}\sum (u_i - y_i)^2` and its gradient.
 
-How it is fast. A cell is not held as W but as its preactivations :math:`P = XW^\top` (n, m): a step with the residual r
-of the points I changes them by :math:`-\tfrac{\mathrm{step}}{\sqrt m}\,(K_{\cdot I} \circ r)A`, where
-:math:`K = XX^\top` and A holds :math:`a_r` where :math:`P_{ir} > 0` and 0 elsewhere. That is one matrix product,
-accumulated in place by BLAS, where W needs two; with many more points than dimensions K is applied as X times X'.
-
-Cells run one after another: the product of one fills a core, and its P and A stay in the cache, where a batch of cells
-would drive them out. So a cell simulated
-alone and the same cell among others agree to the last bit on one machine with single-threaded BLAS.
+How it is fast. A cell is not held as W but as its preactivations X W', and of these only the few that may change sign
+soon are followed step by step: ``adaloss.simulate.flips``. Cells run one after another, so that a cell's arrays stay in
+the cache, where a batch of cells would drive them out; and a cell simulated alone and the same cell among others agree
+to the last bit on one machine with single-threaded BLAS.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import chain, product, repeat
+from itertools import chain, groupby, islice, repeat
 
 import numpy as np
-from scipy.linalg.blas import dgemm
 
+from adaloss.simulate.flips import CELLS, Networks
 from adaloss.simulate.linear_regression import DIVERGED, Cell, minibatches
 from adaloss.stepsizes import RULES
+
+MEMORY = 10_000_000  # pairs (neuron, point) of the cells that run side by side: about 16 bytes each
 
 
 @dataclass(frozen=True)
@@ -50,105 +49,124 @@ class Problem:
         return self.x @ self.w0.T
 
 
-class _State:
-    """One cell at W(k), and what it does at the points ``rows``: all of them, or a minibatch's with repetitions."""
-
-    def __init__(self, problem: Problem, scratch: np.ndarray):
-        self.problem = problem
-        self.root_m = len(problem.a) ** 0.5
-        self.preactivations = problem.preactivations.copy()
-        self.scratch = scratch
-
-    def look(self, rows: np.ndarray | None) -> None:
-        """A (``signs``) and u (``predictions``) at the points ``rows``."""
-        self.rows = slice(None) if rows is None else rows
-        seen = self.preactivations[self.rows]
-        self.signs = np.multiply(seen > 0, self.problem.a, out=self.scratch[: len(seen)])
-        self.predictions = np.vecdot(self.signs, seen) / self.root_m
-
-    def gram(self) -> np.ndarray:
-        """The empirical H at these points: K times the share of neurons active at both."""
-        inner = self.problem.inner[self.rows][:, self.rows]
-        return inner * (self.signs @ self.signs.T) / len(self.problem.a)
-
-    def move(self, weights: np.ndarray) -> None:
-        """W -= sum_i weights_i grad u_i over the points last looked at."""
-        x, chosen = self.problem.x, self.problem.x[self.rows]
-        if x.shape[1] * (len(x) + len(chosen)) < len(x) * len(chosen):
-            left, right = x, (chosen.T * weights) @ self.signs
-        else:
-            left, right = self.problem.inner[:, self.rows] * weights, self.signs
-        # Transposed C-ordered arrays are the Fortran-ordered ones that BLAS updates in place.
-        dgemm(-1.0 / self.root_m, right.T, left.T, 1.0, self.preactivations.T, overwrite_c=True)
-
-
 class _Start:
-    """What all cells of a problem are compared with: H(0), A(0), and the way from preactivations back to weights."""
+    """What all cells of a problem are compared with: H(0), M(0), and the way from preactivations back to weights."""
 
     def __init__(self, problem: Problem):
         self.problem = problem
-        state = _State(problem, np.empty_like(problem.preactivations))
-        state.look(None)
-        self.gram, self.signs = state.gram(), state.signs
+        self.active = problem.preactivations > 0
+        self.gram = self._gram(self.active)
 
     @cached_property
     def _pseudo_inverse(self) -> np.ndarray:
         return np.linalg.pinv(self.problem.x)
 
-    def observe(self, state: _State, names: Iterable[str], full_scale: float) -> dict[str, float | np.ndarray]:
-        """The columns that need all points."""
-        state.look(None)
-        residual = state.predictions - self.problem.y
-        seen = {"full_loss": 0.5 * full_scale * float(residual @ residual), "predictions": state.predictions}
+    def _gram(self, active: np.ndarray) -> np.ndarray:
+        """The empirical H: K times the share of neurons active at both points."""
+        whole = active.astype(np.float64)
+        return self.problem.inner * (whole @ whole.T) / active.shape[1]
+
+    def observe(
+        self, networks: Networks, k: int, names: Iterable[str], full_scale: float
+    ) -> dict[str, float | np.ndarray]:
+        """The columns of cell ``k`` that need all points."""
+        residual = networks.predictions[k] - self.problem.y
+        seen = {"full_loss": 0.5 * full_scale * float(residual @ residual), "predictions": networks.predictions[k]}
+        if not set(names) - {"loss", "step", "full_loss", "predictions"}:
+            return seen
+        preactivations = networks.preactivations(k)
+        active = preactivations > 0
         if {"distance", "distance_max"} & set(names):
-            change = self._pseudo_inverse @ (state.preactivations - self.problem.preactivations)
+            change = self._pseudo_inverse @ (preactivations - self.problem.preactivations)
             squares = (change**2).sum(axis=0)  # W - W(0) lies in the span of the rows of X
             seen |= {"distance": squares.sum() ** 0.5, "distance_max": squares.max() ** 0.5}
         if {"lambda_min", "lambda_max", "gram_change"} & set(names):
-            gram = state.gram()
+            gram = self._gram(active)
             eigenvalues = np.linalg.eigvalsh(gram)
             seen |= {"lambda_min": eigenvalues[0], "lambda_max": eigenvalues[-1]}
             seen["gram_change"] = np.abs(np.linalg.eigvalsh(gram - self.gram)).max()
         if "flips" in names:
-            seen["flips"] = np.mean(state.signs != self.signs)
+            seen["flips"] = np.mean(active != self.active)
         return seen
 
 
-def _trajectory(
+def _batches(cells: Sequence[Cell], pairs: int) -> Iterable[list[int]]:
+    """Which cells to run side by side: those of one rule follow each other."""
+    order = sorted(range(len(cells)), key=lambda j: _rule(cells[j]))
+    size = min(max(MEMORY // pairs, 1), CELLS)
+    return (order[i : i + size] for i in range(0, len(order), size))
+
+
+def _rule(cell: Cell) -> tuple:
+    words = tuple(sorted((name, value) for name, value in cell.hyper.items() if isinstance(value, str)))
+    return cell.method, words, tuple(sorted(set(cell.hyper) - dict(words).keys()))
+
+
+class _Rules:
+    """The rules of cells of which those of one rule follow each other."""
+
+    def __init__(self, cells: Sequence[Cell]):
+        self.b = np.array([cell.b0 for cell in cells], dtype=np.float64)
+        self.groups, self.norms, start = [], range(0), 0
+        for (method, words, numbers), members in groupby(cells, _rule):
+            some = list(members)
+            hyper = {name: np.array([cell.hyper[name] for cell in some]) for name in numbers}
+            where, start = slice(start, start + len(some)), start + len(some)
+            self.groups.append((where, partial(RULES[method], **hyper, **dict(words))))
+            if method == "adagrad_norm":
+                self.norms = range(where.start, where.stop)
+        self.steps = np.empty(len(cells))
+
+    def __call__(self, loss: np.ndarray, norms_sq: np.ndarray | None, t: int) -> np.ndarray:
+        for where, rule in self.groups:
+            norm_sq = norms_sq if where.start in self.norms else None
+            self.b[where], self.steps[where] = rule(self.b[where], loss[where], norm_sq, t)
+        return self.steps
+
+
+def _trajectories(
     start: _Start,
-    cell: Cell,
+    cells: Sequence[Cell],
     rows: Iterable[np.ndarray | None],
-    iterations: int,
+    iterations: Iterable[int],
     record: Mapping[int, int],
-    out: Mapping[str, np.ndarray],
-    scratch: np.ndarray,
-) -> float:
-    """Run one cell, fill ``out`` (its rows are preset to what divergence leaves), return the full loss at the end."""
-    y = start.problem.y
-    state = _State(start.problem, scratch)
-    rule, needs_gradient = partial(RULES[cell.method], **cell.hyper), cell.method == "adagrad_norm"
-    needs_all = bool(set(out) - {"loss", "step"})
-    b, full_scale = float(cell.b0), 1.0
-    for t, chosen in zip(range(1, iterations + 1), rows, strict=False):
-        seen, scale = {}, 1.0
-        if chosen is not None:
-            scale, full_scale = 1.0 / len(chosen), 1.0 / len(y)
-        if t in record and needs_all:
-            seen = start.observe(state, out, full_scale)
-        state.look(chosen)
-        residual = state.predictions - y[state.rows]
-        loss = 0.5 * scale * float(residual @ residual)
-        if not loss < DIVERGED:
-            return np.inf
-        norm_sq = scale**2 * float(residual @ state.gram() @ residual) if needs_gradient else None
-        b, step = rule(b, loss, norm_sq, t)
-        if t in record:
-            seen |= {"loss": loss, "step": step}
-            for name, column in out.items():
-                column[record[t]] = seen[name]
-        state.move(scale * step * residual)
-    final = start.observe(state, (), full_scale)["full_loss"]
-    return final if final < DIVERGED else np.inf
+    out: Sequence[Mapping[str, np.ndarray]],
+) -> np.ndarray:
+    """Run cells side by side, fill each one's ``out`` (preset to what divergence leaves), return their final losses."""
+    problem = start.problem
+    y, n = problem.y, len(problem.y)
+    rules = _Rules(cells)
+    networks = Networks(problem.preactivations, problem.x, problem.inner, problem.a, len(cells), norms=rules.norms)
+    names = set(out[0]) - {"loss", "step"}
+    alive, full_scale = np.ones(len(cells), dtype=bool), 1.0
+    for t, chosen in zip(iterations, rows, strict=False):
+        weights = networks.predictions - y
+        if chosen is None:
+            loss = 0.5 * np.vecdot(weights, weights)
+        else:
+            full_scale = 1.0 / n
+            residual = weights.take(chosen, axis=1)
+            loss = 0.5 / len(chosen) * np.vecdot(residual, residual)
+            weights *= np.bincount(chosen, minlength=n) * (1.0 / len(chosen))
+        if not loss.max() < DIVERGED:
+            for k in np.flatnonzero(alive & ~(loss < DIVERGED)):
+                alive[k] = False
+                networks.stop(k)
+        if not alive.all():
+            weights[~alive], loss[~alive] = 0.0, 0.0
+        recorded = t in record
+        steps = rules(loss, networks.direction(weights), t)
+        if recorded:
+            for k in np.flatnonzero(alive):
+                seen = {"loss": loss[k], "step": steps[k]}
+                if names:
+                    seen |= start.observe(networks, k, names, full_scale)
+                for name, column in out[k].items():
+                    column[record[t]] = seen[name]
+        networks.move(np.where(alive, steps, 0.0))
+    residual = networks.predictions - y
+    final = 0.5 * full_scale * np.vecdot(residual, residual)
+    return np.where(alive & (final < DIVERGED), final, np.inf)
 
 
 def simulate(
@@ -186,14 +204,17 @@ def simulate(
         out[name] = np.full((len(record), len(problems), len(cells), *axes), np.nan if name == "step" else np.inf)
     final_loss = np.empty((len(problems), len(cells)))
     at = {t: i for i, t in enumerate(record)}
-    scratch = np.empty((max(batch or 0, len(problems[0].y)), len(problems[0].a)))
     starts = [_Start(problem) for problem in problems]
+    jobs = [(i, some) for i, problem in enumerate(problems) for some in _batches(cells, problem.preactivations.size)]
+    clock = iter(progress(range(len(jobs) * iterations)))
     with np.errstate(over="ignore", invalid="ignore"):  # a cell that overflows is a result
-        for i, j in progress(list(product(range(len(problems)), range(len(cells))))):
+        for i, some in jobs:
             if batch is None:
                 rows = repeat(None)
             else:
                 rows = chain.from_iterable(minibatches(seeds[i], len(problems[i].y), batch, iterations))
-            own = {name: column[:, i, j] for name, column in out.items()}
-            final_loss[i, j] = _trajectory(starts[i], cells[j], rows, iterations, at, own, scratch)
+            own = [{name: column[:, i, j] for name, column in out.items()} for j in some]
+            times = (k % iterations + 1 for k in islice(clock, iterations))
+            final_loss[i, some] = _trajectories(starts[i], [cells[j] for j in some], rows, times, at, own)
+    deque(clock, maxlen=0)  # a progress bar is closed by its end
     return out | {"final_loss": final_loss}

@@ -32,7 +32,7 @@ class ExtremeEigenvalues(NamedTuple):
     residual_max: float
 
 
-def h_infinity(x: np.ndarray, *, block: int = 32, max_bytes: int | None = None) -> np.ndarray:
+def h_infinity(x: np.ndarray, *, block: int = 40, max_bytes: int | None = None) -> np.ndarray:
     r""":math:`H^\infty` (n, n) of the unit rows ``x`` (n, d): exactly symmetric, the diagonal exactly 1/2.
 
     ``block`` rows at a time are held beside the result; ``max_bytes`` (default: the memory now available) bounds both.
@@ -55,10 +55,11 @@ def h_infinity(x: np.ndarray, *, block: int = 32, max_bytes: int | None = None) 
             rows = h[start:stop, start:]
             square, lower = rows[:, : stop - start], below[: stop - start, : stop - start]
             np.copyto(square, 0.0, where=lower)  # not written yet
-            angle = np.arccos(rows, out=work[: rows.size].reshape(rows.shape))
-            if np.isnan(angle.sum()):  # rounding took some |k| above 1; a sum costs less than to clamp every block
+            flat = work[: rows.size]
+            angle = np.arccos(rows, out=flat.reshape(rows.shape))
+            if np.isnan(flat @ flat):  # rounding took some |k| above 1; this costs less than to clamp every block
                 np.arccos(np.clip(rows, -1.0, 1.0, out=rows), out=angle)
-            angle *= -1 / (2 * np.pi)
+            flat *= -1 / (2 * np.pi)
             rows *= angle
             np.copyto(square, square.T, where=lower)
             h[stop:, start:stop] = rows[:, stop - start :].T

@@ -2,7 +2,11 @@ from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from adaloss.simulate import flips
+from adaloss.simulate.flips import Networks
 from adaloss.simulate.linear_regression import Cell
 from adaloss.simulate.two_layer import Problem, simulate
 from adaloss.theory import two_layer as theory
@@ -148,3 +152,71 @@ def test_small_residuals_grow_exactly_above_the_critical_step():
     cells = [Cell("sgd_constant", 1.0, {"eta": share * critical}) for share in (0.98, 1.02)]
     loss = simulate([problem], [0], cells, iterations=101, record=(1, 101))["loss"][:, 0]
     np.testing.assert_allclose(loss[1] / loss[0], [0.96**200, 1.04**200], rtol=1e-2)
+
+
+def beside_the_recurrence_of_w(problem, steps, batch=None, ahead=flips.AHEAD, seed=0):
+    """Greatest distance of u, P and the gradient's squared length over these steps; the flips; the engine's counts."""
+    networks = Networks(problem.preactivations, problem.x, problem.inner, problem.a, norms=range(1), ahead=ahead)
+    x, a, w, rng = problem.x, problem.a, problem.w0.copy(), np.random.default_rng(seed)
+    n, m = problem.preactivations.shape
+    active, changed, off = problem.preactivations > 0, 0, 0.0
+    for step in steps:
+        u = theory.predict(w, a, x)
+        share = np.ones(n) if batch is None else np.bincount(rng.integers(n, size=batch), minlength=n) / batch
+        g = share * (u - problem.y)
+        gradient = ((x @ w.T > 0) * a).T @ (g[:, None] * x) / m**0.5
+        off = max(off, np.abs(networks.predictions[0] - u).max())
+        [norm_sq] = networks.direction(share * (networks.predictions - problem.y))
+        off = max(off, abs(norm_sq - np.vdot(gradient, gradient)))
+        networks.move(np.array([step]))
+        w -= step * gradient
+        off = max(off, np.abs(networks.preactivations(0) - x @ w.T).max())
+        changed += np.count_nonzero((x @ w.T > 0) != active)
+        active = x @ w.T > 0
+    return off, changed, networks.counts | {"dense": networks.counts["refreshes"] - networks.counts["lists"]}
+
+
+@pytest.mark.parametrize("ahead", [0.01, 1.0, flips.AHEAD])
+@pytest.mark.parametrize("batch", [None, 5])
+@pytest.mark.parametrize("shape", [(20, 20), (30, 4)], ids=str)
+def test_long_runs_with_many_flips_are_the_recurrence_of_w(shape, batch, ahead):
+    problem = network(11, *shape, m=300)
+    steps = (2.0 if batch else 0.3) / np.sqrt(1 + np.arange(2000) % 500)  # from large to small, four times
+    off, changed, counts = beside_the_recurrence_of_w(problem, steps, batch, ahead)
+    assert off < 1e-10
+    assert changed > 5000  # of 6000 or 9000 pairs
+    assert counts["lists"] > 10 and counts["candidates"] > 10
+    assert counts["dense"] < 500, "the lists are what is tested"
+
+
+def test_steps_of_every_size_are_the_recurrence_of_w():
+    """Now and then a step that moves everything: lists end at once, and dense steps fill in."""
+    sizes = np.random.default_rng(3).choice([1e-6, 1e-3, 0.05, 0.3], size=1500)
+    off, changed, counts = beside_the_recurrence_of_w(network(12, n=15, d=15, m=200), sizes)
+    assert off < 1e-10 and changed > 300 and counts["lists"] > 10
+    off, changed, counts = beside_the_recurrence_of_w(network(12, n=40, d=15, m=300), np.full(300, 1.0))
+    assert off < 1e-10 and changed > 10_000 and counts["dense"] > 10
+
+
+@given(st.data())
+def test_any_small_network_is_the_recurrence_of_w(data):
+    """Rows that are 0, repeated or of any length, neurons that are 0 or all of one sign, one point, one neuron."""
+    n, d, m = (data.draw(st.integers(1, most)) for most in (8, 6, 80))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    x, w0, a = rng.normal(size=(n, d)) / d**0.5, rng.normal(size=(m, d)), rng.choice([-1.0, 1.0], m)
+    x[rng.integers(n)] *= data.draw(st.sampled_from([0.0, 1e-3, 1.0]))
+    x[rng.integers(n)] = x[rng.integers(n)]
+    w0[rng.integers(m)] *= data.draw(st.sampled_from([0.0, 1.0]))
+    problem = Problem(x, rng.normal(size=n), w0, np.abs(a) if data.draw(st.booleans()) else a)
+    steps = data.draw(st.sampled_from([0.001, 0.03, 0.3])) * rng.random(40)
+    batch, ahead = data.draw(st.sampled_from([None, 1, 3])), data.draw(st.sampled_from([0.1, 2.0, 8.0, 100.0]))
+    off, _, _ = beside_the_recurrence_of_w(problem, steps, batch, ahead)
+    assert off < 1e-10
+
+
+def test_most_steps_need_no_product_over_all_neurons():
+    problem = network(13, n=40, d=40, m=1000)
+    for batch in (None, 10):
+        _, changed, counts = beside_the_recurrence_of_w(problem, np.full(300, 0.05), batch)
+        assert changed > 500
+        assert counts["refreshes"] < 60, counts

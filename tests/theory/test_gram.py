@@ -199,9 +199,9 @@ def test_too_many_rows_are_refused_before_memory_is_taken(monkeypatch):
 
 def test_max_bytes():
     x = unit_rows(100, 3)
-    needed = 8 * 100 * (100 + 32)
+    needed = 8 * 100 * (100 + 40)
     assert h_infinity(x, max_bytes=needed).shape == (100, 100)
-    with pytest.raises(ValueError, match=r"x: n=100 rows need 9.83e-05 GiB of memory, allowed are 9.83e-05 GiB"):
+    with pytest.raises(ValueError, match=r"x: n=100 rows need 0.000104 GiB of memory, allowed are 0.000104 GiB"):
         h_infinity(x, max_bytes=needed - 1)
     assert 2**20 < gram._available_memory() < 2**50
 
