@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.store import SavedRun
-from scripts.figures import Message, Output, main
+from scripts.figures import Message, Output, labelled, main
 
 ENDS = {"lambda_max": r"$\|H^\infty\| = \lambda_{\max}$", "lambda_min": r"$\lambda_0 = \lambda_{\min}$"}
 SERIES = {"sphere": ("#0072B2", "o"), "digits": ("#D55E00", "s")}
@@ -16,13 +16,10 @@ SERIES = {"sphere": ("#0072B2", "o"), "digits": ("#D55E00", "s")}
 
 def measured(runs: list[SavedRun]) -> pd.DataFrame:
     """One row per run: data, seed and everything saved."""
-    tables = []
-    for run in runs:
-        table = run.history
-        table.insert(0, "seed", run.config["seed"])
-        table.insert(0, "data", run.config["data"]["name"])
-        tables.append(table)
-    return pd.concat(tables, ignore_index=True)
+    return pd.concat(
+        [labelled(run.history, data=run.config["data"]["name"], seed=run.config["seed"]) for run in runs],
+        ignore_index=True,
+    )
 
 
 def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
@@ -147,4 +144,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_5", draw)
+    main("figure_5", "gram", draw)

@@ -21,36 +21,44 @@ def problems(runs: list[SavedRun]) -> pd.DataFrame:
     )
 
 
-def ratios(table: pd.DataFrame) -> dict[str, tuple[str, pd.Series]]:
-    """Bound / measured of every bound, on the problems that it is meant for: name -> (where, ratios)."""
-    done = ~table.stopped
-    at_rest = table.beta_1 >= (1 + 1 / table.condition) / 2
-    small = table.beta_0 < 0.4
+def starts_large(table: pd.DataFrame) -> pd.Series:
+    """Where b_1 >= eta (lambda_1 + lambda_0) / 2."""
+    return table.beta_1 >= (1 + 1 / table.condition) / 2
+
+
+def starts_small(table: pd.DataFrame) -> pd.Series:
+    """Where b_0 < 0.4 eta lambda_1."""
+    return table.beta_0 < 0.4
+
+
+def ratios(table: pd.DataFrame) -> dict[str, pd.Series]:
+    """Bound / measured of every bound, on the problems that it is meant for."""
+    done, large, small = ~table.stopped, starts_large(table), starts_small(table)
     exited = table.exit_index > 0
     n = table.exit_index + 1
     found = {
-        "b_max, sharp": ("all", (table.b_max / table.b_end)[done]),
-        "b_max, headline": ("all", (table.b_max_headline / table.b_end)[done]),
-        "N + 1, a priori": ("N > 0", ((table.exit_best + 1) / n)[exited]),
-        "N + 1, Lemma 1 as printed": ("N > 0", ((table.exit_paper + 1) / n)[exited]),
+        "b_max, sharp": (table.b_max / table.b_end)[done],
+        "b_max, headline": (table.b_max_headline / table.b_end)[done],
+        "N + 1, a priori": ((table.exit_best + 1) / n)[exited],
+        "N + 1, Lemma 1 as printed": ((table.exit_paper + 1) / n)[exited],
     }
     for where, chosen, bound in (
-        ("b_1 >= eta (lambda_1 + lambda_0) / 2", at_rest, "bound"),
-        ("window: b_1 >= eta lambda_1 / 2, but below the former", ~at_rest & (table.beta_1 >= 0.5), "bound"),
+        ("b_1 >= eta (lambda_1 + lambda_0) / 2", large, "bound"),
+        ("window: b_1 >= eta lambda_1 / 2, but below the former", ~large & (table.beta_1 >= 0.5), "bound"),
         ("b_0 < 0.4 eta lambda_1, a priori", small, "bound"),
         ("b_0 < 0.4 eta lambda_1, first step exact", small, "first"),
         ("b_0 < 0.4 eta lambda_1, after at most 8 exact steps", small, "unrolled"),
         ("restarted at the exit", exited, "restarted"),
     ):
         both = [(table[f"t_{q}_{bound}"] / table[f"t_{q}"])[chosen & done & (table[f"t_{q}"] > 0)] for q in (0, 1)]
-        found[f"T, {where}"] = (where, pd.concat(both))
+        found[f"T, {where}"] = pd.concat(both)
     return found
 
 
 def quantiles(table: pd.DataFrame) -> pd.DataFrame:
     """The quantiles of bound / measured: 1 is exact, below 1 would be a violation."""
     rows = []
-    for name, (_, ratio) in ratios(table).items():
+    for name, ratio in ratios(table).items():
         values = ratio.quantile(list(LEVELS), interpolation="lower")
         rows.append({"bound": name, "problems": len(ratio)} | {f"{level:.0%}": values[level] for level in LEVELS})
     return pd.DataFrame(rows)
@@ -59,13 +67,12 @@ def quantiles(table: pd.DataFrame) -> pd.DataFrame:
 def figure(table: pd.DataFrame) -> plt.Figure:
     """Measured against bound: N, b_max, and T where b_1 is large and where b_0 is small; the diagonal is exact."""
     fig, axes = plt.subplots(2, 2, figsize=(9, 8))
-    at_rest = (table.beta_1 >= (1 + 1 / table.condition) / 2) & ~table.stopped
-    small = (table.beta_0 < 0.4) & ~table.stopped
+    large, small = (starts(table) & ~table.stopped & (table.t_0 > 0) for starts in (starts_large, starts_small))
     panels = (
         ("exit index $N + 1$", table.exit_index > 0, table.exit_index + 1, table.exit_best + 1),
         (r"greatest $b / (\eta\lambda_1)$", ~table.stopped, table.b_end, table.b_max),
-        (r"$T$, $b_1 \geq \eta(\lambda_1 + \lambda_0)/2$", at_rest & (table.t_0 > 0), table.t_0, table.t_0_first),
-        (r"$T$, $b_0 < 0.4\,\eta\lambda_1$", small & (table.t_0 > 0), table.t_0, table.t_0_first),
+        (r"$T$, $b_1 \geq \eta(\lambda_1 + \lambda_0)/2$", large, table.t_0, table.t_0_first),
+        (r"$T$, $b_0 < 0.4\,\eta\lambda_1$", small, table.t_0, table.t_0_first),
     )
     for ax, (title, chosen, measured, bound) in zip(axes.flat, panels, strict=True):
         for method in METHOD_OF.values():
@@ -81,7 +88,7 @@ def figure(table: pd.DataFrame) -> plt.Figure:
 
 
 def messages(table: pd.DataFrame) -> list[Message]:
-    """Violations of each proved statement, and how the exit indices of the two methods compare."""
+    """Violations of each proved statement."""
     found = []
     for method, of_method in table.groupby("method", sort=False):
         counts = of_method.filter(like="violations_").sum()
@@ -112,4 +119,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_bounds", draw)
+    main("figure_bounds", "bounds", draw)

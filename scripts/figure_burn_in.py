@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.store import SavedRun
-from scripts.figures import METHODS, Message, Output, main
+from scripts.figures import METHODS, Message, Output, labelled, main
 
 ERRORS_OF = (0.1, 30.0, 45.0)  # the b0 whose eigendirections are shown
 
@@ -22,10 +22,8 @@ def trajectories(runs: list[SavedRun]) -> pd.DataFrame:
         # The step is eta / b_{t+1}, so eta cancels.
         table["b_ratio"] = 1 / (table.pop("step") * run.summary["result"]["lambda_1"])
         past = table.b_ratio.to_numpy() >= 0.5
-        table.insert(0, "exit_index", int(past.argmax()) if past.any() else -1)
-        table.insert(0, "b0", config["b0"])
-        table.insert(0, "method", config["method"]["name"])
-        tables.append(table)
+        exit_index = int(past.argmax()) if past.any() else -1
+        tables.append(labelled(table, method=config["method"]["name"], b0=config["b0"], exit_index=exit_index))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -99,4 +97,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_burn_in", draw)
+    main("figure_burn_in", "linear_regression", draw)

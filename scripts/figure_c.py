@@ -110,4 +110,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_c", draw)
+    main("figure_c", "linear_regression", draw)

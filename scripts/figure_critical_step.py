@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 
 from experiments.store import SavedRun
-from scripts.figures import Message, Output, main
+from scripts.figures import Message, Output, every, labelled, main
 
 FITTED = 1e-6  # of the initial loss
 GROWN = 1.01  # times the initial loss: beyond rounding
+CRITICAL, WIDE = (1.95, 2.05), 10_000  # where the critical c is claimed to be, and from which width on
 
 
 def trajectories(runs: list[SavedRun]) -> pd.DataFrame:
@@ -25,9 +26,7 @@ def trajectories(runs: list[SavedRun]) -> pd.DataFrame:
             start_loss=result["start_loss"],
             zero_loss=result["zero_loss"],
         )
-        for name, value in (("c", config["eta"]), ("seed", config["seed"]), ("m", config["m"])):
-            table.insert(0, name, value)
-        tables.append(table)
+        tables.append(labelled(table, m=config["m"], seed=config["seed"], c=config["eta"]))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -35,7 +34,7 @@ def by_run(drawn: pd.DataFrame) -> pd.DataFrame:
     """One row per run: greatest and final loss over the initial one, where lambda_max(H) ends, whether all died."""
     rows = []
     for (m, seed, c), curve in drawn.groupby(["m", "seed", "c"], sort=False):
-        last = curve.iloc[-1]
+        first, last = curve.iloc[0], curve.iloc[-1]
         rows.append(
             {
                 "m": m,
@@ -44,11 +43,13 @@ def by_run(drawn: pd.DataFrame) -> pd.DataFrame:
                 "critical_c": last.critical_c,
                 "peak": curve.loss.max() / last.start_loss,
                 "end": last.loss / last.start_loss,
+                "lambda_change": last.lambda_max / first.lambda_max,
                 "lambda_ratio": last.lambda_max * c / (2 * last.lambda_1),
                 "no_better_than_zero": not last.loss < 0.5 * last.zero_loss,
             }
         )
-    return pd.DataFrame(rows)
+    ends = pd.DataFrame(rows)
+    return ends.assign(grew=ends.peak > GROWN, fitted=ends.end <= FITTED)
 
 
 def figure(drawn: pd.DataFrame) -> plt.Figure:
@@ -80,36 +81,43 @@ def messages(ends: pd.DataFrame) -> list[Message]:
     def listed(chosen: pd.DataFrame, column: str) -> str:
         return ", ".join(f"c = {c:g}: {v.min():.3g} to {v.max():.3g}" for c, v in chosen.groupby("c")[column])
 
-    found = []
+    found = [_critical(ends[ends.m == ends.m.max()])]
     below = ends[ends.c < 0.99 * ends.critical_c]
-    calm = (below.peak <= GROWN) & (below.end <= FITTED)
+    calm = ~below.grew & below.fitted
     found.append(
         Message(
             "c below 2 ||H-infinity|| / ||H(0)||",
             f"the loss never exceeds its start and falls to {FITTED:g} of it",
-            bool(calm.all()),
+            every(calm),
             f"{calm.sum()} of {len(below)} runs; loss at the end over the initial one {listed(below, 'end')}",
         )
     )
     above = ends[(ends.c >= 3) & (ends.c <= 4)]
-    grew = (above.peak > GROWN) & (above.end < 1)
-    fitted = above.end <= FITTED
+    fell = above.lambda_change < 1
+    all_three = above.grew & above.fitted & fell
+    exceptions = [
+        f"m = {run.m}, seed {run.seed}, c = {run.c:g} (loss at most {run.peak:.3g} and at the end {run.end:.2g} times "
+        f"its start, lambda_max(H) {run.lambda_change:.2g} times)"
+        for run in above[~all_three].itertuples()
+    ]
     found.append(
         Message(
             "c = 3 and 4",
-            "the loss first grows, then falls below its start: 2 / ||H|| is no limit of divergence",
-            bool(grew.all()),
-            f"{grew.sum()} of {len(above)} runs, {fitted.sum()} of all end below {FITTED:g}; greatest loss over the "
-            f"initial one {listed(above, 'peak')}",
+            f"the loss first grows, then falls to {FITTED:g} of its start while lambda_max(H(k)) falls: 2 / ||H|| is "
+            "no limit of divergence",
+            every(all_three),
+            f"{all_three.sum()} of {len(above)} runs: grew {above.grew.sum()}, fell to {FITTED:g} {above.fitted.sum()} "
+            f"and below the start {(above.end < 1).sum()}, lambda_max(H) fell {fell.sum()}; exceptions: "
+            f"{'; '.join(exceptions) or 'none'}; greatest loss over the initial one {listed(above, 'peak')}",
         )
     )
-    settled = ends[(ends.c > ends.critical_c) & (ends.end <= FITTED)]
+    settled = ends[(ends.c > ends.critical_c) & ends.fitted]
     flat = settled.lambda_ratio <= 1.01
     found.append(
         Message(
             "c above 2 ||H-infinity|| / ||H(0)||, fitted",
             "lambda_max(H) has fallen to at most 2 ||H-infinity|| / c",
-            bool(flat.all()),
+            every(flat),
             f"{flat.sum()} of {len(settled)} runs; lambda_max over it {listed(settled, 'lambda_ratio')}",
         )
     )
@@ -119,11 +127,38 @@ def messages(ends: pd.DataFrame) -> list[Message]:
         Message(
             "c = 6",
             "the network is lost: it diverges, or ends no better than half the loss of predicting 0",
-            bool(lost.all()),
+            every(lost),
             f"{lost.sum()} of {len(far)} runs, {int(np.isinf(far.peak).sum())} of them diverged",
         )
     )
     return found
+
+
+def _critical(widest: pd.DataFrame) -> Message:
+    """The critical c at one width, in units of eta ||H-infinity||: predicted for each seed, and between two runs."""
+    predicted, measured = {}, {}
+    for seed, runs in widest.groupby("seed"):
+        ordered = runs.sort_values("c")
+        calm = (~ordered.grew & ordered.fitted).cummin()  # converges, and so does every smaller c
+        predicted[seed] = ordered.critical_c.iloc[0]
+        measured[seed] = ordered.c[calm].max(), ordered.c[~calm].min()
+    m, (low, high) = widest.m.iloc[0], CRITICAL
+    claimed = m >= WIDE
+    where = f"in {low:g}..{high:g} and " if claimed else ""
+    holds = [
+        (not claimed or low <= predicted[seed] <= high) and least <= predicted[seed] <= most
+        for seed, (least, most) in measured.items()
+    ]
+    return Message(
+        f"m = {m}, the greatest width",
+        "the critical eta ||H-infinity||, predicted as 2 ||H-infinity|| / ||H(0)||, is "
+        f"{where}inside the measured bracket",
+        all(holds),
+        "predicted by seed: "
+        + ", ".join(f"{seed}: {c:.3f}" for seed, c in predicted.items())
+        + "; greatest that converges without exceeding its start, and least that does not: "
+        + ", ".join(f"{seed}: {least:g} and {most:g}" for seed, (least, most) in measured.items()),
+    )
 
 
 def draw(output: Output) -> None:
@@ -134,4 +169,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_critical_step", draw)
+    main("figure_critical_step", "two_layer", draw)

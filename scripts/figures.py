@@ -13,6 +13,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 
 from experiments.store import SavedRun, Store, StoreError, provenance
@@ -42,12 +43,22 @@ STYLE = {
 
 @dataclass(frozen=True)
 class Message:
-    """A sentence about a figure, whether the runs bear it out, and the numbers that decide."""
+    """A sentence about a figure, whether the runs bear it out (None: no run decides), and the numbers that decide."""
 
     problem: str
     sentence: str
-    holds: bool
+    holds: bool | None
     evidence: str
+
+
+def every(cases: pd.Series | np.ndarray) -> bool | None:
+    """Whether all cases bear a sentence out; None, not True, where there is no case."""
+    return bool(cases.all()) if len(cases) else None
+
+
+def labelled(table: pd.DataFrame, **labels: object) -> pd.DataFrame:
+    """The table of one run with the labels of that run as its first columns."""
+    return table.assign(**labels)[[*labels, *table.columns]]
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,7 @@ class Output:
         made_by = {"sweep": self.sweep, "runs": ids, **_versions()}
         self.folder.mkdir(parents=True, exist_ok=True)
         fig.savefig(self.folder / f"{name}.png", metadata={"Software": "adaloss", "Description": json.dumps(made_by)})
+        fig.set_layout_engine("none")  # the PDF keeps the layout of the PNG: solving it again is half of its time
         fig.savefig(
             self.folder / f"{name}.pdf",
             metadata={"Creator": "adaloss", "Keywords": json.dumps(made_by), "CreationDate": None},
@@ -84,15 +96,16 @@ class Output:
     def messages(self, name: str, messages: list[Message]) -> None:
         """Print the messages with their verdicts and write them to ``name``_messages.csv."""
         for message in messages:
-            print(
-                f"  [{'holds' if message.holds else 'FAILS'}] {message.problem}: {message.sentence}\n"
-                f"          {message.evidence}"
-            )
+            verdict = {True: "holds", False: "FAILS", None: " open"}[message.holds]
+            print(f"  [{verdict}] {message.problem}: {message.sentence}\n          {message.evidence}")
         self.table(f"{name}_messages", pd.DataFrame(messages))
 
 
-def main(sweep: str, draw: Callable[[Output], None]) -> None:
-    """Read a sweep's runs and hand them to ``draw``; errors end with one line and status 2."""
+def main(sweep: str, experiment: str, draw: Callable[[Output], None]) -> None:
+    """Read a sweep's runs and hand them to ``draw``; errors end with one line and status 1.
+
+    ``experiment`` is whose runs they are: the line about runs that are missing ends with the command that makes them.
+    """
     parser = argparse.ArgumentParser(description=f"Draw the sweep {sweep} from its saved runs.")
     parser.add_argument("--scale", default="laptop", help="smoke, laptop or paper (default: laptop)")
     parser.add_argument("--runs", type=Path, help="folder of the runs (default: runs/<scale>)")
@@ -104,7 +117,9 @@ def main(sweep: str, draw: Callable[[Output], None]) -> None:
         with mpl.rc_context(STYLE):
             draw(Output(args.figures or Path("figures") / args.scale, sweep, runs))
     except StoreError as error:
-        sys.exit(f"error: {error}")
+        elsewhere = f" runs={args.runs}" if args.runs else ""
+        command = f"python -m experiments.{experiment} sweep={sweep} scale={args.scale}{elsewhere}"
+        sys.exit(f"error: {error}: {command}")
     except OSError as error:
         sys.exit(f"error: {error.filename}: {error.strerror}")
 

@@ -13,7 +13,7 @@ from PIL import Image
 from adaloss.simulate.eigenbasis import simulate_eigenbasis
 from adaloss.simulate.linear_regression import Cell
 from experiments.data import gaussian
-from scripts import figure_1, figure_burn_in, figure_c
+from scripts import figure_burn_in, figure_c
 from tests.experiments.launch import ROOT, launch
 from tests.reference.linear_regression import numpy_cell
 
@@ -89,35 +89,6 @@ def test_figure_1_draws_what_a_plain_loop_computes(method, b0, smoke):
         losses, steps = (np.array([loop[k][first - 1 : last].mean() for loop in loops]) for k in (0, 1))
         np.testing.assert_allclose([row.loss_min, row.loss_max], [losses.min(), losses.max()], rtol=1e-9)
         np.testing.assert_allclose([row.loss, row.step], [np.median(losses), np.median(steps)], rtol=1e-9)
-
-
-def test_figure_1_messages_follow_the_numbers():
-    b0s, windows = [0.01, 0.1, 5.0], [f"[{a}, {b}]" for a, b in figure_1.WINDOWS]
-    loss = {"adaloss": 2.0, "adagrad_norm": 1.0, "sgd_constant": np.inf, "sgd_decay_sqrt": 1.0}
-    rows = [
-        {
-            "w_star": "unit",
-            "d": 5,
-            "method": m,
-            "b0": b0,
-            "window": w,
-            "loss": value,
-            "initial_loss": 3.0,
-            "critical_b0": 1,
-        }
-        for m, value in loss.items()
-        for b0 in b0s
-        for w in windows
-    ]
-    drawn = pd.DataFrame(rows)
-    assert [m.holds for m in figure_1.messages(drawn)] == [True, True, True, True, False]
-    at = (drawn.method == "adaloss") & (drawn.window == windows[-1])
-    drawn.loc[at & (drawn.b0 == 0.01), "loss"] = 0.1  # 20 times better than at b0 = 0.1
-    drawn.loc[(drawn.method == "sgd_constant") & (drawn.b0 == 0.1), "loss"] = 2.9
-    drawn.loc[(drawn.method == "adaloss") & (drawn.window == windows[0]) & (drawn.b0 == 0.1), "loss"] = 0.9
-    assert [m.holds for m in figure_1.messages(drawn)] == [False, True, False, False, False]
-    drawn.loc[at, "loss"] = 0.5
-    assert [m.holds for m in figure_1.messages(drawn)] == [True, True, False, False, True]
 
 
 def test_burn_in_is_equation_7(smoke):

@@ -1,0 +1,94 @@
+"""Panels over b0, four methods: average loss and effective step size in the paper's three windows of iterations."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from experiments.store import SavedRun
+from scripts.figures import METHODS
+
+WINDOWS = ((101, 200), (991, 1000), (4901, 5000))
+# A program that computes y - Xw in float64 sees nothing below this fraction of the initial loss.
+RESOLUTION = np.finfo(float).eps ** 2
+
+
+def named(window: tuple[int, int]) -> str:
+    """A window as the tables write it."""
+    return f"[{window[0]}, {window[1]}]"
+
+
+def by_window(runs: list[SavedRun], facts: Callable[[SavedRun], dict]) -> pd.DataFrame:
+    """One row per run and window: method, b0, seed, mean loss (inf where it diverged), mean step size, ``facts``."""
+    return pd.DataFrame([row for run in runs for row in _rows(run, facts(run))])
+
+
+def _rows(run: SavedRun, facts: dict) -> Iterator[dict]:
+    config, history = run.config, run.history
+    of_run = {"method": config["method"]["name"], "b0": config["b0"], "seed": config["seed"]} | facts
+    iteration, loss, step = (history[name].to_numpy() for name in ("iteration", "loss", "step"))
+    for first, last in WINDOWS:
+        inside = slice(*np.searchsorted(iteration, (first, last + 1)))
+        with np.errstate(invalid="ignore"):  # nan: a diverged network takes no more steps
+            mean_step = np.nansum(step[inside]) / np.count_nonzero(~np.isnan(step[inside]))
+        yield of_run | {"window": named((first, last)), "loss": loss[inside].mean(), "step": mean_step}
+
+
+def over_seeds(table: pd.DataFrame, by: list[str], ranges: tuple[str, ...], **facts: str) -> pd.DataFrame:
+    """What a figure draws, grouped ``by``: medians over seeds, least and greatest of ``ranges``, how many diverged.
+
+    ``facts`` are columns of the problem and how they are joined over its seeds.
+    """
+    quantities = {}
+    for name in ("loss", "step"):
+        quantities[name] = (name, "median")
+        if name in ranges:
+            quantities |= {f"{name}_{end}": (name, end) for end in ("min", "max")}
+    grouped = table.groupby(by, sort=False)
+    return grouped.agg(
+        seeds=("seed", "size"),
+        diverged=("loss", lambda loss: int(np.isinf(loss).sum())),
+        **quantities,
+        **{name: (name, how) for name, how in facts.items()},
+    ).reset_index()
+
+
+def losses(problem: pd.DataFrame, window: tuple[int, int]) -> pd.DataFrame:
+    """Median losses of one problem in a window: a row per b0, a column per method."""
+    return problem[problem.window == named(window)].pivot(index="b0", columns="method", values="loss")
+
+
+def figure(chosen: pd.DataFrame, limits: Mapping[str, tuple[float, float]], critical: str, title: str) -> plt.Figure:
+    """2 x 3 panels with the axes' ``limits``; a median outside them is drawn on the edge, pointing outwards.
+
+    Bands are drawn where the table has a range; ``critical`` labels the line at the problem's critical b0.
+    """
+    fig, axes = plt.subplots(2, len(WINDOWS), figsize=(10, 5.6), sharex=True, sharey="row")
+    for row, quantity in enumerate(("loss", "step")):
+        low, high = limits[quantity]
+        for ax, window in zip(axes[row], WINDOWS, strict=True):
+            panel = chosen[chosen.window == named(window)]
+            for name, (label, color, marker) in METHODS.items():
+                curve = panel[panel.method == name]
+                median = curve[quantity]
+                middle, inside = median.clip(low, high), (median > low) & (median < high)
+                ax.plot(curve.b0, middle, color=color, marker=marker, markevery=inside.tolist(), label=label)
+                for arrow, outside in (("^", median >= high), ("v", median <= low)):
+                    ax.scatter(
+                        curve.b0[outside], middle[outside], s=25, color=color, marker=arrow, clip_on=False
+                    ).set_in_layout(False)
+                if f"{quantity}_min" in curve:
+                    least, most = (curve[f"{quantity}_{end}"].clip(low, high) for end in ("min", "max"))
+                    ax.fill_between(curve.b0, least, most, color=color, alpha=0.2, lw=0)
+            ax.axvline(panel.critical_b0.iloc[0], color="0.4", ls=":", lw=1, label=critical)
+            ax.set(xscale="log", yscale="log", ylim=(low, high))
+            if row == 0:
+                ax.set_title(f"iterations {named(window)}")
+            else:
+                ax.set_xlabel("$b_0$")
+    axes[0, 0].set_ylabel("average loss")
+    axes[1, 0].set_ylabel(r"effective step size $\eta / b_t$")
+    fig.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    fig.suptitle(title, fontsize=10)
+    return fig

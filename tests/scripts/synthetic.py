@@ -1,0 +1,31 @@
+"""Made-up runs in a store: a script's sentences have to be right about these, whatever real runs say."""
+
+import runpy
+import sys
+
+import pandas as pd
+
+from experiments.store import Run, Store
+from tests.experiments.launch import ROOT
+
+
+def saved(root, sweep, cells):
+    """Write cells (configuration, history, results) as the sweep's runs and read them back."""
+    store, runs = Store(root), []
+    for k, (config, history, result) in enumerate(cells):
+        runs.append(Run(experiment="made_up", label=f"cell_{k}", config=config, code="none", data="none"))
+        store.save(runs[-1], "completed", pd.DataFrame(history), result, 0.0)
+    store.save_sweep(sweep, runs)
+    return store.load_sweep(sweep)
+
+
+def start(script, monkeypatch, *arguments):
+    """What ``python -m scripts.<script>`` does, in this process."""
+    monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+    runpy.run_path(str(ROOT / "scripts" / f"{script}.py"), run_name="__main__")
+
+
+def about(messages, words):
+    """The one message whose sentence contains the words."""
+    [message] = [message for message in messages if words in message.sentence]
+    return message

@@ -1,0 +1,46 @@
+"""Every script without its runs: one line, and the command in it is the one that the Makefile runs."""
+
+import json
+import re
+
+import pytest
+
+from experiments.store import Run, Store
+from tests.experiments.launch import ROOT
+from tests.scripts.synthetic import start
+
+MAKEFILE = (ROOT / "Makefile").read_text()
+SWEEPS = re.search(r"^SWEEPS := ((?:.*\\\n)*.*)$", MAKEFILE, flags=re.MULTILINE)[1].replace("\\\n", " ").split()
+BY_NAME = re.findall(r"experiments\.(\w+) sweep=(\w+)", MAKEFILE)  # of targets of their own
+PAIRS = sorted({tuple(pair.split(":")) for pair in SWEEPS} | set(BY_NAME))
+
+
+def refusal(sweep, monkeypatch, *arguments):
+    with pytest.raises(SystemExit) as stop:
+        start(sweep, monkeypatch, *arguments)
+    assert isinstance(stop.value.code, str) and "\n" not in stop.value.code  # printed as it is, with status 1
+    return stop.value.code
+
+
+@pytest.mark.parametrize(("experiment", "sweep"), PAIRS)
+def test_a_sweep_that_was_never_run(experiment, sweep, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    line = refusal(sweep, monkeypatch, "--scale", "smoke")
+    assert line == (
+        f"error: runs/smoke/sweeps/{sweep}.json: the sweep {sweep!r} has not been finished; run it with sweep={sweep}: "
+        f"python -m experiments.{experiment} sweep={sweep} scale=smoke"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("experiment", "sweep"), PAIRS)
+def test_a_run_that_is_gone(experiment, sweep, tmp_path, monkeypatch):
+    run = Run(experiment=experiment, label="gone", config={}, code="none", data="none")
+    Store(tmp_path).save_sweep(sweep, [run])
+    assert json.loads((tmp_path / f"sweeps/{sweep}.json").read_text())["runs"] == [run.folder]
+    line = refusal(sweep, monkeypatch, "--runs", tmp_path, "--figures", tmp_path / "figures")
+    assert line.startswith(
+        f"error: {tmp_path / run.folder}: run missing or unreadable; delete it and run the sweep again"
+    )
+    assert line.endswith(f": python -m experiments.{experiment} sweep={sweep} scale=laptop runs={tmp_path}")
+    assert not (tmp_path / "figures").exists()
