@@ -1,0 +1,83 @@
+"""PyTorch Lightning: automatic optimization, with or without accumulated gradients, and manual optimization."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch.nn.functional import cross_entropy
+
+from adaloss.optim import AdaLoss
+from examples import problem
+
+
+class Automatic(pl.LightningModule):
+    """Lightning owns backward, accumulation, clipping and the step; ``training_step`` tells the optimizer the loss."""
+
+    def __init__(self, every: int = 1) -> None:
+        super().__init__()
+        self.model = problem.network()
+        self.every = every
+
+    def configure_optimizers(self) -> AdaLoss:
+        """The optimizer; a scheduler returned beside it would act on lr."""
+        return AdaLoss(self.parameters(), lr=1.0, b0=1.0)
+
+    def training_step(self, batch: list[torch.Tensor], index: int) -> torch.Tensor:
+        """The micro-batch's mean loss, which Lightning divides by ``accumulate_grad_batches`` only afterwards."""
+        x, y = batch
+        loss = cross_entropy(self.model(x), y)
+        self.optimizers(use_pl_optimizer=False).observe(loss)  # not Lightning's wrapper, where it would be lost
+        return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: list[torch.Tensor], index: int) -> None:
+        """After a batch that ended in a step, tell how it goes."""
+        if (index + 1) % self.every == 0:
+            problem.report(self.trainer.global_step, outputs["loss"], self.trainer.optimizers[0])
+
+
+class ClippedHalf(Automatic):
+    """For ``precision="16-mixed"`` with ``gradient_clip_val``, which Lightning refuses there, as for a fused Adam."""
+
+    def configure_gradient_clipping(
+        self, optimizer: AdaLoss, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Clip what the GradScaler has unscaled."""
+        self.trainer.precision_plugin.scaler.unscale_(optimizer)
+        torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+
+
+class Manual(Automatic):
+    """``training_step`` does everything itself."""
+
+    def __init__(self, every: int = 1) -> None:
+        super().__init__(every)
+        self.automatic_optimization = False
+
+    def training_step(self, batch: list[torch.Tensor], index: int) -> dict[str, torch.Tensor]:
+        """Backward, and at the last micro-batch the step."""
+        x, y = batch
+        loss = cross_entropy(self.model(x), y)
+        self.manual_backward(loss / self.every)
+        self.optimizers(use_pl_optimizer=False).observe(loss)
+        if (index + 1) % self.every == 0:
+            optimizer = self.optimizers()
+            optimizer.step()
+            optimizer.zero_grad()
+        return {"loss": loss.detach()}
+
+
+def train(
+    loader: torch.utils.data.DataLoader, module: Automatic, **options: Any
+) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+    """Train on each micro-batch once; the model and its optimizer. ``options`` are the Trainer's."""
+    if module.automatic_optimization:
+        options["accumulate_grad_batches"] = module.every
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = pl.Trainer(accelerator="cpu", max_epochs=1, enable_checkpointing=False, **quiet, **options)
+    trainer.fit(module, loader)
+    return module.model, trainer.optimizers[0]
+
+
+if __name__ == "__main__":
+    problem.evaluate(train(problem.loader(steps=800, size=16), Automatic(every=4))[0])
+    problem.evaluate(train(problem.loader(steps=800, size=16), Manual(every=4))[0])
