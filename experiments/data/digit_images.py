@@ -1,0 +1,47 @@
+"""scikit-learn's digits (1797 real images of 8 x 8, ten classes) as images: no augmentation."""
+
+import hashlib
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from experiments.problems.digits import CLASSES, SIZE, TestSize, split
+from experiments.schema import Seed, Strict
+from experiments.vit_data import Images, balanced_split
+
+SPLIT_STREAM = 1  # of the validation images; the test images have a stream of their own
+
+
+class Config(Strict):
+    """``test`` images are kept for the test, ``validation`` is a share of each class of the rest.
+
+    ``split`` is the seed that deals the images: the parts are the same for every seed of the training.
+    """
+
+    name: Literal["digit_images"]
+    test: TestSize
+    validation: Annotated[float, Field(gt=0, lt=1)]
+    split: Seed
+
+
+def load(config: Config) -> Images:
+    """All in memory."""
+    parts = split(config.test, config.split)
+    x, y = parts["train"]
+    rng = np.random.default_rng([config.split, SPLIT_STREAM])
+    train, validation = (torch.from_numpy(rows) for rows in balanced_split(y.numpy(), config.validation, rng))
+    x, test = (part.reshape(-1, 1, SIZE, SIZE) for part in (x, parts["test"][0]))
+    return Images(
+        train=(x[train], y[train]),
+        validation=(x[validation], y[validation]),
+        test=(test, parts["test"][1]),
+        classes=CLASSES,
+        channels=1,
+        size=SIZE,
+        draw=lambda n, generator: torch.empty(n, 0),
+        augment=lambda images, draws: images,
+        plain=lambda images: images,
+        checksum=hashlib.sha256(f"{parts['checksum']} {validation.tolist()}".encode()).hexdigest()[:12],
+    )

@@ -1,0 +1,287 @@
+"""The comparison: every optimizer does what its initial step says, every problem is what it claims, runs are saved."""
+
+import inspect
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from torch import nn
+
+from adaloss.optim import AdaGradNorm, AdaLoss, AdamLoss
+from experiments import compare, peers
+from experiments.peers import PEERS
+from experiments.problems import module
+from experiments.schema import ConfigError, validated
+from tests.experiments.launch import ROOT
+
+STEPS = 400
+W = torch.tensor([[1.5, -0.5, 2.0]], dtype=torch.float64)
+CURVATURE = torch.tensor([[1.0, 0.8, 0.5]], dtype=torch.float64)
+
+
+def configs(problem, **fields):
+    return yaml.safe_load((ROOT / f"configs/problem/{problem}.yaml").read_text()) | fields
+
+
+def task(problem, seed=0, **fields):
+    chosen = module(problem)
+    return chosen.load(validated(chosen.Config, configs(problem, **fields)), seed)
+
+
+def descend(name, step, updates):
+    """The evaluated parameters and the losses on a quadratic, after some updates from W."""
+    model = nn.Linear(3, 1, bias=False, dtype=torch.float64)
+    with torch.no_grad():
+        model.weight.copy_(W)
+    closures = 3 * [lambda: 0.5 * (CURVATURE * model.weight.square()).sum()]
+    trainer = PEERS[name].start(model, step, closures, STEPS)
+    losses = []
+    for _ in range(updates):
+        model.zero_grad()
+        loss = closures[0]()
+        loss.backward()
+        trainer.update(loss)
+        losses.append(loss.item())
+    with trainer.evaluated() as evaluated:
+        return evaluated.weight.detach().clone(), losses
+
+
+G = CURVATURE * W
+LOSS, SQUARE = 0.5 * float((CURVATURE * W.square()).sum()), float(G.square().sum())
+FLAT = G / (G.abs() + 1e-8)  # Adam's first direction
+UNCORRECTED = 0.1 / 0.001**0.5  # its length without bias correction, betas 0.9 and 0.999
+
+
+def best_step(direction):
+    """Of 2^k times Polyak's, the one with the least loss; b0 = STEPS LOSS / 3 under the root is what it starts from."""
+    candidates = [2.0**k * LOSS / float((G * direction).sum()) for k in range(-12, 13)]
+    return min(candidates, key=lambda s: float((CURVATURE * (W - s * direction).square()).sum()))
+
+
+FIRST = {  # what each publication says of the first update, for an initial step s
+    "adaloss": lambda s: G / (s**-2 + LOSS) ** 0.5,
+    "adagrad_norm": lambda s: G / (s**-2 + SQUARE) ** 0.5,
+    "adamloss": lambda s: FLAT / (s**-2 + LOSS) ** 0.5,
+    "sgd": lambda s: s * G,
+    "adam": lambda s: s * FLAT,
+    "dadapt_sgd": lambda s: s * G / SQUARE**0.5,
+    "dadapt_adam": lambda s: s * UNCORRECTED * G.sign(),
+    "prodigy": lambda s: s * UNCORRECTED * G.sign(),
+    "dog": lambda s: s * (1 + float(W.norm())) * G / (SQUARE + 1e-8) ** 0.5,
+    "schedule_free_sgd": lambda s: s * G,
+    "schedule_free_adamw": lambda s: s * FLAT,
+    "momo": lambda s: min(s, LOSS / SQUARE) * G,
+    "momo_adam": lambda s: min(s, LOSS / float(G.abs().sum())) * FLAT,
+    "alig": lambda s: min(s, LOSS / SQUARE) * G,
+    "adaloss_suggested": lambda s: s * 0.5 * best_step(G) * (STEPS / (STEPS + 3)) ** 0.5 * G,
+    "adamloss_suggested": lambda s: s * best_step(G.sign()) * (STEPS / (STEPS + 3)) ** 0.5 * FLAT,
+}
+
+
+@pytest.mark.parametrize("step", [1e-4, 1e-2, 10.0])
+@pytest.mark.parametrize("name", PEERS)
+def test_the_first_update_is_the_documented_one(name, step):
+    weights, _ = descend(name, step, 1)
+    torch.testing.assert_close(W - weights, FIRST[name](step), rtol=2e-6, atol=1e-9)  # the last: ALI-G's 1e-6
+
+
+SENSIBLE = {"adaloss": 0.5, "adagrad_norm": 0.5, "adamloss": 0.1, "adam": 0.1, "schedule_free_adamw": 0.1}
+SENSIBLE |= {"sgd": 0.3, "schedule_free_sgd": 0.3, "momo": 1.0, "momo_adam": 1.0, "alig": 1.0}
+SENSIBLE |= {"adaloss_suggested": 1.0, "adamloss_suggested": 1.0}
+SENSIBLE |= {"prodigy": 1e-6, "dadapt_sgd": 1e-6, "dadapt_adam": 1e-6, "dog": 1e-6}  # their own defaults
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_a_quadratic_is_descended(name):
+    _, losses = descend(name, SENSIBLE[name], STEPS)
+    assert losses[0] == pytest.approx(LOSS)
+    assert losses[-1] < 0.01 * LOSS
+
+
+def test_the_averagers_evaluate_their_average():
+    for name in ("dog", "schedule_free_sgd", "schedule_free_adamw"):
+        model = nn.Linear(3, 1, bias=False)
+        trainer = PEERS[name].start(model, 0.1, [], 5)
+        for _ in range(5):
+            model.zero_grad()
+            loss = model.weight.square().sum()
+            loss.backward()
+            trainer.update(loss)
+        before = model.weight.detach().clone()
+        with trainer.evaluated() as evaluated:
+            assert not torch.allclose(evaluated.weight, before)
+        torch.testing.assert_close(model.weight.detach(), before)
+
+
+def test_what_is_no_initial_step_is_the_default():
+    for optimizer in (AdaLoss, AdaGradNorm, AdamLoss):
+        assert inspect.signature(optimizer).parameters["lr"].default == peers.ETA
+
+
+@pytest.mark.parametrize("problem", compare.PROBLEMS)
+def test_a_problem_is_its_seed(problem):
+    first, again, other = task(problem), task(problem), task(problem, seed=1)
+    state = torch.random.get_rng_state()
+    start = [list(one.model().parameters()) for one in (first, again, other)]
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert all(torch.equal(a, b) for a, b in zip(start[0], start[1], strict=True))
+    assert all(torch.equal(a, b) for a, b in zip((*first.train, *first.test), (*again.train, *again.test), strict=True))
+    assert first.checksum == again.checksum != other.checksum
+    assert not torch.equal(first.train[0], other.train[0])
+    if first.metric == "accuracy":
+        assert not torch.equal(start[0][0], start[2][0])
+
+
+def test_the_digits_are_dealt_once():
+    one, all_of = task("digits_mlp", test=600), task("digits_vit", test=600)
+    assert len(one.train[1]) == 1197 and len(one.test[1]) == 600
+    pooled = torch.cat([one.train[0], one.test[0]])
+    raw = pooled * (16 / (pooled.max() - pooled.min()))
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    np.testing.assert_array_equal(np.bincount(labels), torch.cat([one.train[1], one.test[1]]).bincount())
+    ours = (raw - raw.min()).round().numpy()
+    np.testing.assert_array_equal(ours[np.lexsort(ours.T)], images[np.lexsort(images.T)])
+    assert abs(one.train[0].mean()) < 1e-6 and one.train[0].std() == pytest.approx(1, abs=1e-4)
+    assert torch.equal(one.train[0], all_of.train[0].flatten(1)) and all_of.train[0].shape[1:] == (1, 8, 8)
+
+
+def test_the_regression_has_a_loss_that_cannot_be_fitted():
+    noisy = task("noisy_regression", noise=2.0)
+    x, y = (part.double().numpy() for part in noisy.train)
+    model = noisy.model()
+    assert noisy.measure(model)["loss"] == pytest.approx(0.5 * np.mean(y**2), rel=1e-6)
+    with torch.no_grad():
+        model.weight.copy_(torch.from_numpy(np.linalg.lstsq(x, y)[0])[None])
+    assert noisy.measure(model)["loss"] == pytest.approx(noisy.facts["optimal_loss"], rel=1e-6)
+    assert noisy.facts["optimal_loss"] == pytest.approx(2.0**2 / 2 * (1 - 50 / 1000), rel=0.15)
+
+
+def test_training_is_what_a_plain_loop_does():
+    noisy = task("noisy_regression", n=60, d=5)
+    history = compare.train(noisy, PEERS["sgd"], 0.05, np.random.default_rng(7), epochs=3, batch=16)
+    x, y = (part.double().numpy() for part in noisy.train)
+    w, rng, rows = np.zeros(5), np.random.default_rng(7), []
+    for _ in range(3):
+        seen, order = [], rng.permutation(60)
+        for k in range(0, 60, 16):
+            part = order[k : k + 16]
+            residual = x[part] @ w - y[part]
+            seen.append(0.5 * np.mean(residual**2))
+            w -= 0.05 * x[part].T @ residual / len(part)
+        rows.append([np.mean(seen), 0.5 * np.mean((x @ w - y) ** 2)])
+    np.testing.assert_allclose(history[["train_loss", "loss"]], rows, rtol=1e-5)
+    assert list(history.epoch) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_training_twice_gives_the_same_bits(name):
+    digits = task("digits_mlp", hidden=8)
+    both = [compare.train(digits, PEERS[name], 0.01, np.random.default_rng(0), 2, 64) for _ in range(2)]
+    assert both[0].equals(both[1])
+
+
+@pytest.mark.parametrize(("problem", "worst"), [("digits_mlp", {"accuracy": 0.0}), ("noisy_regression", {})])
+def test_a_diverged_training_stops_and_is_worth_nothing(problem, worst):
+    history = compare.train(task(problem), PEERS["sgd"], 1e30, np.random.default_rng(0), 5, 64)
+    last = history.iloc[-1]
+    assert len(history) == 1 and last["loss"] == last["train_loss"] == np.inf
+    assert {name: last[name] for name in worst} == worst
+
+
+GOOD = {"problem": configs("digits_vit"), "optimizer": "adaloss", "step": 0.1, "seed": 0, "epochs": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"step": 0}, r"step=0: .*greater than 0"),
+        ({"step": [0.1, 0.1]}, r"step=\[0.1, 0.1\]: .*distinct"),
+        ({"seed": -1}, r"seed=-1: .*greater than or equal to 0"),
+        ({"epochs": 0}, r"epochs=0: .*greater than or equal to 1"),
+        ({"optimizer": "adagrad"}, r"optimizer='adagrad': allowed are adaloss, adagrad_norm, .*momo_adam"),
+        ({"optimizer": 3}, r"optimizer=3: .*string"),
+        ({"problem": configs("digits_vit", name="mnist")}, r"problem='mnist': allowed are digits_mlp, digits_vit, "),
+        ({"problem": configs("digits_vit", patch=3)}, r"problem.patch=3: should divide the images' 8 pixels"),
+        ({"problem": configs("digits_vit", heads=5)}, r"problem.heads=5: should divide problem.width=32"),
+        ({"problem": configs("digits_vit", test=1797)}, r"problem.test=1797: .*less than or equal to 1796"),
+        ({"problem": configs("digits_mlp", hidden=0)}, r"problem.hidden=0: .*greater than or equal to 1"),
+        ({"problem": configs("noisy_regression", noise=0)}, r"problem.noise=0: .*greater than 0"),
+        ({"problem": configs("noisy_regression", d=1000)}, r"problem.d=1000: should be less than problem.n=1000"),
+        ({"lr": 1}, r"lr=1: no such field; allowed are problem, optimizer, step, seed, epochs"),
+    ],
+)
+def test_wrong_configurations_name_field_value_and_what_is_allowed(change, line):
+    validated(compare.Compare, GOOD)
+    with pytest.raises(ConfigError, match=f"^{line}"):
+        validated(compare.Compare, GOOD | change)
+
+
+def test_a_library_that_is_missing_is_named(monkeypatch):
+    monkeypatch.setitem(PEERS, "prodigy", replace(PEERS["prodigy"], package="no-such-library"))
+    with pytest.raises(ConfigError, match="optimizer='prodigy': needs the package no-such-library, of the extra 'pee"):
+        validated(compare.Compare, GOOD | {"optimizer": "prodigy"})
+
+
+def launch(*args):
+    command = [sys.executable, "-m", "experiments.compare", *map(str, args)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+
+
+def saved(root):
+    return {folder.name: json.loads((folder / "summary.json").read_text()) for folder in (root / "compare").iterdir()}
+
+
+def test_runs_are_saved_one_by_one_and_made_once(tmp_path):
+    small = ("problem=noisy_regression", "problem.n=100", "problem.d=5", "epochs=2", f"runs={tmp_path}")
+    first = launch(*small, "optimizer=sgd", "step=[1e-3,0.1,1e30]", "seed=[0,1]")
+    assert "0 of 6 were complete, 6 made" in first.stdout, first.stderr
+    runs = saved(tmp_path)
+    assert {name.rpartition("-")[0] for name in runs} == {
+        f"sgd_noisy_regression_step={step}_seed={seed}" for step in ("0.001", "0.1", "1e+30") for seed in (0, 1)
+    }
+    for name, summary in runs.items():
+        result, diverged = summary["result"], "1e+30" in name
+        assert (result["metric"], result["package"]) == ("loss", f"torch {torch.__version__}")
+        assert summary["status"] == ("diverged" if diverged else "completed")
+        assert (result["final"] is None) == diverged
+        assert diverged or result["final"] > result["optimal_loss"] > 0
+    again = launch("-m", *small, "optimizer=sgd,dog", "step=0.1", "seed=0,1")
+    assert "4 runs in 4 jobs, 2 to make" in again.stdout, again.stderr
+    assert {name: summary["result"] for name, summary in saved(tmp_path).items() if name in runs} == {
+        name: summary["result"] for name, summary in runs.items()
+    }
+
+
+def test_a_wrong_word_on_the_command_line_ends_with_one_line(tmp_path):
+    result = launch("-m", "optimizer=adam,addam", f"runs={tmp_path / 'runs'}")
+    assert (result.returncode, result.stdout) == (2, "")
+    [line] = result.stderr.splitlines()
+    assert line.startswith("error: optimizer='addam': allowed are adaloss, ")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_sweep_and_the_scales_leave_nothing_out():
+    params, suggested = (
+        yaml.safe_load((ROOT / f"configs/sweep/{sweep}.yaml").read_text())["hydra"]["sweeper"]["params"]
+        for sweep in ("figure_compare", "figure_suggest")
+    )
+    assert params["optimizer"].split(",") == [name for name, peer in PEERS.items() if not peer.looks]
+    assert suggested["optimizer"].split(",") == [
+        name for name, peer in PEERS.items() if peer.looks or name in ("adaloss", "adamloss")
+    ]
+    assert params["problem"].split(",") == list(compare.PROBLEMS)
+    assert {file.stem for file in (ROOT / "configs/problem").glob("*.yaml")} == set(compare.PROBLEMS)
+    for scale in ("smoke", "laptop", "paper"):
+        sizes = yaml.safe_load((ROOT / f"configs/scale/{scale}.yaml").read_text())["figure_compare"]
+        assert set(sizes["epochs"]) == set(compare.PROBLEMS)
+        gaps = np.diff(np.log10(sizes["step"]))
+        np.testing.assert_allclose(gaps, gaps[0], atol=1e-5)
+        if scale != "smoke":
+            assert (sizes["step"][0], sizes["step"][-1]) == (1e-6, 100)
