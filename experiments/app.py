@@ -57,7 +57,7 @@ def job(name: str, config: DictConfig) -> None:
         experiment, store, _ = _parse(name, config)
         store.prepare()
         runs = experiment.runs()
-        missing = [run for run in runs if not store.has(run)]
+        missing = experiment.agreed([run for run in runs if not store.has(run)])
         if missing:
             _execute(experiment, missing, store)
     except (ConfigError, StoreError) as error:
@@ -74,12 +74,13 @@ def _execute(experiment: Experiment, missing: list[Run], store: Store) -> None:
     progress = partial(tqdm, disable=None, leave=False, mininterval=0.5, unit="it")
     try:
         with threadpool_limits(1):  # small products: threads cost more than they give, and change the bits
+            experiment.prepare(store, progress)
             opened = [store.opened(run) for run in missing]
             for run, status, history, results in experiment.execute(opened, progress):
                 share = (time.perf_counter() - start) / len(missing)
                 store.save(run, status, history, results, share)
                 del waiting[run.id]
-    except StoreError:
+    except (ConfigError, StoreError):
         raise
     except Exception:
         for run in waiting.values():

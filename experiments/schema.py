@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import pandas as pd
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from experiments.store import Run
+from experiments.store import Run, Store
 
 Positive = Annotated[float, Field(gt=0, le=1e100, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -49,6 +49,13 @@ class Experiment(Strict):
     def runs(self) -> list[Run]:
         """One Run per cell."""
         raise NotImplementedError
+
+    def agreed(self, missing: list[Run]) -> list[Run]:
+        """The runs to make; where several processes train one model, all of them must make the same."""
+        return missing
+
+    def prepare(self, store: Store, progress: Callable[..., Iterable]) -> None:
+        """Make what the missing runs start from, for experiments that need anything."""
 
     def execute(
         self, runs: list[Run], progress: Callable[..., Iterable]

@@ -1,0 +1,208 @@
+"""Table 1: test accuracy after fine-tuning a vision transformer, five methods over b0, the paper's numbers beside ours.
+
+python -m scripts.table_1 --scale laptop
+
+A number is the mean over seeds of the test accuracy at the epoch that was best on the validation images, +- the
+standard deviation (of a sample). A training that diverged, or whose test accuracy is below twice chance, has none: the
+table then has N/A, with how many of the seeds.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from experiments.store import SavedRun
+from scripts.figures import METHODS, Message, Output, main
+
+LABELS = {
+    "adaloss": METHODS["adaloss"][0],
+    "adagrad_norm": METHODS["adagrad_norm"][0],
+    "adagrad_norm_rowwise": "AdaGrad-Norm, by row",
+    "sgd_constant": METHODS["sgd_constant"][0],
+    "sgd_decay_sqrt": METHODS["sgd_decay_sqrt"][0],
+}
+# The paper's Table 1, in percent; its AdaGrad-Norm is the one by row (footnote 8), None is its N/A.
+PAPER = {
+    "adaloss": {0.01: (90.65, 0.09), 0.1: (90.64, 0.15), 1: (90.58, 0.12), 10: (90.50, 0.17), 100: (89.62, 0.12)},
+    "adagrad_norm_rowwise": {
+        0.01: (68.34, 2.87),
+        0.1: (86.27, 0.43),
+        1: (89.33, 0.02),
+        10: (90.83, 0.17),
+        100: (89.99, 0.11),
+    },
+    "sgd_constant": {0.01: None, 0.1: None, 1: (83.21, 0.81), 10: (90.36, 0.11), 100: (89.85, 0.14)},
+    "sgd_decay_sqrt": {
+        0.01: (90.76, 0.04),
+        0.1: (90.50, 0.16),
+        1: (90.52, 0.07),
+        10: (90.44, 0.19),
+        100: (89.58, 0.06),
+    },
+}
+CHANCES = 2  # a test accuracy below so many times chance counts as none
+NEAR, FAR = 1.0, 5.0  # points
+
+
+def over_seeds(runs: list[SavedRun]) -> pd.DataFrame:
+    """One row per problem, method and b0: mean and deviation in percent (nan for N/A), and how many seeds have none."""
+    rows = []
+    for run in runs:
+        result, config = run.summary["result"], run.config
+        accuracy = np.nan if result["test_accuracy"] is None else result["test_accuracy"]
+        trained = run.summary["status"] == "completed" and accuracy >= CHANCES / result["classes"]
+        rows.append(
+            {
+                "problem": problem(config),
+                "method": config["method"]["name"],
+                "b0": float(config["b0"]),
+                "diverged": run.summary["status"] == "diverged",
+                "untrained": not trained,
+                "accuracy": 100 * accuracy if trained else np.nan,
+            }
+        )
+    grouped = pd.DataFrame(rows).groupby(["problem", "method", "b0"], sort=False, as_index=False)
+    table = grouped.agg(
+        seeds=("accuracy", "size"),
+        diverged=("diverged", "sum"),
+        untrained=("untrained", "sum"),
+        accuracy=("accuracy", "mean"),
+        std=("accuracy", "std"),
+    )
+    table.loc[table.untrained > 0, ["accuracy", "std"]] = np.nan
+    papers = [PAPER.get(row.method, {}).get(row.b0) or (np.nan, np.nan) for row in table.itertuples()]
+    return table.assign(paper=[mean for mean, _ in papers], paper_std=[std for _, std in papers])
+
+
+def problem(config: dict) -> str:
+    """Data, model and training in words."""
+    data, model = config["data"]["name"], config["model"]
+    return (
+        f"{data}, weights from {config['weights']['name']} (ViT with patches of {model['patch']}, "
+        f"width {model['width']}, depth {model['depth']}; {config['epochs']} epochs, minibatches of {config['batch']})"
+    )
+
+
+def cells(table: pd.DataFrame, plus_minus: str) -> Iterator[tuple[float, list[tuple[str, str]]]]:
+    """b0, and for each method (ours, the paper's) in words."""
+    for b0, of_b0 in table.groupby("b0"):
+        of_b0, line = of_b0.set_index("method"), []
+        for method in LABELS:
+            row = of_b0.loc[method]
+            ours = f"N/A ({row.untrained} of {row.seeds})"
+            if not row.untrained:
+                ours = f"{row.accuracy:.2f}" + (f" {plus_minus} {row['std']:.2f}" if row.seeds > 1 else "")
+            paper = (
+                "N/A"
+                if method in PAPER and np.isnan(row.paper)
+                else f"{row.paper:.2f} {plus_minus} {row.paper_std:.2f}"
+            )
+            line.append((ours, paper))
+        yield b0, line
+
+
+def columns() -> list[tuple[str, int, int]]:
+    """(title, which method, 0 for ours or 1 for the paper's): the paper has no column for the textbook's method."""
+    found = []
+    for k, (method, label) in enumerate(LABELS.items()):
+        found.append((label, k, 0))
+        if method in PAPER:
+            found.append((f"{label} (paper)", k, 1))
+    return found
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """The table for readers; the paper's numbers are CIFAR-100's by ViT-S/16."""
+    lines = []
+    for name, of_problem in table.groupby("problem", sort=False):
+        lines += [
+            f"Test accuracy in percent, mean ± std of {of_problem.seeds.max()} seeds. Ours: {name}. "
+            "Paper: CIFAR-100, ViT-S/16, 3 runs.",
+            "",
+            "| b0 | " + " | ".join(title for title, *_ in columns()) + " |",
+            "|---" * (1 + len(columns())) + "|",
+        ]
+        for b0, line in cells(of_problem, "±"):
+            lines.append(f"| {b0:g} | " + " | ".join(line[k][which] for _, k, which in columns()) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def latex(table: pd.DataFrame) -> str:
+    """The same for a document that loads booktabs."""
+    lines = []
+    for name, of_problem in table.groupby("problem", sort=False):
+        lines += [
+            "% Test accuracy in percent. Ours: " + name + ". Paper: CIFAR-100, ViT-S/16, 3 runs.",
+            r"\begin{tabular}{r" + "c" * len(columns()) + "}",
+            r"\toprule",
+            "$b_0$ & " + " & ".join(title for title, *_ in columns()) + r" \\",
+            r"\midrule",
+        ]
+        for b0, line in cells(of_problem, r"$\pm$"):
+            lines.append(f"{b0:g} & " + " & ".join(line[k][which] for _, k, which in columns()) + r" \\")
+        lines += [r"\bottomrule", r"\end{tabular}", ""]
+    return "\n".join(lines)
+
+
+def messages(table: pd.DataFrame) -> list[Message]:
+    """What the paper's Table 1 says, decided for our runs; N/A is worse than any number."""
+    found = []
+    for name, of_problem in table.groupby("problem", sort=False):
+        by_b0 = of_problem.pivot(index="b0", columns="method", values="accuracy")
+        least = by_b0.index.min()
+        for method in ("adaloss", "sgd_decay_sqrt"):
+            curve = by_b0[method]
+            behind = curve.max() - curve[curve.index <= 10]
+            found.append(
+                Message(
+                    name,
+                    f"{LABELS[method]} is within {NEAR:g} point of its own best for every b0 <= 10",
+                    bool((behind <= NEAR).all()),  # nan is not
+                    _listed(curve),
+                )
+            )
+        for method in ("adagrad_norm_rowwise", "adagrad_norm", "sgd_constant"):
+            ours, other = by_b0["adaloss"][least], by_b0[method][least]
+            found.append(
+                Message(
+                    name,
+                    f"{LABELS[method]} loses to AdaLoss by far (N/A, or more than {FAR:g} points) at b0 = {least:g}",
+                    bool(ours == ours and not other >= ours - FAR),
+                    f"AdaLoss {_shown(ours)}, {LABELS[method]} {_shown(other)}",
+                )
+            )
+        for method in ("adagrad_norm_rowwise", "adagrad_norm", "sgd_constant"):
+            curve = by_b0[method]
+            low, high = curve[least], curve[curve.index >= 10].max()
+            found.append(
+                Message(
+                    name,
+                    f"{LABELS[method]} is better by far at some b0 >= 10 than at b0 = {least:g}",
+                    bool(high == high and not low >= high - FAR),
+                    _listed(curve),
+                )
+            )
+    return found
+
+
+def _shown(accuracy: float) -> str:
+    return "N/A" if np.isnan(accuracy) else f"{accuracy:.2f}"
+
+
+def _listed(curve: pd.Series) -> str:
+    return ", ".join(f"{_shown(accuracy)} at b0 = {b0:g}" for b0, accuracy in curve.items())
+
+
+def draw(output: Output) -> None:
+    """The table as CSV, Markdown and LaTeX, and the messages."""
+    table = over_seeds(output.runs)
+    output.table("table_1", table)
+    (output.folder / "table_1.md").write_text(markdown(table))
+    (output.folder / "table_1.tex").write_text(latex(table))
+    output.messages("table_1", messages(table))
+
+
+if __name__ == "__main__":
+    main("table_1", "vit", draw)

@@ -1,0 +1,276 @@
+"""Fine-tuning in one process: the update to the last formula, best epochs, divergence, the images."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from experiments import vit_pretrain
+from experiments.checkpoint import Checkpoint
+from experiments.data import digit_images
+from experiments.models.vit import VisionTransformer
+from experiments.optimizers import SGD_FAMILY, make
+from experiments.schema import ConfigError, validated
+from experiments.store import Run
+from experiments.vit import Vit
+from experiments.vit_data import Images, balanced_split
+from experiments.vit_train import Tuner, best_epoch
+
+METHODS = {
+    "adaloss": {"alpha": 1.0, "c": 0.0, "c_unit": "absolute"},
+    "adagrad_norm": {},
+    "adagrad_norm_rowwise": {},
+    "sgd_constant": {},
+    "sgd_decay_sqrt": {"form": "root", "c_s": 1.0},
+}
+
+
+def few_images(n=22):
+    """Random images that a linear model sees as they are, in float64."""
+    x, y = torch.randn(n, 1, 2, 2, dtype=torch.float64), torch.arange(n) % 3
+    return Images(
+        train=(x, y),
+        validation=(x[:10], y[:10]),
+        test=(x[10:], y[10:]),
+        classes=3,
+        channels=1,
+        size=2,
+        draw=lambda count, generator: torch.empty(count, 0),
+        augment=lambda images, draws: images,
+        plain=lambda images: images,
+        checksum="none",
+    )
+
+
+def linear():
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Flatten(), nn.Linear(4, 3)).double()
+
+
+def method(name):
+    return SGD_FAMILY[name](name=name, **METHODS[name])
+
+
+def tuner(model, optimizer, images, shrink=1.0, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return Tuner(model, optimizer, images, shrink=shrink, precision="float32", generator=generator)
+
+
+def nothing_kept():
+    return Checkpoint(Run("vit", "a", {}, "code", "data"))
+
+
+ETA, WD, BATCH, EPOCHS = 0.5, 0.05, 8, 4
+
+
+@pytest.mark.parametrize("by", ["eta", "step"])
+@pytest.mark.parametrize("name", METHODS)
+def test_the_update_is_the_literal_one(name, by):
+    """by=eta: SGD(lr=eta, weight_decay) on the loss divided by b, as the authors' code; by=step: SGD(lr=eta / b)."""
+    if (name, by) == ("adagrad_norm_rowwise", "step"):
+        pytest.skip("has no one step")
+    torch.manual_seed(0)
+    images, model, b0 = few_images(), linear(), 0.3
+    options = {"weight_decay": WD} if by == "step" else {}
+    optimizer = make(method(name), model.parameters(), eta=ETA, b0=b0, **options)
+    shrink = 1 - ETA * WD if by == "eta" else 1.0
+    finite, history = tuner(model, optimizer, images, shrink).train(EPOCHS, BATCH, nothing_kept(), iter)
+
+    reference, generator = linear(), torch.Generator().manual_seed(0)
+    params = list(reference.parameters())
+    b_sq, rows, t = b0**2, [torch.full((3,), b0**2, dtype=torch.float64) for _ in params], 0
+    losses, steps = [], []
+    for _ in range(EPOCHS):
+        order = torch.randperm(22, generator=generator)
+        for first in range(0, 22, BATCH):
+            t += 1
+            chosen = order[first : first + BATCH]
+            loss = nn.functional.cross_entropy(reference(images.train[0][chosen]), images.train[1][chosen])
+            gradients = torch.autograd.grad(loss, params)
+            if name == "adaloss":
+                b_sq += loss.item()
+            elif name == "adagrad_norm":
+                b_sq += sum(float((g**2).sum()) for g in gradients)
+            b = {"sgd_decay_sqrt": math.sqrt(b0**2 + t)}.get(name, math.sqrt(b_sq))
+            for k, (p, g) in enumerate(zip(params, gradients, strict=True)):
+                if name == "adagrad_norm_rowwise":
+                    rows[k] = rows[k] + g.reshape(3, -1).square().sum(dim=1)
+                    scaled = g / rows[k].sqrt().reshape(3, *[1] * (g.dim() - 1))
+                else:
+                    scaled = g / b
+                decay = WD if by == "eta" else WD / b
+                p.data = p.data - ETA * (scaled + decay * p.data)
+            if name == "adagrad_norm_rowwise":
+                b = math.sqrt(float(torch.cat(rows).mean()))
+            losses.append(loss.item())
+            steps.append(ETA / b)
+    assert finite and len(history) == len(losses) == EPOCHS * 3
+    np.testing.assert_allclose(history["loss"], losses, rtol=1e-12)
+    np.testing.assert_allclose(history["step"], steps, rtol=1e-12)
+    for p, expected in zip(model.parameters(), params, strict=True):
+        torch.testing.assert_close(p.data, expected.data, rtol=1e-11, atol=1e-13)
+    assert abs(history["step"].iloc[-1] - ETA / b0) > 0.1 or name == "sgd_constant"
+
+
+def test_an_epochs_values_stand_in_its_last_row():
+    torch.manual_seed(0)
+    images, model = few_images(), linear()
+    optimizer = make(method("sgd_constant"), model.parameters(), eta=0.1, b0=1.0)
+    _, history = tuner(model, optimizer, images).train(2, BATCH, nothing_kept(), iter)
+    assert history["iteration"].tolist() == [1, 2, 3, 4, 5, 6] and history["epoch"].tolist() == [1, 1, 1, 2, 2, 2]
+    ends = history[history["validation_accuracy"].notna()]
+    assert ends["iteration"].tolist() == [3, 6]
+    assert history.drop(ends.index)[["train_loss", "validation_accuracy", "test_accuracy"]].isna().all(axis=None)
+    first = history["loss"][:3]
+    assert ends["train_loss"].iloc[0] == pytest.approx((8 * first[0] + 8 * first[1] + 6 * first[2]) / 22)
+    for part, column in ((images.validation, "validation_accuracy"), (images.test, "test_accuracy")):
+        right = (model(part[0]).argmax(dim=1) == part[1]).double().mean()
+        assert ends[column].iloc[-1] == pytest.approx(float(right))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_is_not_finite_ends_the_training_as_diverged(name):
+    torch.manual_seed(0)
+    images, model = few_images(), linear()
+    optimizer = make(method(name), model.parameters(), eta=0.1, b0=1.0)
+    training = tuner(model, optimizer, images)
+    finite, history = training.train(1, BATCH, nothing_kept(), iter)
+    assert finite
+    images.train[0][3] = math.inf
+    finite, history = training.train(3, BATCH, nothing_kept(), iter)
+    assert not finite and len(history) <= 3 and math.isnan(history["step"].iloc[-1])
+    assert best_epoch(history) is None
+    assert all(torch.isfinite(p).all() for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "best"), [([0.5, 0.7, 0.6], 2), ([0.7, 0.7, 0.6], 1), ([0.1, 0.2, 0.2], 2), ([0.3], 1)]
+)
+def test_the_best_epoch_is_the_first_of_the_highest(accuracies, best):
+    rows = [{"epoch": k, "validation_accuracy": math.nan} for k in range(1, len(accuracies) + 1)]
+    ends = [{"epoch": k, "validation_accuracy": value} for k, value in enumerate(accuracies, start=1)]
+    history = pd.DataFrame([row for pair in zip(rows, ends, strict=True) for row in pair])
+    assert best_epoch(history)["epoch"] == best
+
+
+def test_a_share_of_each_class_is_kept():
+    labels = np.repeat(np.arange(5), [10, 20, 30, 40, 4])
+    first, second = balanced_split(labels, 0.1, np.random.default_rng(0))
+    assert sorted([*first, *second]) == list(range(104))
+    assert np.bincount(labels[second], minlength=5).tolist() == [1, 2, 3, 4, 0]
+
+
+def digits(**options):
+    return digit_images.load(
+        digit_images.Config(**({"name": "digit_images", "test": 500, "validation": 0.1, "split": 0} | options))
+    )
+
+
+def test_the_digits_are_dealt_once_for_all_seeds():
+    one, same, other = digits(), digits(), digits(split=1)
+    assert [len(part[1]) for part in (one.train, one.validation, one.test)] == [1167, 130, 500]
+    assert one.checksum == same.checksum != other.checksum
+    images = torch.cat([part[0] for part in (one.train, one.validation, one.test)]).reshape(1797, -1)
+    everywhere = torch.cat([part[0] for part in (other.train, other.validation, other.test)]).reshape(1797, -1)
+    order = lambda x: np.lexsort(x.round(decimals=3).T.numpy())  # noqa: E731
+    assert torch.allclose(images[order(images)], everywhere[order(everywhere)], atol=0.05)
+
+
+def test_every_image_is_turned_by_its_label():
+    images = digits()
+    turned = vit_pretrain.rotated(images)
+    n = len(images.train[1])
+    assert turned.classes == 4 and len(turned.train[1]) == 4 * n and len(turned.test[1]) == 4 * 500
+    for row in (0, 7, n - 1):
+        for k in range(4):
+            image = images.train[0][row, 0]
+            for _ in range(k):  # a quarter turn to the left: the last column becomes the first row
+                image = torch.stack([image[:, 7 - j] for j in range(8)])
+            assert torch.equal(turned.train[0][k * n + row, 0], image)
+            assert turned.train[1][k * n + row] == k
+
+
+@pytest.mark.parametrize("name", vit_pretrain.PRETRAINING)
+def test_no_image_is_both_pretrained_and_tuned_on(name):
+    images = digits()
+    config = vit_pretrain.PRETRAINING[name](name=name, share=0.9, epochs=1, batch=1, lr=1e-3, seed=0)
+    tune, before = vit_pretrain.dealt(images, config)
+    turns = {"labels": 1, "rotation": 4}[name]
+    assert len(before.train[1]) == turns * (1167 - len(tune.train[1])) and 0.09 < len(tune.train[1]) / 1167 < 0.11
+    counts = torch.bincount(images.train[1])
+    assert ((torch.bincount(tune.train[1]) - 0.1 * counts).abs() <= 0.5).all()
+    first = before.train[0][: len(before.train[1]) // turns]  # those not turned, if any are
+    rows = {row.numpy().tobytes() for row in torch.cat([tune.train[0], first])}
+    assert rows == {row.numpy().tobytes() for row in images.train[0]}
+    assert not rows & {row.numpy().tobytes() for row in torch.cat([images.test[0], images.validation[0]])}
+    assert torch.equal(tune.test[0], images.test[0]) and torch.equal(tune.validation[0], images.validation[0])
+
+
+def test_weights_come_back_from_a_history():
+    state = VisionTransformer(size=8, patch=4, channels=1, width=8, depth=1, heads=2, classes=4).state_dict()
+
+    class Saved:
+        history = vit_pretrain.packed(state)
+        summary = {"history_sha256": "abc"}  # noqa: RUF012
+
+    found, checksum = vit_pretrain.unpacked(Saved(), state)
+    assert state.keys() - found.keys() == {"head.weight", "head.bias"} and checksum == "abc"
+    assert all(torch.equal(found[name], state[name]) for name in found)
+
+
+VALUES = {
+    "method": {"name": "adaloss"} | METHODS["adaloss"],
+    "data": {"name": "digit_images", "test": 500, "validation": 0.1, "split": 0},
+    "model": {"patch": 4, "width": 64, "depth": 2, "heads": 4},
+    "weights": {"name": "rotation", "share": 0.5, "epochs": 1, "batch": 8, "lr": 0.1, "seed": 0},
+    "b0": 1.0,
+    "seed": 0,
+    "eta": 0.1,
+    "weight_decay": {"value": 1e-4, "by": "eta"},
+    "epochs": 1,
+    "batch": 8,
+    "precision": "float32",
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "change", "line"),
+    [
+        ("model", {"patch": 3}, "model.patch=3: should divide the images' 8 pixels"),
+        ("model", {"heads": 3}, "model.heads=3: should divide model.width=64"),
+        ("method", {"c_unit": "f_star"}, "method.c_unit='f_star': should be absolute (f* is 0 for these networks)"),
+        ("weight_decay", {"value": 1}, "weight_decay.value=1: input should be less than 1"),
+        ("weight_decay", {"by": "b"}, "weight_decay.by='b': input should be 'eta' or 'step'"),
+        ("weights", {"share": 0.999}, "weights.share=0.999: leaves no image to fine-tune or to pretrain on"),
+        ("weights", {"lr": 2}, "weights.lr=2: input should be less than or equal to 1"),
+        ("weights", {"name": "none"}, "weights='none': allowed are labels, rotation, hub, file"),
+        ("data", {"name": "digits"}, "data='digits': allowed are digit_images, cifar100"),
+        (
+            "method",
+            {"name": "adam"},
+            "method='adam': allowed are adaloss, adagrad_norm, sgd_constant, sgd_decay_sqrt, adagrad_norm_rowwise",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_one_line(field, change, line):
+    with pytest.raises(ConfigError) as caught:
+        validated(Vit, VALUES | {field: VALUES[field] | change})
+    assert str(caught.value) == line
+
+
+def test_what_does_not_fit_together_is_one_line():
+    rowwise = {"method": {"name": "adagrad_norm_rowwise"}, "weight_decay": {"value": 1e-4, "by": "step"}}
+    for change, line in (
+        (rowwise, "weight_decay.by='step': should be eta (row by row there is no one step)"),
+        (
+            {"eta": 100.0, "weight_decay": {"value": 0.01, "by": "eta"}},
+            "weight_decay.value=0.01: eta times it should be less than 1",
+        ),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            validated(Vit, VALUES | change)
+        assert str(caught.value) == line
+    assert len(validated(Vit, VALUES | {"b0": [0.1, 1.0], "seed": [1, 2, 3]}).runs()) == 6
