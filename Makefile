@@ -9,10 +9,13 @@ STAMP := $(VENV)/.installed
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 # experiment:sweep; the script that draws a sweep has its name
 SWEEPS := linear_regression:figure_1 linear_regression:figure_burn_in linear_regression:figure_c \
-    bounds:figure_bounds gram:figure_5 two_layer:figure_6 two_layer:figure_theorem_3 two_layer:figure_critical_step
+    bounds:figure_bounds gram:figure_5 two_layer:figure_6 two_layer:figure_theorem_3 two_layer:figure_critical_step \
+    ppo:figure_3 ppo:figure_3_readings vit:table_1
+# what make compare makes: many trainings of other people's optimizers, no part of the paper
+COMPARISONS := figure_compare figure_suggest
 
 .DEFAULT_GOAL := help
-.PHONY: help install test smoke reproduce figures publish theory-check bench lint clean
+.PHONY: help install test smoke reproduce figures publish theory-check compare bench lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,11 +50,17 @@ figures: $(STAMP) ## draw every figure from the saved runs
 
 publish: $(STAMP) ## copy the laptop scale's pictures and tables to figures/published, which is committed
 	@mkdir -p figures/published
-	@cp figures/laptop/*.png figures/laptop/*.csv figures/published/
+	@cp figures/laptop/*.png figures/laptop/*.csv $(wildcard figures/laptop/*.md) figures/published/
 
 theory-check: $(STAMP) ## check every proved bound on random problems (SCALE=paper: ten times as many)
 	@$(PY) -m experiments.bounds sweep=figure_bounds scale=$(SCALE) hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS)
 	@$(PY) -m scripts.figure_bounds --scale $(SCALE)
+
+compare: $(STAMP) ## train our optimizers and their peers over eight decades of the initial step, and draw that
+	@set -e; for sweep in $(COMPARISONS); do \
+	    $(PY) -m experiments.compare sweep=$$sweep scale=$(SCALE) hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS); \
+	    $(PY) -m scripts.$$sweep --scale $(SCALE); \
+	done
 
 bench: $(STAMP) ## time engines and optimizers beside the alternatives, each in one run
 	@for name in linear_regression gram two_layer optim; do $(PY) -m tests.benchmarks.$$name; done

@@ -1,0 +1,61 @@
+"""What Figure 3 hangs on: AdamLoss fed with the sum of both losses or with each network's own, two scales of rewards.
+
+python -m scripts.figure_3_readings --scale laptop
+
+The paper does not say what f in |f(w_t)| is for two networks, nor how large the rewards are. **Robust** is as in
+``scripts.figure_3``, with the greatest final return over all settings; returns are of the unscaled rewards everywhere.
+"""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from scripts.figure_3 import ROBUST, by_frames, finals, over_seeds, returns, share_lost
+from scripts.figures import Message, Output, main
+
+# (fed, scale of the rewards) -> label, colour, marker
+READINGS = {
+    ("joint", 1.0): ("sum of both losses", "#0072B2", "o"),
+    ("own", 1.0): ("each its own loss", "#D55E00", "s"),
+    ("joint", 0.1): ("sum, rewards × 0.1", "#009E73", "^"),
+    ("own", 0.1): ("own, rewards × 0.1", "#CC79A7", "D"),
+}
+
+
+def messages(table: pd.DataFrame) -> list[Message]:
+    """Whether AdamLoss is robust, for each reading."""
+    found = []
+    for (fed, scale), (label, *_) in READINGS.items():
+        lost, numbers = share_lost(table, table[(table.fed == fed) & (table.reward_scale == scale)])
+        found.append(Message(label, "AdamLoss is very robust to the initialisation b0", bool(lost <= ROBUST), numbers))
+    return found
+
+
+def figure(drawn: pd.DataFrame) -> plt.Figure:
+    """Column: b0. Above the returns, below the actor's b."""
+    starts = sorted(drawn.b0.unique())
+    fig, axes = plt.subplots(2, len(starts), figsize=(3 * len(starts), 5), sharex=True, sharey="row", squeeze=False)
+    for k, b0 in enumerate(starts):
+        for (fed, scale), style in READINGS.items():
+            curve = drawn[(drawn.fed == fed) & (drawn.reward_scale == scale) & (drawn.b0 == b0)]
+            returns(axes[0, k], curve, *style)
+            axes[1, k].plot(curve.frames / 1e4, curve.actor_b, color=style[1], marker=style[2], markevery=0.2)
+        axes[0, k].set_title(f"$b_0$ = {b0:g}")
+        axes[1, k].set(xlabel="frames / 10000", yscale="log")
+    axes[0, 0].set_ylabel("return of an episode")
+    axes[1, 0].set_ylabel("$b_t$ of the actor")
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(READINGS))
+    fig.suptitle(f"AdamLoss, by what its rule is fed; mean and range of {drawn.seeds.max()} runs", fontsize=10)
+    return fig
+
+
+def draw(output: Output) -> None:
+    """The figure with the CSV of its curves, the final returns, and the messages."""
+    drawn = over_seeds(by_frames(output.runs))
+    output.save("figure_3_readings", figure(drawn), drawn)
+    table = finals(output.runs)
+    output.table("figure_3_readings_final", table)
+    output.messages("figure_3_readings", messages(table))
+
+
+if __name__ == "__main__":
+    main("figure_3_readings", "ppo", draw)

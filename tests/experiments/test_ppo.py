@@ -1,0 +1,393 @@
+"""PPO: advantages, losses and the update against literal ones, kills, what a configuration may say."""
+
+import math
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from experiments.checkpoint import Checkpoint
+from experiments.ppo import Ppo
+from experiments.ppo_envs import Step
+from experiments.ppo_networks import Actor, Network, actor_loss, advantages, critic_loss
+from experiments.ppo_train import Rows, Trainer
+from experiments.schema import ConfigError, validated
+from experiments.store import Run
+from tests.experiments.launch import ROOT
+from tests.experiments.test_vit_app import content, made
+
+MODULE = "experiments.ppo"
+VALUES = {
+    "method": {"name": "adamloss", "alpha": 1.0, "c": 0.0},
+    "env": {"name": "pendulum"},
+    "fed": "joint",
+    "reward_scale": 1.0,
+    "b0": 200.0,
+    "seed": 0,
+    "eta": 1.0,
+    "frames": 320,
+    "envs": 4,
+    "steps": 40,
+    "epochs": 2,
+    "batch": 32,
+    "gamma": 0.9,
+    "lam": 0.95,
+    "clip": 0.2,
+    "actor": [8],
+    "critic": [8, 8],
+}
+SMALL = ("frames=640", "envs=4", "steps=64", "epochs=2", "batch=32", "actor=[8]", "critic=[8,8]")
+
+
+def launch(*args):
+    command = [sys.executable, "-m", MODULE, *map(str, args)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+
+
+def ppo(**changed):
+    return validated(Ppo, VALUES | changed)
+
+
+def nothing_kept():
+    return Checkpoint(Run("ppo", "a", {}, "code", "data"))
+
+
+def begun(trainer):
+    trainer.seen = trainer.envs.start()
+    trainer.so_far = np.zeros(len(trainer.seen))
+    return trainer
+
+
+# Advantages
+
+
+def test_advantages_by_hand():
+    """gamma = 1/2, lambda = 1/2; the second step terminates, the third is cut off where the value is 8."""
+    column = {
+        "rewards": [1.0, 2.0, 3.0, 4.0],
+        "values": [2.0, 4.0, 6.0, 2.0],
+        "following": [4.0, 100.0, 8.0, 10.0],
+        "terminated": [False, True, False, False],
+        "truncated": [False, False, True, False],
+    }
+    found = advantages(**{name: np.array(values)[:, None] for name, values in column.items()}, gamma=0.5, lam=0.5)
+    # 4 + 10/2 - 2;  3 + 8/2 - 6 and nothing after;  2 + 0 - 4;  1 + 4/2 - 2 + (-2)/4
+    assert found[:, 0].tolist() == [0.5, -2.0, 1.0, 7.0]
+
+
+def test_advantages_are_the_plain_sums():
+    """Each as the sum of (gamma lambda)^k delta_{t+k} up to the end of its episode, literally."""
+    rng = np.random.default_rng(0)
+    shape, gamma, lam = (50, 3), 0.97, 0.9
+    rewards, values, following = rng.normal(size=(3, *shape))
+    terminated, truncated = rng.random(size=(2, *shape)) < 0.1
+    assert (terminated & truncated).any() and (terminated & ~truncated).any() and (truncated & ~terminated).any()
+    found = advantages(rewards, values, following, terminated, truncated, gamma, lam)
+    for t, n in np.ndindex(shape):
+        total, weight = 0.0, 1.0
+        for k in range(t, shape[0]):
+            ahead = 0.0 if terminated[k, n] else following[k, n]
+            total += weight * (rewards[k, n] + gamma * ahead - values[k, n])
+            if terminated[k, n] or truncated[k, n]:
+                break
+            weight *= gamma * lam
+        assert found[t, n] == pytest.approx(total, rel=1e-12)
+
+
+# Policy, losses, update
+
+
+def literally(network, parameters, x):
+    """The network written out in torch; weights and biases alternate in ``parameters``."""
+    for weight, bias in zip(parameters[:-2:2], parameters[1:-2:2], strict=True):
+        x = torch.tanh(torch.nn.functional.linear(x, weight, bias))
+    assert len(parameters) == 2 * len(network.weights)
+    return torch.nn.functional.linear(x, *parameters[-2:])
+
+
+def grown(parameters):
+    return [parameter.detach().clone().requires_grad_() for parameter in parameters]
+
+
+def test_a_network_and_its_gradient_are_torchs():
+    net = Network(3, [8, 5], 2, 1.0, torch.Generator().manual_seed(0))
+    for parameter in net.parameters:
+        parameter += 0.1 * torch.randn(parameter.shape)
+    x, weight = torch.randn(7, 3), torch.randn(7, 2)
+    ours, twins = net.forward(x.numpy()), grown(net.parameters)
+    theirs = literally(net, twins, x)
+    torch.testing.assert_close(torch.from_numpy(ours), theirs.detach())
+    (theirs * weight).sum().backward()
+    net.backward(weight.numpy())
+    for parameter, twin in zip(net.parameters, twins, strict=True):
+        torch.testing.assert_close(parameter.grad, twin.grad)
+
+
+def test_log_probability_and_its_gradient_are_those_of_the_normal_distribution():
+    actor = Actor(3, [8], 2, torch.Generator().manual_seed(0))
+    actor.parameters[-1] += torch.tensor([0.5, -1.0])
+    seen, actions, weight = torch.randn(7, 3), torch.randn(7, 2), torch.randn(7)
+    *of_mean, log_std = grown(actor.parameters)
+    normal = torch.distributions.Normal(literally(actor.mean, of_mean, seen), log_std.exp())
+    theirs = normal.log_prob(actions).sum(dim=1)
+    ours = actor.log_prob(seen.numpy(), actions.numpy())
+    torch.testing.assert_close(torch.from_numpy(ours), theirs.detach())
+    (theirs * weight).sum().backward()
+    actor.backward(weight.numpy())
+    for parameter, twin in zip(actor.parameters, (*of_mean, log_std), strict=True):
+        torch.testing.assert_close(parameter.grad, twin.grad, rtol=1e-4, atol=1e-5)
+
+
+def test_the_losses_are_the_literal_ones():
+    rng = np.random.default_rng(0)
+    new, old, advantage, value, returns = rng.normal(size=(5, 64))
+    found, slope = actor_loss(new, old, advantage, clip=0.2)
+    normalised = (advantage - advantage.mean()) / (advantage.std(ddof=1) + 1e-8)
+    total, cut = 0.0, 0
+    for k in range(64):
+        ratio = np.exp(new[k] - old[k])
+        clipped = min(max(ratio, 0.8), 1.2)
+        lesser = clipped * normalised[k] < ratio * normalised[k]
+        cut += lesser
+        assert slope[k] == pytest.approx(0.0 if lesser else -ratio * normalised[k] / 64, rel=1e-12)
+        total += min(ratio * normalised[k], clipped * normalised[k])
+    assert 10 < cut < 54 and found == pytest.approx(-total / 64, rel=1e-12)
+    found, slope = critic_loss(value, returns)
+    assert found == pytest.approx(sum((value - returns) ** 2) / 128, rel=1e-12)
+    np.testing.assert_allclose(slope, (value - returns) / 64, rtol=1e-12)
+
+
+def test_networks_start_orthogonal():
+    net = Network(3, [8, 8], 1, 0.01, torch.Generator().manual_seed(0))
+    assert [tuple(p.shape) for p in net.parameters] == [(8, 3), (8,), (8, 8), (8,), (1, 8), (1,)]
+    torch.testing.assert_close(net.parameters[2] @ net.parameters[2].T, 2 * torch.eye(8))
+    assert net.parameters[4].norm().item() == pytest.approx(0.01) and not any(p.any() for p in net.parameters[1::2])
+
+
+@pytest.mark.parametrize("fed", ["own", "joint"])
+def test_a_rollouts_steps_are_those_of_a_plain_loop(fed):
+    """torch.distributions, mse_loss, autograd and Algorithm 2 written out, on the same rollout in the same order."""
+    trainer = begun(ppo(fed=fed, eta=0.5).trainer(50.0, 3))
+    data, _ = trainer.collect()
+    of_actor = len(trainer.actor.parameters)
+    parameters = grown(trainer.parameters)
+    *of_mean, log_std = parameters[:of_actor]
+    order = torch.Generator()
+    order.set_state(trainer.generator.get_state())
+    moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in parameters]
+    b, b_critic, expected = 50.0, 50.0, []
+    for t, chosen in enumerate((c for _ in range(2) for c in torch.randperm(160, generator=order).split(32)), start=1):
+        seen, actions, old, advantage, returns = (torch.from_numpy(part)[chosen] for part in data)
+        normal = torch.distributions.Normal(literally(trainer.actor.mean, of_mean, seen), log_std.exp())
+        ratio = torch.exp(normal.log_prob(actions).sum(1) - old)
+        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+        actors = -torch.min(ratio * advantage, torch.clamp(ratio, 0.8, 1.2) * advantage).mean()
+        values = literally(trainer.critic, parameters[of_actor:], seen)[:, 0]
+        critics = 0.5 * torch.nn.functional.mse_loss(values, returns)
+        losses = [actors.item(), critics.item()]
+        b += abs(sum(losses) if fed == "joint" else losses[0])
+        b_critic = b if fed == "joint" else b_critic + losses[1]
+        steps = [0.5 / math.sqrt(b), 0.5 / math.sqrt(b_critic)]
+        expected.append([*losses, *steps])
+        gradients = torch.autograd.grad(actors + critics, parameters)
+        with torch.no_grad():
+            for k, (p, (m, v), g) in enumerate(zip(parameters, moments, gradients, strict=True)):
+                m.mul_(0.9).add_(0.1 * g)
+                v.mul_(0.99).add_(0.01 * g * g)
+                size = steps[0] if k < of_actor else steps[1]
+                p -= size * (m / (1 - 0.9**t)) / ((v / (1 - 0.99**t)).sqrt() + 1e-8)
+    rows = []
+    assert trainer._update(data, rows)
+    np.testing.assert_allclose(np.array(rows)[:, :4], expected, rtol=1e-3, atol=1e-5)
+    for ours, theirs in zip(trainer.parameters, parameters, strict=True):
+        torch.testing.assert_close(ours, theirs.detach(), rtol=1e-3, atol=1e-3)
+
+
+class Counting:
+    """Two environments that see (their number, the step); the first ends every 3 steps, the second is cut at 4."""
+
+    size, low, high = 2, np.array([-1.0]), np.array([1.0])
+
+    def start(self):
+        self.t = np.zeros(2)
+        return self._seen(self.t)
+
+    def step(self, actions):
+        assert (abs(actions) <= 1).all()
+        reward = 10.0 * np.arange(1, 3) + self.t
+        self.t = self.t + 1
+        final, over = self._seen(self.t), self.t == [3, 4]
+        self.t = np.where(over, 0.0, self.t)
+        return Step(self._seen(self.t), reward, over & [True, False], over & [False, True], final)
+
+    def _seen(self, t):
+        return np.stack([np.arange(2.0), t], axis=1)
+
+
+def test_a_rollout_is_put_together_right():
+    """V(s) = 100 (environment) + step; so all values are known, and R = A + V by hand with lambda = 0."""
+    trainer = begun(ppo().trainer(1.0, 0))
+    trainer.envs = Counting()
+    trainer.critic.forward = lambda seen: 100 * seen[:, :1] + seen[:, 1:]
+    trainer.actor = Actor(2, [4], 1, torch.Generator().manual_seed(0))
+    trainer.steps, trainer.lam, trainer.gamma, trainer.reward_scale = 5, 0.0, 0.5, 2.0
+    trainer.actor.parameters[-1].fill_(math.log(3.0))
+    noise = torch.Generator()
+    noise.set_state(trainer.generator.get_state())
+    data, ended = begun(trainer).collect()
+    drawn = (data.actions - trainer.actor.mean.forward(data.seen)) / 3.0
+    np.testing.assert_allclose(drawn, torch.randn(5, 2, 1, generator=noise).flatten(0, 1), rtol=0, atol=1e-6)
+    assert data.seen.reshape(5, 2, 2)[:, :, 1].T.tolist() == [[0, 1, 2, 0, 1], [0, 1, 2, 3, 0]]
+    # reward 2 (10 + t), then half of V(t + 1); the third step ends for good
+    assert data.returns.reshape(5, 2)[:, 0].tolist() == [20 + 0.5, 22 + 1, 24, 20 + 0.5, 22 + 1]
+    # reward 2 (20 + t), then half of V = 100 + t + 1, of the final observation where it is cut
+    assert data.returns.reshape(5, 2)[:, 1].tolist() == [90.5, 93.0, 95.5, 98.0, 90.5]
+    assert ended == [10 + 11 + 12, 20 + 21 + 22 + 23]
+    assert trainer.so_far.tolist() == [10 + 11, 20]
+    assert (data.log_prob == trainer.actor.log_prob(data.seen, data.actions)).all()
+    assert abs(data.actions).max() > 1  # the environment gets them clipped, the policy keeps its own
+
+
+def test_adam_and_the_joint_loss_reach_the_optimizers():
+    joint = ppo().trainer(200.0, 0)
+    _, history, returns = joint.train(6, nothing_kept(), iter)
+    total = (history.actor_loss + history.critic_loss).abs().cumsum() + 200
+    np.testing.assert_allclose(history.actor_step, total**-0.5, rtol=1e-6)
+    assert history.actor_step.equals(history.critic_step) and history.critic_loss.iloc[0] > 1
+    assert history.iteration.tolist() == list(range(1, 61)) and len(returns) == 4
+    assert history.frames.tolist() == [160 * k for k in range(1, 7) for _ in range(10)]
+    ends = history.dropna(subset="episode_return")
+    assert ends.iteration.tolist() == [50] and ends.episodes.tolist() == [4] and history.episodes.sum() == 4
+    assert ends.episode_return.item() == pytest.approx(np.mean(returns)) and -2000 < np.mean(returns) < -100
+    adam = ppo(method={"name": "adam"}, b0=1e4, eta=2.0).trainer(1e4, 0)
+    _, history, _ = adam.train(1, nothing_kept(), iter)
+    assert (history.actor_step == 0.02).all() and (history.critic_step == 0.02).all()
+
+
+def test_a_loss_that_is_not_finite_ends_the_run():
+    trainer = ppo().trainer(200.0, 0)
+    trainer.critic.parameters[-1].fill_(math.inf)
+    finite, history, _ = trainer.train(3, nothing_kept(), iter)
+    assert not finite and len(history) == 1 and math.isnan(history.actor_step[0])
+
+
+def executed(config):
+    [made] = config.execute(config.runs(), lambda steps, **words: steps)
+    return made
+
+
+def test_what_a_run_saves(monkeypatch):
+    run, status, history, results = executed(ppo(frames=900))
+    assert run.label == "adamloss_pendulum_joint_b0=200_seed=0" and status == "completed"
+    assert len(history) == 60 and results["episodes"] == 4  # 900 frames are six rollouts of 160
+    assert results["final_return"] == pytest.approx(history.episode_return.dropna().item())
+    total = (history.actor_loss + history.critic_loss).abs().cumsum() + 200
+    np.testing.assert_allclose(history.actor_b, total, rtol=1e-9)
+    np.testing.assert_allclose(history.critic_b, total, rtol=1e-9)
+    _, status, history, results = executed(ppo(frames=900, eta=1e30))
+    assert (status, results) == ("diverged", {"episodes": 0, "final_return": None})
+    assert len(history) == 2 and math.isnan(history.actor_b.iloc[-1])
+    monkeypatch.setattr(Trainer, "train", lambda *given: (False, history, [-100.0]))
+    assert executed(ppo())[3] == {"episodes": 1, "final_return": None}  # whatever it returned before it diverged
+
+
+def test_parameters_that_are_not_finite_end_the_run():
+    trainer = begun(ppo().trainer(200.0, 0))
+    data, _ = trainer.collect()
+    trainer.step = lambda rows: [1.0, 1.0, 0.1, 0.1]
+    assert trainer._update(data, [])
+    trainer.actor.parameters[-1].fill_(math.nan)
+    assert not trainer._update(data, [])
+
+
+def test_minibatches_see_every_row_once_an_epoch():
+    trainer = begun(ppo().trainer(200.0, 0))
+    marks, seen = np.arange(160.0), []
+    trainer.step = lambda rows: seen.append(rows.returns) or [0.0] * 4
+    trainer._update(Rows(marks, marks, marks, marks, marks), [])
+    first, second = np.concatenate(seen[:5]), np.concatenate(seen[5:])
+    assert (np.sort(first) == marks).all() and (np.sort(second) == marks).all() and (first != second).any()
+
+
+# As a user starts it
+
+
+def test_lists_are_single_runs_and_nothing_is_made_twice(tmp_path):
+    words = (*SMALL, "method=adamloss,adam")
+    assert made(launch("-m", *words, "b0=1,100", "seed=0,1", f"runs={tmp_path / 'one'}")) == 8
+    assert made(launch("-m", *words, "b0=[1,100]", "seed=[0,1]", f"runs={tmp_path / 'many'}")) == 8
+    first, second = (content(tmp_path / name, "ppo") for name in ("one", "many"))
+    assert first == second and all(result["episodes"] == 0 for *_, result in first.values())
+    assert "nothing to train" in launch("-m", *words, "b0=[1,100]", "seed=[0,1]", f"runs={tmp_path / 'many'}").stdout
+
+
+# Starts the experiment with a checkpoint after every rollout.
+EAGER = (
+    "import runpy, experiments.checkpoint as c; c.Checkpoint.__init__.__defaults__ = (0.0,); "
+    f"runpy.run_module('{MODULE}', run_name='__main__', alter_sys=True)"
+)
+
+
+def test_killed_in_the_middle_and_started_again_gives_the_same_bits(tmp_path):
+    arguments = (*SMALL, "frames=25600", "b0=100", "seed=0")
+    assert made(launch(*arguments, f"runs={tmp_path / 'undisturbed'}")) == 1
+    command = [sys.executable, "-c", EAGER, *arguments, f"runs={tmp_path / 'killed'}"]
+    reached = [0]
+    for _ in range(2):
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.time() + 120
+        while kept(tmp_path / "killed") < reached[-1] + 16:
+            assert time.time() < deadline and process.poll() is None
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        reached.append(kept(tmp_path / "killed"))
+    assert 0 < reached[1] < reached[2] < 1600
+    assert made(launch(*arguments, f"runs={tmp_path / 'killed'}")) == 1
+    assert content(tmp_path / "killed", "ppo") == content(tmp_path / "undisturbed", "ppo")
+    assert not list(tmp_path.glob("killed/checkpoints/*.pt"))
+    [history] = [pd.read_parquet(file) for file in tmp_path.glob("killed/ppo/*/history.parquet")]
+    assert len(history) == 1600 and history.isna().sum().drop("episode_return").sum() == 0
+
+
+def kept(root):
+    """The steps in the checkpoint, 0 where there is none."""
+    files = list(root.glob("checkpoints/*.pt"))
+    return len(torch.load(files[0], weights_only=True)["rows"]) if files else 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "line"),
+    [
+        ({"method": {"name": "adaloss"}}, "method='adaloss': allowed are adam, adamloss, adam_sqrt"),
+        ({"env": {"name": "walker"}}, "env='walker': allowed are pendulum, gymnasium"),
+        ({"fed": "both"}, "fed='both': input should be 'own' or 'joint'"),
+        ({"batch": 30}, "batch=30: should divide a rollout of envs * steps = 160"),
+        ({"batch": 1}, "batch=1: input should be greater than or equal to 2"),
+        ({"gamma": 1.5}, "gamma=1.5: input should be less than or equal to 1"),
+        ({"seed": [1, 1]}, "seed=[1, 1]: values should be distinct, [1] repeated"),
+        (
+            {"env": {"name": "gymnasium", "id": "CartPole-v1"}},
+            "env.id='CartPole-v1': actions should be a vector between bounds, here they are Discrete(2)",
+        ),
+        (
+            {"env": {"name": "gymnasium", "id": "Nothing-v0"}},
+            "env.id='Nothing-v0': environment `Nothing` doesn't exist.",
+        ),
+    ],
+)
+def test_bad_input_is_one_line(changed, line):
+    with pytest.raises(ConfigError) as refused:
+        ppo(**changed)
+    assert str(refused.value) == line
+
+
+def test_a_bad_command_is_one_line(tmp_path):
+    result = launch("envs=0", f"runs={tmp_path / 'runs'}")
+    assert (result.returncode, result.stderr) == (2, "error: envs=0: input should be greater than or equal to 1\n")
+    assert not (tmp_path / "runs").exists()
