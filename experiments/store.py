@@ -5,9 +5,10 @@ A run is one cell (experiment, resolved configuration, seed) and lives in
 
     config.yaml       the resolved configuration of this one cell
     history.parquet   what was recorded, one row per recorded iteration
-    summary.json      status, results, checksum of the history, time, memory, commit, versions, machine
+    summary.json      status, results, time, memory, commit, versions, machine, checksums of both others and of itself
 
-The folder is written under a temporary name and renamed, so a folder with a summary is complete whatever was killed.
+The folder is written under a temporary name and renamed, so a folder with a summary is complete whatever was killed;
+``verify`` says whether every byte of it still is what was saved.
 ``<root>/sweeps/<name>.json`` lists the runs of a named sweep: what a figure is drawn from.
 
 Needs pandas only, so that scripts can read runs without torch or Hydra.
@@ -34,6 +35,7 @@ import pandas as pd
 import yaml
 
 COMPLETE = ("completed", "diverged")
+RESERVED = ("checkpoints", "sweeps")  # folders beside those of the experiments
 PACKAGES = ("numpy", "scipy", "torch", "pandas", "matplotlib", "scikit-learn")
 TEMPORARY = ".tmp-"
 
@@ -81,7 +83,7 @@ class SavedRun:
     @property
     def id(self) -> str:
         """The hash at the end of the folder's name."""
-        return self.path.name.rpartition("-")[2]
+        return run_id(self.path)
 
     @property
     def history(self) -> pd.DataFrame:
@@ -91,9 +93,45 @@ class SavedRun:
             content = file.read_bytes()
         except OSError:
             content = b""
-        if hashlib.sha256(content).hexdigest() != self.summary["history_sha256"]:
+        if _sha256(content) != self.summary["history_sha256"]:
             raise StoreError(f"{file}: missing or not as it was saved; delete {self.path} and run the sweep again")
         return pd.read_parquet(io.BytesIO(content), use_threads=False)
+
+
+def run_id(folder: str | Path) -> str:
+    """The id in the name of a run's folder."""
+    return Path(folder).name.rpartition("-")[2]
+
+
+def verify(path: Path) -> list[str]:
+    """What is wrong with the run in a folder: a line for each problem, with the remedy; [] where it is as it was saved.
+
+    Every byte of the three files counts, and the id must be the hash of configuration, code and data.
+    """
+    again = f"delete {path} and run the sweep again"
+    if not path.is_dir():
+        return [f"{path}: run missing; run the sweep again"]
+    try:
+        summary = _read_summary(path)
+    except (OSError, ValueError):
+        return [f"{path / 'summary.json'}: missing or not as it was saved; {again}"]
+    found, content = [], {}
+    for name, checksum in (("config.yaml", "config_sha256"), ("history.parquet", "history_sha256")):
+        try:
+            content[name] = (path / name).read_bytes()
+        except OSError:
+            content[name] = b""
+        if _sha256(content[name]) != summary[checksum]:
+            found.append(f"{path / name}: missing or not as it was saved; {again}")
+    if found:
+        return found
+    if summary["status"] not in COMPLETE:
+        return [f"{path}: {summary['status']}, no result; run the sweep again"]
+    config = yaml.load(content["config.yaml"], Loader=yaml.CSafeLoader)
+    made = Run(summary["experiment"], "", config, summary["code"], summary["data"]).id
+    if {made} != {summary["id"], run_id(path)} or path.parent.name != summary["experiment"]:
+        return [f"{path}: the run in this folder is {summary['experiment']}/...-{made}; {again}"]
+    return []
 
 
 class Store:
@@ -127,14 +165,34 @@ class Store:
 
     def has(self, run: Run) -> bool:
         """Whether the run is there, complete and unharmed."""
-        path = self.root / run.folder
+        return not verify(self.root / run.folder)
+
+    def folders(self) -> list[str]:
+        """All runs that are there, harmed or not, in alphabetical order. Raises StoreError where there is no store."""
         try:
-            summary = json.loads((path / "summary.json").read_text())
-            content = (path / "history.parquet").read_bytes()
-            intact = hashlib.sha256(content).hexdigest() == summary["history_sha256"]
-            return intact and summary["status"] in COMPLETE and summary["id"] == run.id
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
+            experiments = [entry for entry in self.root.iterdir() if entry.is_dir() and entry.name not in RESERVED]
+            return sorted(
+                f"{experiment.name}/{entry.name}"
+                for experiment in experiments
+                if not experiment.name.startswith(".")
+                for entry in os.scandir(experiment)
+                if entry.is_dir()
+            )
+        except OSError as error:
+            raise StoreError(
+                f"{self.root}: no runs there ({_reason(error)}); make some or name their folder"
+            ) from error
+
+    def delete(self, folder: str) -> None:
+        """Remove a run; killed in between, it is gone or whole. Raises StoreError where that is not possible."""
+        try:
+            temporary = self._temporary()
+            try:
+                (self.root / folder).rename(temporary / "deleted")
+            finally:
+                shutil.rmtree(temporary)
+        except OSError as error:
+            raise StoreError(f"{self.root / folder}: not deleted ({_reason(error)})") from error
 
     def opened(self, run: Run) -> Run:
         """The run with the file for its checkpoint."""
@@ -150,21 +208,23 @@ class Store:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary = self._temporary()
-            (temporary / "config.yaml").write_text(yaml.safe_dump(dict(run.config), sort_keys=False))
+            config = yaml.dump(dict(run.config), Dumper=yaml.CSafeDumper, sort_keys=False).encode()
+            (temporary / "config.yaml").write_bytes(config)
             history.to_parquet(temporary / "history.parquet", index=False, compression="zstd")
             summary = {
                 "id": run.id,
                 "experiment": run.experiment,
                 "status": status,
                 "result": dict(result),
-                "history_sha256": hashlib.sha256((temporary / "history.parquet").read_bytes()).hexdigest(),
+                "config_sha256": _sha256(config),
+                "history_sha256": _sha256((temporary / "history.parquet").read_bytes()),
                 "code": run.code,
                 "data": run.data,
                 "wall_time_s": round(wall_time_s, 6),
                 "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
                 **provenance(),
             }
-            (temporary / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+            (temporary / "summary.json").write_bytes(_sealed(summary))
             if target.exists() and not self.has(run):
                 target.rename(temporary / "replaced")
             try:
@@ -189,13 +249,16 @@ class Store:
         self.save(run, "failed", pd.DataFrame(), {"error": error}, 0.0)
 
     def load(self, folder: str) -> SavedRun:
-        """Read one run. Raises StoreError where it is missing or harmed."""
+        """Read one run. Raises StoreError where it is missing or harmed (the history is looked at when it is read)."""
         path = self.root / folder
         try:
-            config = yaml.load((path / "config.yaml").read_text(), Loader=yaml.CSafeLoader)
-            return SavedRun(path, config, json.loads((path / "summary.json").read_text()))
-        except (OSError, ValueError, yaml.YAMLError) as error:
+            summary = _read_summary(path)
+            config = (path / "config.yaml").read_bytes()
+            if _sha256(config) != summary["config_sha256"]:
+                raise ValueError("config.yaml is not what was saved")
+        except (OSError, ValueError) as error:
             raise StoreError(f"{path}: run missing or unreadable; delete it and run the sweep again") from error
+        return SavedRun(path, yaml.load(config, Loader=yaml.CSafeLoader), summary)
 
     def save_sweep(self, name: str, runs: Iterable[Run]) -> None:
         """List the runs of a sweep under its name. Raises StoreError where the list cannot be written."""
@@ -212,19 +275,45 @@ class Store:
                 "mend the folder and give the same command again"
             ) from error
 
-    def load_sweep(self, name: str) -> list[SavedRun]:
-        """The runs of a named sweep, in its order. Raises StoreError where the sweep or a run is missing."""
+    def sweeps(self) -> list[str]:
+        """The names of the sweeps that are listed."""
+        return sorted(file.stem for file in (self.root / "sweeps").glob("*.json"))
+
+    def listed(self, name: str) -> list[str]:
+        """The folders of a named sweep's runs, in its order. Raises StoreError where the sweep is missing."""
         file = self.root / "sweeps" / f"{name}.json"
         try:
-            folders = json.loads(file.read_text())["runs"]
+            return json.loads(file.read_text())["runs"]
         except (OSError, ValueError, KeyError) as error:
             raise StoreError(f"{file}: the sweep {name!r} has not been finished; run it with sweep={name}") from error
-        return [self.load(folder) for folder in folders]
+
+    def load_sweep(self, name: str) -> list[SavedRun]:
+        """The runs of a named sweep, in its order. Raises StoreError where the sweep or a run is missing."""
+        return [self.load(folder) for folder in self.listed(name)]
 
     def _temporary(self) -> Path:
         path = self.root / f"{TEMPORARY}{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         path.mkdir()
         return path
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _sealed(summary: Mapping) -> bytes:
+    """The content of summary.json: its last field is the checksum of all others."""
+    seal = {"summary_sha256": _sha256(json.dumps(summary).encode())}
+    return json.dumps({**summary, **seal}, indent=1).encode() + b"\n"
+
+
+def _read_summary(path: Path) -> dict:
+    """summary.json of the run in ``path``. Raises ValueError where a byte is not what was saved, OSError."""
+    content = (path / "summary.json").read_bytes()
+    summary = json.loads(content)
+    if not isinstance(summary, dict) or _sealed({k: summary[k] for k in summary if k != "summary_sha256"}) != content:
+        raise ValueError("not what was saved")
+    return summary
 
 
 def _reason(error: OSError) -> str:

@@ -251,7 +251,7 @@ def draw(output: Output) -> None:
     output.save("figure_compare", figure(drawn), drawn)
     table = widths(drawn)
     output.table("figure_compare_widths", table)
-    (output.folder / "figure_compare_widths.md").write_text(markdown(table))
+    output.text("figure_compare_widths.md", markdown(table))
     output.messages("figure_compare", messages(table))
 
 

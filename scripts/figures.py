@@ -1,11 +1,10 @@
 """What all figure scripts share: the command line, the look, and files that carry the identity of their runs.
 
-A figure is saved as PNG, PDF and the CSV of what is drawn. The same runs give the same bytes.
+A figure is saved as PNG, PDF and the CSV of what is drawn. The same runs give the same bytes. ``scripts.provenance``
+reads from any of the files what made it.
 """
 
 import argparse
-import hashlib
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from experiments.store import SavedRun, Store, StoreError, provenance
+from experiments.store import SavedRun, Store, StoreError
+from scripts.provenance import comment, mark
 
 # Okabe-Ito colours: told apart by colour-blind readers and in grey print by the markers.
 METHODS = {
@@ -71,27 +71,26 @@ class Output:
 
     def save(self, name: str, fig: plt.Figure, drawn: pd.DataFrame) -> None:
         """Write ``name``.png, .pdf and .csv."""
-        ids = sorted(run.id for run in self.runs)
-        made_by = {"sweep": self.sweep, "runs": ids, **_versions()}
+        made_by = mark(self.sweep, self.runs, ids=True)
         self.folder.mkdir(parents=True, exist_ok=True)
-        fig.savefig(self.folder / f"{name}.png", metadata={"Software": "adaloss", "Description": json.dumps(made_by)})
+        fig.savefig(self.folder / f"{name}.png", metadata={"Software": "adaloss", "Description": made_by})
         fig.set_layout_engine("none")  # the PDF keeps the layout of the PNG: solving it again is half of its time
         fig.savefig(
-            self.folder / f"{name}.pdf",
-            metadata={"Creator": "adaloss", "Keywords": json.dumps(made_by), "CreationDate": None},
+            self.folder / f"{name}.pdf", metadata={"Creator": "adaloss", "Keywords": made_by, "CreationDate": None}
         )
         plt.close(fig)
         self.table(name, drawn)
 
     def table(self, name: str, frame: pd.DataFrame) -> None:
-        """Write ``name``.csv under a comment line that identifies its runs."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        digest = hashlib.sha256(" ".join(sorted(run.id for run in self.runs)).encode()).hexdigest()[:12]
-        head = json.dumps({"sweep": self.sweep, "runs": len(self.runs), "digest": digest, **_versions()})
-        with (self.folder / f"{name}.csv").open("w", newline="\n") as file:
-            file.write(f"# {head}\n")
-            frame.to_csv(file, index=False)
+        """Write ``name``.csv."""
+        self.text(f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
         print(f"{self.folder / name}.csv: {len(frame)} rows from {len(self.runs)} runs")
+
+    def text(self, file: str, content: str) -> None:
+        """Write a CSV, Markdown or LaTeX file under a comment that identifies its runs."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / file
+        path.write_text(comment(path.suffix, mark(self.sweep, self.runs, ids=False)) + content, encoding="utf-8", newline="\n")
 
     def messages(self, name: str, messages: list[Message]) -> None:
         """Print the messages with their verdicts and write them to ``name``_messages.csv."""
@@ -122,8 +121,3 @@ def main(sweep: str, experiment: str, draw: Callable[[Output], None]) -> None:
         sys.exit(f"error: {error}: {command}")
     except OSError as error:
         sys.exit(f"error: {error.filename}: {error.strerror}")
-
-
-def _versions() -> dict:
-    made = provenance()
-    return {"commit": made["commit"], "versions": made["versions"]}

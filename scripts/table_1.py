@@ -199,8 +199,8 @@ def draw(output: Output) -> None:
     """The table as CSV, Markdown and LaTeX, and the messages."""
     table = over_seeds(output.runs)
     output.table("table_1", table)
-    (output.folder / "table_1.md").write_text(markdown(table))
-    (output.folder / "table_1.tex").write_text(latex(table))
+    output.text("table_1.md", markdown(table))
+    output.text("table_1.tex", latex(table))
     output.messages("table_1", messages(table))
 
 

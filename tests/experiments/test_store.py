@@ -6,8 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from experiments.store import Run, Store, StoreError
+from experiments.store import Run, Store, StoreError, verify
 
 RUN = Run("exp", "adaloss_b0=1_seed=0", {"b0": 1.0, "method": {"name": "adaloss"}, "seed": 0}, "code", "data")
 HISTORY = pd.DataFrame({"iteration": [1, 2, 3], "loss": [0.1 + 0.2, np.inf, 1e-300]})
@@ -54,7 +56,7 @@ def test_identity_is_configuration_code_and_data(store):
     assert replace(RUN, config=dict(reversed(RUN.config.items()))).id == RUN.id
 
 
-@pytest.mark.parametrize("harm", ["history.parquet", "summary.json"])
+@pytest.mark.parametrize("harm", ["config.yaml", "history.parquet", "summary.json"])
 @pytest.mark.parametrize("how", ["cut", "flip", "remove"])
 def test_a_harmed_run_is_not_complete_and_is_made_again(store, harm, how):
     assert store.has(RUN)
@@ -69,6 +71,74 @@ def test_a_harmed_run_is_not_complete_and_is_made_again(store, harm, how):
     assert store.has(RUN)
     pd.testing.assert_frame_equal(store.load(RUN.folder).history, HISTORY)
     assert not list(store.root.glob(".tmp-*"))
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "history.parquet", "summary.json"])
+def test_a_change_of_any_byte_is_found(store, name):
+    path = folder(store)
+    assert verify(path) == []
+    content = (path / name).read_bytes()
+    for k in range(len(content)):
+        (path / name).write_bytes(content[:k] + bytes([content[k] ^ 1]) + content[k + 1 :])
+        assert verify(path) == [f"{path / name}: missing or not as it was saved; delete {path} and run the sweep again"]
+    for other in (content + b"\n", content[:-1], b""):
+        (path / name).write_bytes(other)
+        assert len(verify(path)) == 1
+        if name != "history.parquet":
+            with pytest.raises(StoreError, match="run missing or unreadable; delete it and run the sweep again"):
+                store.load(RUN.folder)
+    (path / name).write_bytes(content)
+    assert verify(path) == []
+
+
+def test_what_verify_says_of_other_folders(store):
+    path, failed = folder(store), replace(RUN, data="fails")
+    store.save_failure(failed, "no luck")
+    assert verify(store.root / failed.folder) == [
+        f"{store.root / failed.folder}: failed, no result; run the sweep again"
+    ]
+    assert verify(path.with_name("gone")) == [f"{path.with_name('gone')}: run missing; run the sweep again"]
+    # an honest run under the name of another: the checksums agree, the identity does not
+    moved = path.rename(path.with_name(f"a-{failed.id}"))
+    assert verify(moved) == [
+        f"{moved}: the run in this folder is exp/...-{RUN.id}; delete {moved} and run the sweep again"
+    ]
+
+
+TEXT = st.text(st.characters(codec="ascii"), max_size=8) | st.sampled_from(
+    ["null", "1e3", "1:30", "=", "no", "~", "\x85é"]
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=100)
+@given(config=st.dictionaries(TEXT, VALUES, max_size=4))
+def test_the_identity_survives_the_way_through_the_files(config, tmp_path_factory):
+    store, run = Store(tmp_path_factory.mktemp("runs")), replace(RUN, config=config)
+    store.save(run, "completed", HISTORY, {}, 1.0)
+    assert verify(store.root / run.folder) == []
+    assert store.load(run.folder).config == config
+
+
+def test_runs_and_sweeps_are_found_and_deleted(store):
+    other = replace(RUN, experiment="another")
+    store.save(other, "completed", HISTORY, {}, 1.0)
+    store.save_sweep("figure_0", [RUN])
+    (store.root / "checkpoints").mkdir()
+    (store.root / "checkpoints" / "folder").mkdir()
+    assert store.folders() == [other.folder, RUN.folder]
+    assert (store.sweeps(), store.listed("figure_0")) == (["figure_0"], [RUN.folder])
+    store.delete(other.folder)
+    assert store.folders() == [RUN.folder]
+    assert not list(store.root.glob(".tmp-*"))
+    with pytest.raises(StoreError, match=r"not deleted \(No such file or directory\)"):
+        store.delete(other.folder)
+    with pytest.raises(StoreError, match=r"no runs there \(No such file or directory\)"):
+        Store(store.root / "nowhere").folders()
 
 
 def test_reading_a_harmed_run_says_what_to_do(store):
