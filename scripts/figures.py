@@ -90,7 +90,9 @@ class Output:
         """Write a CSV, Markdown or LaTeX file under a comment that identifies its runs."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / file
-        path.write_text(comment(path.suffix, mark(self.sweep, self.runs, ids=False)) + content, encoding="utf-8", newline="\n")
+        path.write_text(
+            comment(path.suffix, mark(self.sweep, self.runs, ids=False)) + content, encoding="utf-8", newline="\n"
+        )
 
     def messages(self, name: str, messages: list[Message]) -> None:
         """Print the messages with their verdicts and write them to ``name``_messages.csv."""

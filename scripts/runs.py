@@ -1,0 +1,210 @@
+"""The saved runs: which there are, how two differ, and which may go.
+
+python -m scripts.runs method=adaloss 'b0<1' status=diverged data.name=gaussian
+python -m scripts.runs diff 3f2a 9c41
+python -m scripts.runs delete status=failed
+python -m scripts.runs delete --stale
+
+A filter is FIELD=VALUE, or != < <= > >= in place of =; a run is chosen where all filters hold. A field is a column of
+the table, or one of the configuration or the summary, with dots for what is inside (``data.n``, ``result.final_gap``);
+a group stands for its name (``method=adaloss``). A run that lacks the field is not chosen. MB is the peak memory, and
+the status "harmed" that of a run whose files are not what was saved.
+
+A run is **stale** where no listed sweep has it and no run of one starts from it: what old code or settings left, and
+what was run without ``sweep=``.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from operator import eq, ge, gt, le, lt, ne
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from experiments.store import Store, StoreError, run_id
+
+COMMANDS = ("list", "diff", "delete")
+COLUMNS = ("experiment", "label", "id", "status", "seconds", "MB", "commit")
+COMPARE: dict[str, Callable[[Any, Any], bool]] = {"<=": le, ">=": ge, "!=": ne, "=": eq, "<": lt, ">": gt}
+
+
+class ArgumentError(Exception):
+    """A word of the command line that is not understood; the message is one line."""
+
+
+def fields(store: Store, folder: str) -> dict[str, Any]:
+    """All fields of a run by name: those of summary and configuration, and the columns of the table."""
+    experiment, _, name = folder.partition("/")
+    columns = {"experiment": experiment, "label": name.rpartition("-")[0], "id": run_id(folder)}
+    try:
+        run = store.load(folder)
+    except StoreError:
+        return columns | {"status": "harmed"}
+    columns |= {"seconds": run.summary["wall_time_s"], "MB": run.summary["peak_memory_mb"]}
+    return flat(run.summary) | flat(run.config) | columns
+
+
+def flat(values: dict, prefix: str = "") -> dict[str, Any]:
+    """The values with dots in place of nesting; what has a ``name`` stands for it as well."""
+    found = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            found |= {f"{prefix}{key}": value["name"]} if "name" in value else {}
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def chosen(rows: list[dict], filters: list[str]) -> list[dict]:
+    """The runs for which all filters hold. Raises ArgumentError."""
+    known = sorted({name for row in rows for name in row})
+    for word in filters:
+        parts = re.fullmatch(r"([\w.]+)(<=|>=|!=|=|<|>)(.*)", word)
+        if parts is None:
+            raise ArgumentError(f"{word}: not understood; a filter is FIELD=VALUE, or != < <= > >= in place of =")
+        name, sign, text = parts.groups()
+        if rows and name not in known:
+            raise ArgumentError(f"{word}: no such field; there are {', '.join(known)}")
+        rows = [row for row in rows if name in row and _holds(row[name], sign, text, word)]
+    return rows
+
+
+def _holds(value: Any, sign: str, text: str, word: str) -> bool:
+    compare = COMPARE[sign]
+    if sign in ("=", "!=") and isinstance(value, str):
+        return compare(value, text)
+    try:
+        wanted = json.loads(text)
+    except ValueError:
+        wanted = text
+    if sign in ("=", "!="):
+        return compare(value, wanted)
+    for side in (wanted, value):
+        if side is not None and not isinstance(side, int | float):
+            raise ArgumentError(f"{word}: {side!r} is no number; {sign} compares numbers")
+    return None not in (value, wanted) and compare(value, wanted)
+
+
+def stale(store: Store, rows: list[dict]) -> list[dict]:
+    """The runs that no sweep lists and that no listed run names in its results (as the weights it started from)."""
+    listed = {folder for sweep in store.sweeps() for folder in store.listed(sweep)}
+    used = set()
+    for row in rows:
+        if _folder(row) in listed:
+            used |= {value for name, value in row.items() if name.startswith("result.") and isinstance(value, str)}
+    return [row for row in rows if _folder(row) not in listed and row.get("history_sha256") not in used]
+
+
+def difference(store: Store, prefixes: list[str]) -> str:
+    """How the runs with these beginnings of their ids differ. Raises ArgumentError, StoreError."""
+    runs = []
+    for prefix in prefixes:
+        found = [folder for folder in store.folders() if run_id(folder).startswith(prefix)]
+        if len(found) != 1:
+            which = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "")
+            raise ArgumentError(f"{prefix}: {f'{len(found)} runs ({which})' if found else 'no run'} with such an id")
+        runs.append((found[0], store.load(found[0])))
+    around = ("experiment", "code", "data")
+    sides = [
+        flat(run.config) | {("checksum of the data" if name == "data" else name): run.summary[name] for name in around}
+        for _, run in runs
+    ]
+    rows = {name: [side.get(name, "-") for side in sides] for name in dict.fromkeys([*sides[0], *sides[1]])}
+    rows = {name: values for name, values in rows.items() if values[0] != values[1] and not name.endswith(".name")}
+    heading = "\n".join(f"{run.id}: {folder} ({run.summary['status']})" for folder, run in runs)
+    if not rows:
+        return f"{heading}\nconfiguration, code and data are the same"
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=[run.id for _, run in runs], dtype=object)
+    return f"{heading}\n{table.to_string()}"
+
+
+def listing(rows: list[dict]) -> str:
+    """The table."""
+    table = pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(["experiment", "label"], kind="stable")
+    table["commit"] = table["commit"].map(lambda commit: commit[:12], na_action="ignore")
+    return table.to_string(index=False, na_rep="-")
+
+
+def delete(store: Store, rows: list[dict], total: int, yes: bool) -> str:
+    """Remove the runs, after a question on the terminal unless ``yes``. Raises StoreError."""
+    listed = {sweep: set(store.listed(sweep)) for sweep in store.sweeps()}
+    missed = [sweep for sweep, folders in listed.items() if any(_folder(row) in folders for row in rows)]
+    if not yes:
+        lists = f"; the sweeps {', '.join(missed)} list some of them" if missed else ""
+        print(
+            f"{listing(rows)}\ndelete these {len(rows)} of {total} runs in {store.root}{lists}? [y/N] ",
+            end="",
+            flush=True,
+        )
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            return "nothing deleted"
+    for row in tqdm(rows, disable=None, leave=False, unit="run"):
+        store.delete(_folder(row))
+    again = f"; to be run again: {', '.join(missed)}" if missed else ""
+    return f"{len(rows)} of {total} runs deleted{again}"
+
+
+def _folder(row: dict) -> str:
+    return f"{row['experiment']}/{row['label']}-{row['id']}"
+
+
+def _arguments() -> argparse.Namespace:
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common.add_argument("--scale", help="smoke, laptop or paper (default: laptop)")
+    common.add_argument("--runs", type=Path, help="folder of the runs (default: runs/<scale>)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, parents=[common]
+    )
+    commands = parser.add_subparsers(dest="command", metavar="{list,diff,delete}")
+    for name, about in (("list", "list runs (the default)"), ("delete", "delete runs, after a question")):
+        of_command = commands.add_parser(name, help=about, description=about, parents=[common])
+        of_command.add_argument("filters", nargs="*", metavar="FILTER", help="FIELD=VALUE, or != < <= > >=, quoted")
+        of_command.add_argument("--stale", action="store_true", help="those only that no sweep lists")
+        if name == "delete":
+            of_command.add_argument("--yes", action="store_true", help="do not ask")
+    about = "how two runs differ"
+    of_command = commands.add_parser("diff", help=about, description=about, parents=[common])
+    of_command.add_argument("ids", nargs=2, metavar="ID", help="an id, or its beginning")
+    words = sys.argv[1:]
+    if not {*COMMANDS, "-h", "--help"} & set(words):
+        words = ["list", *words]
+    # defaults here, since those of a command would replace what stands before it
+    return parser.parse_args(words, argparse.Namespace(scale="laptop", runs=None))
+
+
+def _answer(args: argparse.Namespace) -> str:
+    store = Store(args.runs or Path("runs") / args.scale)
+    if args.command == "diff":
+        return difference(store, args.ids)
+    if args.command == "delete" and not (args.filters or args.stale):
+        raise ArgumentError("delete: which? Give filters, or --stale")
+    bar = tqdm(store.folders(), disable=None, leave=False, unit="run")
+    rows = [fields(store, folder) for folder in bar]
+    found = chosen(stale(store, rows) if args.stale else rows, args.filters)
+    if args.command == "delete" and found:
+        return delete(store, found, len(rows), args.yes)
+    count = f"{len(found)} of {len(rows)} runs in {store.root}"
+    return f"{listing(found)}\n{count}" if found else count
+
+
+def main() -> None:
+    """Do what the command line says; errors end with one line and status 1."""
+    try:
+        print(_answer(_arguments()), flush=True)
+    except (ArgumentError, StoreError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same command continues")
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    main()

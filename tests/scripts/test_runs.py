@@ -1,0 +1,186 @@
+"""The list of runs: what is chosen, how two differ, what is deleted and what stays."""
+
+import io
+import json
+import re
+import shutil
+import sys
+
+import pandas as pd
+import pytest
+
+from experiments.store import Run, Store
+from scripts import runs
+from tests.scripts.synthetic import start
+
+METHODS = {"adaloss": {"alpha": 2.0}, "sgd_constant": {}}
+
+
+@pytest.fixture
+def store(tmp_path):
+    """8 runs of one experiment and 1 of another in tmp_path/runs."""
+    store = Store(tmp_path / "runs")
+    for method, hyper in METHODS.items():
+        for b0 in (0.01, 1.0):
+            for seed in (0, 1):
+                config = {"method": {"name": method, **hyper}, "data": {"name": "gaussian", "n": 10}, "b0": b0}
+                run = Run(
+                    "regression", f"{method}_b0={b0:g}_seed={seed}", config | {"seed": seed}, "code", f"rows {seed}"
+                )
+                diverged = method == "sgd_constant" and b0 < 1
+                gap = None if diverged else b0 / 8
+                store.save(run, "diverged" if diverged else "completed", pd.DataFrame(), {"final_gap": gap}, 0.5)
+    store.save(Run("gram", "digits", {"data": {"name": "digits"}, "seed": 0}, "other", "images"), "completed",
+               pd.DataFrame(), {}, 2.0)  # fmt: skip
+    return store
+
+
+def run(store, monkeypatch, capsys, *words, answer=None):
+    """What is printed; where it fails, the line that says why."""
+    if answer is not None:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
+    try:
+        start("runs", monkeypatch, *words, "--runs", store.root)
+    except SystemExit as stop:
+        assert "\n" not in stop.code
+        return stop.code
+    return capsys.readouterr().out
+
+
+def labels(out):
+    return re.findall(r"^ *(?:regression|gram) +(\S+)", out, flags=re.MULTILINE)
+
+
+def test_the_table(store, monkeypatch, capsys):
+    out = run(store, monkeypatch, capsys)
+    lines = out.splitlines()
+    assert lines[0].split() == ["experiment", "label", "id", "status", "seconds", "MB", "commit"]
+    assert lines[-1] == f"9 of 9 runs in {store.root}"
+    [gram] = store.root.glob("gram/*")
+    summary = json.loads((gram / "summary.json").read_text())
+    memory, commit = str(summary["peak_memory_mb"]), summary["commit"][:12]
+    assert lines[1].split() == ["gram", "digits", summary["id"], "completed", "2.0", memory, commit]
+    assert labels(out)[1:] == [
+        f"{method}_b0={b0}_seed={seed}" for method in METHODS for b0 in ("0.01", "1") for seed in (0, 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("filters", "count"),
+    [
+        (["method=adaloss"], 4),
+        (["method.name=adaloss", "b0<1"], 2),
+        (["method=sgd_constant", "b0<1", "status=diverged", "data.name=gaussian"], 2),
+        (["b0=1e-2"], 4),
+        (["b0>=1", "seed!=0"], 2),
+        (["experiment!=gram"], 8),
+        (["data=digits"], 1),
+        (["method.alpha=2"], 4),
+        (["result.final_gap=null"], 2),
+        (["result.final_gap<=0.125"], 6),
+        (["seconds>1"], 1),
+        (["label=digits"], 1),
+        (["status=failed"], 0),
+    ],
+)
+def test_filters(filters, count, store, monkeypatch, capsys):
+    out = run(store, monkeypatch, capsys, *filters)
+    assert len(labels(out)) == count
+    assert out.splitlines()[-1] == f"{count} of 9 runs in {store.root}"
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["bo=1"], "bo=1: no such field; there are MB, b0, code, commit, config_sha256, data, "),
+        (["b0"], "b0: not understood; a filter is FIELD=VALUE, or != < <= > >= in place of ="),
+        (["b0<small"], "b0<small: 'small' is no number; < compares numbers"),
+        (["method>=1"], "method>=1: 'adaloss' is no number; >= compares numbers"),
+        (["delete"], "delete: which? Give filters, or --stale"),
+        (["diff", "zz", "yy"], "zz: no run with such an id"),
+        (["diff", "", "yy"], ": 9 runs (gram/digits-"),
+    ],
+)
+def test_what_is_refused_in_one_line(words, line, store, monkeypatch, capsys):
+    assert run(store, monkeypatch, capsys, *words).startswith(f"error: {line}")
+    assert len(store.folders()) == 9
+
+
+def test_an_empty_place(tmp_path, monkeypatch, capsys):
+    line = f"error: {tmp_path / 'nowhere'}: no runs there (No such file or directory); make some or name their folder"
+    assert run(Store(tmp_path / "nowhere"), monkeypatch, capsys) == line
+
+
+def test_the_difference_of_two_runs(store, monkeypatch, capsys):
+    ids = {folder.rpartition("-")[0]: folder.rpartition("-")[2] for folder in store.folders()}
+    first, second = ids["regression/adaloss_b0=0.01_seed=0"], ids["regression/sgd_constant_b0=0.01_seed=1"]
+    lines = run(store, monkeypatch, capsys, "diff", first[:6], second[:6]).splitlines()
+    assert lines[:2] == [
+        f"{first}: regression/adaloss_b0=0.01_seed=0-{first} (completed)",
+        f"{second}: regression/sgd_constant_b0=0.01_seed=1-{second} (diverged)",
+    ]
+    assert [line.split() for line in lines[2:4]] == [[first, second], ["method", "adaloss", "sgd_constant"]]
+    assert [line.split() for line in lines[4:6]] == [["method.alpha", "2.0", "-"], ["seed", "0", "1"]]
+    assert re.split("  +", lines[6]) == ["checksum of the data", "rows 0", "rows 1"] and len(lines) == 7
+    same = run(store, monkeypatch, capsys, "diff", first, first)
+    assert same.endswith("configuration, code and data are the same\n")
+
+
+def test_a_harmed_run_is_shown_and_can_be_deleted(store, monkeypatch, capsys):
+    [victim] = store.root.glob("gram/*")
+    (victim / "config.yaml").write_text("edited: by hand\n")
+    out = run(store, monkeypatch, capsys, "status=harmed")
+    assert labels(out) == ["digits"] and out.splitlines()[1].split()[3:] == ["harmed", "-", "-", "-"]
+    assert run(store, monkeypatch, capsys, "delete", "status=harmed", "--yes") == "1 of 9 runs deleted\n"
+    assert not victim.exists() and len(store.folders()) == 8
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", "", "yess\n"])
+def test_nothing_goes_without_a_yes(answer, store, monkeypatch, capsys):
+    out = run(store, monkeypatch, capsys, "delete", "method=adaloss", answer=answer)
+    assert len(labels(out)) == 4 and out.endswith("[y/N] nothing deleted\n")
+    assert len(store.folders()) == 9
+
+
+def test_deleting_names_the_sweeps_that_lose_runs(store, monkeypatch, capsys):
+    listed = [folder for folder in store.folders() if "adaloss" in folder]
+    (store.root / "sweeps").mkdir()
+    (store.root / "sweeps/figure_0.json").write_text(json.dumps({"runs": listed}))
+    out = run(store, monkeypatch, capsys, "delete", "b0=1", answer="y\n")
+    assert f"delete these 4 of 9 runs in {store.root}; the sweeps figure_0 list some of them? [y/N] " in out
+    assert out.endswith("4 of 9 runs deleted; to be run again: figure_0\n")
+    assert [folder for folder in store.folders() if "b0=1_" in folder] == [] and len(store.folders()) == 5
+
+
+def test_stale_runs_are_those_of_no_sweep(store, monkeypatch, capsys):
+    """Pretrained weights stay for a listed run that names them, and for no other."""
+    for k, name in enumerate(("used", "unused")):
+        store.save(Run("pretraining", name, {}, name, "d"), "completed", pd.DataFrame({"k": [k]}), {}, 1.0)
+    used = store.load(next(folder for folder in store.folders() if "/used-" in folder)).summary["history_sha256"]
+    tuned = Run("tuning", "tuned", {"seed": 0}, "code", "d")
+    store.save(tuned, "completed", pd.DataFrame(), {"weights_sha256": used}, 1.0)
+    listed = [folder for folder in store.folders() if "adaloss" in folder or "tuned" in folder]
+    (store.root / "sweeps").mkdir()
+    (store.root / "sweeps/figure_0.json").write_text(json.dumps({"runs": listed}))
+    kept = sorted([*listed, *(folder for folder in store.folders() if "/used-" in folder)])
+    assert run(store, monkeypatch, capsys, "--stale").splitlines()[-1] == f"6 of 12 runs in {store.root}"
+    assert run(store, monkeypatch, capsys, "delete", "--stale", "experiment=gram", "--yes") == "1 of 12 runs deleted\n"
+    assert run(store, monkeypatch, capsys, "delete", "--stale", "--yes") == "5 of 11 runs deleted\n"
+    assert store.folders() == kept
+    assert run(store, monkeypatch, capsys, "delete", "--stale") == f"0 of 6 runs in {store.root}\n"
+
+
+def test_every_run_is_read_once(store, monkeypatch):
+    """So that the time grows with the number of runs, no faster."""
+    read, load = [], Store.load
+    monkeypatch.setattr(Store, "load", lambda self, folder: read.append(folder) or load(self, folder))
+    rows = [runs.fields(store, folder) for folder in store.folders()]
+    runs.listing(runs.stale(store, runs.chosen(rows, ["method=adaloss", "b0<1"])))
+    assert sorted(read) == store.folders()
+
+
+def test_a_run_without_its_summary_is_harmed(store):
+    [victim] = store.root.glob("gram/*")
+    shutil.rmtree(victim)
+    victim.mkdir()
+    assert runs.fields(store, f"gram/{victim.name}")["status"] == "harmed"
