@@ -15,7 +15,7 @@ SWEEPS := linear_regression:figure_1 linear_regression:figure_burn_in linear_reg
 COMPARISONS := figure_compare figure_suggest
 
 .DEFAULT_GOAL := help
-.PHONY: help install test smoke reproduce figures publish theory-check compare bench lint clean
+.PHONY: help install test smoke reproduce figures report publish theory-check compare bench docs lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ reproduce: $(STAMP) ## make all runs that are missing, then every figure
 figures: $(STAMP) ## draw every figure from the saved runs
 	@set -e; for pair in $(SWEEPS); do $(PY) -m scripts.$${pair##*:} --scale $(SCALE); done
 
+report: $(STAMP) ## write figures/<scale>/report.html: everything beside the paper, in one file
+	@$(PY) -m scripts.report --scale $(SCALE)
+
 publish: $(STAMP) ## copy the laptop scale's pictures and tables to figures/published, which is committed
 	@mkdir -p figures/published
 	@cp figures/laptop/*.png figures/laptop/*.csv $(wildcard figures/laptop/*.md) figures/published/
@@ -64,6 +67,14 @@ compare: $(STAMP) ## train our optimizers and their peers over eight decades of 
 
 bench: $(STAMP) ## time engines and optimizers beside the alternatives, each in one run
 	@for name in linear_regression gram two_layer optim; do $(PY) -m tests.benchmarks.$$name; done
+
+docs: $(STAMP) $(VENV)/.docs ## build the documentation's site in site/
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+	@echo "site/index.html"
+
+$(VENV)/.docs: $(STAMP)
+	@$(PIP) --constraint constraints.txt --editable '.[docs]'
+	@touch $@
 
 lint: $(STAMP) ## check style and formatting
 	@$(PY) -m ruff check .

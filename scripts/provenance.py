@@ -30,9 +30,14 @@ SCALE_OF_PUBLISHED = "laptop"  # figures/published is a copy of that scale's
 def mark(sweep: str, runs: list[SavedRun], *, ids: bool) -> str:
     """What a file made from the runs of a sweep carries: all ids, or their number and digest to keep a table small."""
     found = sorted(run.id for run in runs)
-    which = {"runs": found} if ids else {"runs": len(found), "digest": _digest(found)}
+    which = {"runs": found} if ids else {"runs": len(found), "digest": digest(found)}
     made = provenance()
     return json.dumps({"sweep": sweep, **which, "commit": made["commit"], "versions": made["versions"]})
+
+
+def digest(ids: Iterable[str]) -> str:
+    """What stands for a set of runs where their ids would be too long."""
+    return hashlib.sha256(" ".join(sorted(ids)).encode()).hexdigest()[:12]
 
 
 def comment(suffix: str, text: str) -> str:
@@ -65,7 +70,7 @@ def runs_of(found: dict, store: Store, folders: dict[str, str]) -> tuple[list[Pa
                 for name in found["runs"] if name not in folders]  # fmt: skip
         return [store.root / folders[name] for name in found["runs"] if name in folders], lost
     listed = store.listed(found["sweep"])
-    if _digest(sorted(map(run_id, listed))) != found["digest"]:
+    if digest(map(run_id, listed)) != found["digest"]:
         line = f"made from {found['runs']} runs that are not the {len(listed)} which {store.root} now lists as"
         return [], [f"{line} {found['sweep']}; {again}"]
     return [store.root / folder for folder in listed], []
@@ -121,10 +126,6 @@ def _made_at(paths: Iterable[Path]) -> str:
 def _scale(file: Path) -> str:
     name = file.resolve().parent.name
     return SCALE_OF_PUBLISHED if name == "published" else name
-
-
-def _digest(ids: list[str]) -> str:
-    return hashlib.sha256(" ".join(ids).encode()).hexdigest()[:12]
 
 
 def _png(file: Path) -> str:

@@ -33,7 +33,7 @@ def test_the_three_lists_of_pins_are_equal():
     ]
     conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     [pip] = [entry["pip"] for entry in conda if isinstance(entry, dict)]
-    pinned = [pin for name in ("reproduce", "test", "integrations", "peers") for pin in extras[name]]
+    pinned = [pin for name in ("reproduce", "test", "integrations", "peers", "docs") for pin in extras[name]]
     assert pinned == constraints == pip
     assert all(re.fullmatch(r"[a-z0-9-]+==[0-9.]+", pin) for pin in constraints)
 

@@ -1,0 +1,174 @@
+"""The report: one HTML file with every figure, table and claim, ours beside the paper's, and where each comes from.
+
+python -m scripts.report --scale laptop
+
+It needs no network. A run that is not as it was saved is named in it and on the command line, which then ends with 1.
+"""
+
+import argparse
+import base64
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import jinja2
+from threadpoolctl import threadpool_limits
+
+from adaloss.theory.errata import ERRATA
+from experiments.store import SavedRun, Store, StoreError
+from scripts import report_explore, table_1
+from scripts.figures import METHODS
+from scripts.report_runs import Sweep, read_table, sweeps
+
+HERE = Path(__file__).parent
+VERDICTS = ("reproduced", "partly", "not reproduced", "false as printed", "not run at this scale")
+EXPLORERS: dict[str, Callable[[list[SavedRun]], dict]] = {
+    "figure_1": report_explore.figure_1,
+    "figure_burn_in": report_explore.burn_in,
+}
+
+
+def claims(figures: Path) -> list[dict] | None:
+    """The rows of claims.csv, or None where nobody has decided the claims. Raises StoreError where it is harmed."""
+    file = figures / "claims.csv"
+    if not file.exists():
+        return None
+    return read_table(file, dtype=str, keep_default_na=False)[1].to_dict("records")
+
+
+def of_sweep(rows: list[dict], sweep: str) -> list[dict]:
+    """The claims that a sweep's runs decide."""
+    return [row for row in rows if sweep in re.findall(r"\w+", row["runs"])]
+
+
+def verdicts(rows: list[dict]) -> list[tuple[str, int]]:
+    """How many claims have each verdict, the known ones first."""
+    given = [row["verdict"] for row in rows]
+    return [(name, given.count(name)) for name in [*VERDICTS, *sorted(set(given) - set(VERDICTS))]]
+
+
+def table(sweep: Sweep) -> list[dict]:
+    """Table 1 in words: for each problem its rows (b0, then one cell for each column)."""
+    [drawn] = [file.table for file in sweep.drawn if file.name == "table_1"] or [None]
+    if drawn is None:
+        return []
+    return [
+        {
+            "problem": name,
+            "columns": [title for title, *_ in table_1.columns()],
+            "rows": [
+                [f"{b0:g}", *(line[k][which] for _, k, which in table_1.columns())]
+                for b0, line in table_1.cells(problem, "±")
+            ],
+        }
+        for name, problem in drawn.groupby("problem", sort=False)
+    ]
+
+
+def errata() -> list[dict]:
+    """The statements that are false as printed, from the library that computes their counterexamples."""
+    found = []
+    with threadpool_limits(1):  # the last digits of some hang on it
+        results = {number: function() for number, function in ERRATA.items()}
+    for number, function in ERRATA.items():
+        title, *paragraphs = re.split(r"\n\s*\n", re.sub(r":\w+:`([^`]+)`", r"``\1``", function.__doc__))
+        name = f"{function.__module__}.{function.__name__}"
+        computed = [(key, f"{value:.5g}") for key, value in results[number].items()]
+        found.append({"number": number, "title": title, "text": paragraphs, "computed": computed, "function": name})
+    return found
+
+
+def environment(all_sweeps: list[Sweep]) -> list[tuple[str, str]]:
+    """What made the runs; several values where they were made in several ways."""
+    made = [run.summary for sweep in all_sweeps for run in sweep.runs]
+    facts = [("commit", {one["commit"] for one in made}), ("machine", {one["machine"] for one in made})]
+    packages = sorted({name for one in made for name in one["versions"]})
+    facts += [(name, {one["versions"].get(name, "none") for one in made}) for name in packages]
+    return [(name, ", ".join(sorted(values))) for name, values in facts]
+
+
+def explorers(all_sweeps: list[Sweep]) -> dict[str, dict]:
+    """The data behind the sliders, of sweeps that have all their runs."""
+    whole = {sweep.name: sweep.runs for sweep in all_sweeps if sweep.runs and not sweep.harmed}
+    return {name: explorer(whole[name]) for name, explorer in EXPLORERS.items() if name in whole}
+
+
+def messages(sweep: Sweep) -> list[dict]:
+    """The sentences that the sweep's script decided."""
+    return [row for file in sweep.drawn if file.name.endswith("_messages") for row in file.table.to_dict("records")]
+
+
+def data_uri(path: Path) -> str:
+    """A PNG inside the page."""
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def duration(seconds: float) -> str:
+    """Seconds for readers."""
+    if seconds < 100:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.3g} min" if seconds < 6000 else f"{seconds / 3600:.3g} h"
+
+
+def render(scale: str, all_sweeps: list[Sweep], rows: list[dict] | None, making: str, drawing: str) -> str:
+    """The page; ``making`` and ``drawing`` end the commands that make runs and draw them."""
+    templates = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    templates.filters |= {"data_uri": data_uri, "duration": duration}
+    decided = {sweep.name: of_sweep(rows or [], sweep.name) for sweep in all_sweeps}
+    shown = [row for of_one in decided.values() for row in of_one]
+    return templates.get_template("report.html.j2").render(
+        scale=scale,
+        making=making,
+        drawing=drawing,
+        sweeps=all_sweeps,
+        harmed=[line for sweep in all_sweeps for line in (*sweep.harmed, *sweep.stale)],
+        claims=rows,
+        claims_of=decided,
+        other_claims=[row for row in rows or [] if row not in shown],
+        verdicts=verdicts(rows or []),
+        tables={sweep.name: table(sweep) for sweep in all_sweeps if sweep.name == "table_1"},
+        messages={sweep.name: messages(sweep) for sweep in all_sweeps},
+        explorers=explorers(all_sweeps),
+        errata=errata(),
+        environment=environment(all_sweeps),
+        methods=METHODS,
+        style=(HERE / "report.css").read_text(encoding="utf-8"),
+        script=(HERE / "report.js").read_text(encoding="utf-8"),
+    )
+
+
+def main() -> None:
+    """Write report.html; a line for each harmed run and status 1 where there are any."""
+    parser = argparse.ArgumentParser(description="Write the report of one scale from its runs, figures and claims.")
+    parser.add_argument("--scale", default="laptop", help="smoke, laptop or paper (default: laptop)")
+    parser.add_argument("--runs", type=Path, help="folder of the runs (default: runs/<scale>)")
+    parser.add_argument("--figures", type=Path, help="folder of the figures (default: figures/<scale>)")
+    args = parser.parse_args()
+    runs, figures = args.runs or Path("runs") / args.scale, args.figures or Path("figures") / args.scale
+    if not runs.is_dir():
+        sys.exit(f"error: {runs}: no runs there; make some (make reproduce SCALE={args.scale}) or name their folder")
+    try:
+        found = list(sweeps(Store(runs), figures))
+        making, drawing = f"scale={args.scale}", f"--scale {args.scale}"
+        if args.runs:
+            making, drawing = f"{making} runs={args.runs}", f"{drawing} --runs {args.runs}"
+        if args.figures:
+            drawing += f" --figures {args.figures}"
+        page = render(args.scale, found, claims(figures), making, drawing)
+        figures.mkdir(parents=True, exist_ok=True)
+        (figures / "report.html").write_text(page, encoding="utf-8")
+    except StoreError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: {error.filename}: {error.strerror}")
+    made = sum(bool(sweep.ids) for sweep in found)
+    print(f"{figures / 'report.html'}: {made} of {len(found)} sweeps, {sum(len(sweep.runs) for sweep in found)} runs")
+    if harmed := [line for sweep in found for line in (*sweep.harmed, *sweep.stale)]:
+        sys.exit("\n".join(f"error: {line}" for line in harmed))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""A report of two sweeps, which the tests of its content and of its behaviour in a browser share."""
+
+import pandas as pd
+import pytest
+
+from tests.experiments.launch import launch
+from tests.scripts.synthetic import start
+from tests.scripts.test_b0_panels import regression_runs
+
+CLAIMS = ["id", "place", "quote", "measured", "paper", "tolerance", "verdict", "runs"]
+ROWS = [
+    ("c1", "Figure 1", "robust <b>& how</b>", "factor 2", "robust", "10", "reproduced", "figure_1"),
+    ("c2", "Table 1", "90.65", "", "90.65", "1", "not run at this scale", "table_1"),
+    ("c3", "Section 2", "no figure", "x", "y", "", "false as printed", ""),
+]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Figure 1 from made-up runs and the burn-in from real ones, drawn, with claims."""
+    root = tmp_path_factory.mktemp("report")
+    regression_runs(root / "runs")
+    assert launch("sweep=figure_burn_in", "scale=smoke", f"runs={root / 'runs'}").returncode == 0
+    with pytest.MonkeyPatch.context() as patch:
+        for sweep in ("figure_1", "figure_burn_in"):
+            start(sweep, patch, "--runs", root / "runs", "--figures", root / "figures")
+    pd.DataFrame(ROWS, columns=CLAIMS).to_csv(root / "figures/claims.csv", index=False)
+    return root
+
+
+def written(root, monkeypatch):
+    """The report's text after the command, which must end well."""
+    start("report", monkeypatch, "--scale", "smoke", "--runs", root / "runs", "--figures", root / "figures")
+    return (root / "figures/report.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def page(made):
+    with pytest.MonkeyPatch.context() as patch:
+        return written(made, patch)

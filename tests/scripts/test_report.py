@@ -1,0 +1,201 @@
+"""The report's content: what it shows is in the runs, the tables and the claims, and harm is said, not hidden."""
+
+import html
+import json
+import re
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from adaloss.theory import errata
+from experiments.store import Store
+from scripts import report, report_explore, report_runs
+from scripts.figures import METHODS
+from scripts.table_1 import LABELS, PAPER
+from tests.experiments.launch import ROOT
+from tests.scripts.conftest import written
+from tests.scripts.synthetic import saved
+from tests.scripts.test_b0_panels import B0, ENDS, ITERATIONS
+
+
+def section(page, name):
+    return re.search(rf'<section id="{name}">(.*?)</section>', page, flags=re.DOTALL)[1]
+
+
+def test_the_same_runs_give_the_same_bytes_and_one_file(made, page, monkeypatch):
+    assert written(made, monkeypatch) == page
+    linked = re.findall(r'(?:href|src)="([^"]*)"', page)
+    assert {target for target in linked if not target.startswith(("#", "data:"))} == {
+        "claims.csv",
+        *(f"{name}.csv" for name in ("figure_1", "figure_1_unit", "figure_burn_in")),
+        "figure_1_messages.csv",
+        "figure_burn_in_messages.csv",
+    }
+    for target in linked:
+        assert target.startswith(("#", "data:")) or (made / "figures" / target).is_file(), target
+        assert not target.startswith("#") or f'id="{target[1:]}"' in page, target
+
+
+def test_claims_stand_with_their_figures_and_are_escaped(page):
+    assert "robust &lt;b&gt;&amp; how&lt;/b&gt;" in section(page, "figure_1") and "<b>&" not in page
+    assert "90.65" in section(page, "table_1") and "no figure" in section(page, "claims")
+    counts = re.findall(r'<span class="badge [\w-]+">([\w ]+)</span> <strong>(\d+)', section(page, "claims"))
+    given = {"reproduced": "1", "false as printed": "1", "not run at this scale": "1"}
+    assert dict(counts) == dict.fromkeys(report.VERDICTS, "0") | given
+
+
+def test_every_script_has_its_section(page):
+    scripts = {file.stem for file in (ROOT / "scripts").glob("*.py") if "main(" in file.read_text()}
+    drawing = {name for name, *_ in report_runs.scripts()}
+    assert drawing == {name for name in scripts if name.startswith(("figure_", "table_"))}
+    for name, experiment, title in report_runs.scripts():
+        text = section(page, name)
+        assert f"<h2>{title}</h2>" in html.unescape(text)
+        assert f"python -m experiments.{experiment} sweep={name} scale=smoke runs=" in text
+        assert ("not run at this scale" in text) == (name not in ("figure_1", "figure_burn_in"))
+        assert ("<figure>" in text) == (name in ("figure_1", "figure_burn_in"))
+
+
+def test_runs_and_errata_are_named(made, page):
+    for run in Store(made / "runs").load_sweep("figure_burn_in"):
+        assert run.id in section(page, "integrity")
+        assert run.summary["commit"] in section(page, "environment")
+    head = json.loads((made / "figures/figure_1.csv").read_text().splitlines()[0][2:])
+    assert head["digest"] in section(page, "figure_1")
+    assert section(page, "errata").count("<h3>") == len(errata.ERRATA)
+    assert f"<dd>{errata.erratum_1()['t']}</dd>" in section(page, "errata")
+
+
+def test_without_claims_the_command_is_named(made, tmp_path, monkeypatch):
+    page = written(copied(made, tmp_path, "claims.csv"), monkeypatch)
+    assert "<code>python -m scripts.claims --scale smoke --runs" in section(page, "claims")
+
+
+def test_without_a_store_nothing_is_written(tmp_path, monkeypatch):
+    with pytest.raises(SystemExit) as stop:
+        written(tmp_path, monkeypatch)
+    assert stop.value.code == (
+        f"error: {tmp_path}/runs: no runs there; make some (make reproduce SCALE=smoke) or name their folder"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_with_an_empty_store(tmp_path, monkeypatch):
+    (tmp_path / "runs").mkdir()
+    page = written(tmp_path, monkeypatch)
+    assert page.count("not run at this scale</span></p>") == len(report_runs.scripts())
+
+
+def copied(made, root, *without):
+    shutil.copytree(made, root, dirs_exist_ok=True)
+    for name in without:
+        (root / "figures" / name).unlink()
+    return root
+
+
+def test_harmed_runs_are_named_and_the_report_is_still_written(made, tmp_path, monkeypatch):
+    root = copied(made, tmp_path)
+    first, second, third = Store(root / "runs").load_sweep("figure_burn_in")[:3]
+    bent = bytearray((first.path / "history.parquet").read_bytes())
+    bent[100] ^= 1
+    (first.path / "history.parquet").write_bytes(bent)
+    (second.path / "summary.json").unlink()
+    shutil.rmtree(third.path)
+    with pytest.raises(SystemExit) as stop:
+        written(root, monkeypatch)
+    lines = stop.value.code.splitlines()  # printed on stderr, with status 1
+    assert [str(run.path) in line for run, line in zip((first, second, third), lines, strict=True)] == [True] * 3
+    page = (root / "figures/report.html").read_text()
+    assert "3 files are" in page.partition("<main")[0]
+    assert all(str(run.path) in section(page, "integrity") for run in (first, second, third))
+    assert 'id="explore-figure_1"' in page and 'id="explore-figure_burn_in"' not in page
+
+
+def test_a_figure_of_other_runs_is_told(made, tmp_path, monkeypatch):
+    root = copied(made, tmp_path)
+    file = root / "figures/figure_burn_in.csv"
+    text = file.read_text()
+    file.write_text(text.replace(json.loads(text.splitlines()[0][2:])["digest"], "0" * 12, 1))
+    with pytest.raises(SystemExit) as stop:
+        written(root, monkeypatch)
+    assert stop.value.code.startswith(f"error: {file}: drawn from other runs (000000000000)")
+
+
+def test_a_table_that_is_none_is_one_line(made, tmp_path, monkeypatch):
+    root = copied(made, tmp_path)
+    (root / "figures/claims.csv").write_bytes(b"\xff\xfe")
+    with pytest.raises(SystemExit) as stop:
+        written(root, monkeypatch)
+    assert (
+        stop.value.code == f"error: {root}/figures/claims.csv: not a table of this project's scripts; delete it "
+        "and make it again"
+    )
+
+
+def test_table_1_in_words():
+    columns = ["problem", "method", "b0", "seeds", "untrained", "accuracy", "std", "paper", "paper_std"]
+    rows = []
+    for method in LABELS:
+        paper = PAPER.get(method, {}).get(0.01) or (np.nan, np.nan)
+        lost = int(method == "sgd_constant")
+        rows.append(("digits", method, 0.01, 2, lost, np.nan if lost else 50.0, 1.0, *paper))
+    drawn = report_runs.Drawn(report.Path("table_1.csv"), {}, pd.DataFrame(rows, columns=columns))
+    [found] = report.table(report_runs.Sweep("table_1", "vit", "", drawn=[drawn]))
+    [cells] = found["rows"]
+    by_column = dict(zip(found["columns"], cells[1:], strict=True))
+    assert cells[0] == "0.01"
+    assert by_column["AdaLoss"] == "50.00 ± 1.00" and by_column["AdaLoss (paper)"] == "90.65 ± 0.09"
+    assert by_column["SGD-Constant"] == "N/A (1 of 2)" and by_column["SGD-Constant (paper)"] == "N/A"
+
+
+def test_figure_1_explorer_has_the_medians_over_seeds(made):
+    data = report_explore.figure_1(Store(made / "runs").load_sweep("figure_1"))
+    assert data["b0"] == list(B0) and [one["name"] for one in data["variants"]] == ["normal", "unit"]
+    assert data["x"]["max"] == ITERATIONS[-1]
+    for k, b0 in enumerate(B0):
+        series = {(one["panel"], one["method"]): one for one in data["variants"][1]["frames"][k]["series"]}
+        assert len(series) == 2 * len(ENDS)
+        for method, ends in ENDS.items():
+            loss, step = series["loss", method], series["step", method]
+            assert loss["x"][0] == 1 and loss["x"][-1] == ITERATIONS[-1] and set(loss["x"]) <= set(ITERATIONS.tolist())
+            # at the last iteration: the mean of the seeds' losses is 1.25, the sawtooth 1.2 or 0.8
+            wave = 1.2 if ITERATIONS[-1] % 2 == 0 else 0.8
+            expected = None if np.isinf(ends[k]) else pytest.approx(1.25 * wave * ends[k], rel=1e-3)
+            assert loss["y"][-1] == expected
+            assert step["y"][-1] == pytest.approx((1 / b0 + 1 / (b0 + 1)) / 2, rel=1e-3)
+
+
+def test_burn_in_explorer_bounds_what_the_runs_did(made):
+    runs = Store(made / "runs").load_sweep("figure_burn_in")
+    data = report_explore.burn_in(runs)
+    moved = set()
+    for frame, b0 in zip(data["variants"][0]["frames"], data["b0"], strict=True):
+        curves = {(one["panel"], one["method"], one["kind"]): one for one in frame["series"]}
+        for run in runs:
+            if run.config["b0"] != b0:
+                continue
+            method, history = run.config["method"]["name"], run.history
+            proved, b = curves["loss", method, "bound"], curves["b", method, "bound"]
+            for row, level in zip(proved["x"], proved["y"], strict=True):
+                # a staircase: the level holds from its first row on; four digits are shown
+                first = min(x for x, y in zip(proved["x"], proved["y"], strict=True) if y == level)
+                assert history.loss[history.iteration >= first].max() <= level * (1 + 1e-3), (row, level)
+            assert (1 / history.step).max() <= b["y"][0] * (1 + 1e-3)
+            moved.add((method, b["y"][0]))
+            words = dict(
+                zip(data["columns"], next(row for row in frame["rows"] if row[0] == METHODS[method][0]), strict=True)
+            )
+            exit_index, at_most = int(words["exit index N"]), [int(v) for k, v in words.items() if "N ≤" in k]
+            assert exit_index == int(np.argmax(1 / history.step.to_numpy() >= 50)) <= min(at_most)
+    assert len(moved) == len(runs)  # the bound moves with b0
+
+
+def test_a_curve_is_the_median_and_a_divergence_counts(tmp_path):
+    losses = ([1.0, 5.0], [2.0, np.inf], [30.0, np.inf])
+    histories = [{"iteration": [1, 2], "loss": loss, "step": [0.5, 0.25]} for loss in losses]
+    runs = saved(tmp_path, "some", [({"seed": seed}, history, {}) for seed, history in enumerate(histories)])
+    iteration, loss, step = report_explore.medians(runs)
+    assert (iteration.tolist(), loss.tolist(), step.tolist()) == ([1, 2], [2.0, np.inf], [0.5, 0.25])
+    assert report_explore.numbers(loss) == [2.0, None] and report_explore.shown(loss[-1]) == "diverged"
