@@ -15,7 +15,7 @@ SWEEPS := linear_regression:figure_1 linear_regression:figure_burn_in linear_reg
 COMPARISONS := figure_compare figure_suggest
 
 .DEFAULT_GOAL := help
-.PHONY: help install test smoke reproduce figures report publish theory-check compare bench docs lint clean
+.PHONY: help install test smoke reproduce sweep figures report publish theory-check compare bench docs lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,11 @@ reproduce: $(STAMP) ## make all runs that are missing, then every figure
 	        hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS); \
 	done
 	@$(MAKE) --no-print-directory figures
+
+sweep: $(STAMP) ## a sweep of your own: EXPERIMENT=linear_regression ARGS='method=adaloss b0=0.1,1' (docs/runs.md)
+	@$(if $(EXPERIMENT),,$(error EXPERIMENT is missing: make sweep EXPERIMENT=linear_regression ARGS='b0=0.1,1'))
+	@$(PY) -m experiments.$(EXPERIMENT) -m scale=$(SCALE) \
+	    $(if $(findstring hydra/launcher=,$(ARGS)),,hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS)) $(ARGS)
 
 figures: $(STAMP) ## draw every figure from the saved runs
 	@set -e; for pair in $(SWEEPS); do $(PY) -m scripts.$${pair##*:} --scale $(SCALE); done

@@ -23,6 +23,7 @@ from hydra.errors import HydraException, OverrideParseException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from submitit.core.utils import UncompletedJobError
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
@@ -46,6 +47,8 @@ def main(name: str) -> None:
         task()
     except (HydraException, OmegaConfBaseException) as error:
         _stop(_hydra_line(name, error))
+    except UncompletedJobError as error:
+        _stop(_submitit_line(error))
     except KeyboardInterrupt:
         print(f"{name}: interrupted; complete runs are saved, the same command continues", file=sys.stderr)
         sys.exit(130)
@@ -174,6 +177,13 @@ def _hydra_line(name: str, error: Exception) -> str:
         given = next((word for word in sys.argv if word.lstrip("+~").startswith(f"{key[1]}=")), key[1])
         return f"{given}: no such field; allowed are {', '.join(sorted({*_model(name).model_fields, *AROUND}))}"
     return text
+
+
+def _submitit_line(error: UncompletedJobError) -> str:
+    """What a job of submitit's said before it ended; which job it was if it was killed and said nothing."""
+    first, *lines = str(error).splitlines()
+    said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return said[-1] if said else f"{first.split(' with path')[0]} ended without a result; the same command continues"
 
 
 def _stop(line: str) -> None:

@@ -1,29 +1,16 @@
 """The project's own files agree with each other, and what its pages tell a reader to type works."""
 
 import re
-import shlex
 import subprocess
-import sys
 import tomllib
-from pathlib import Path
 
-import pytest
 import torch
 import yaml
 
 from adaloss.theory.linear_regression import advance
+from tests.pages import PAGES, ROOT, blocks
 
-ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "DEVIATIONS.md", "CHANGELOG.md", "docs/theory.md", "docs/errata.md")
-
-
-def blocks(language):
-    """The fenced blocks of one language in all pages."""
-    for page in PAGES:
-        yield from re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), flags=re.DOTALL)
-
-
-COMMANDS = [line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines() if line.strip()]
+LINKING = ("DEVIATIONS.md", "CHANGELOG.md", *PAGES)
 
 
 def test_the_three_lists_of_pins_are_equal():
@@ -71,28 +58,6 @@ def test_scales_have_the_same_fields():
     assert fields(scales["smoke"]) == fields(scales["laptop"]) == fields(scales["paper"])
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("python -m")])
-def test_commands_of_the_pages(command, tmp_path):
-    arguments = shlex.split(command)[1:]
-    done = subprocess.run(
-        [sys.executable, *arguments, "iterations=20", f"runs={tmp_path}"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert list(tmp_path.glob("linear_regression/*/summary.json"))
-
-
-def test_other_commands_of_the_pages_are_run_by_ci():
-    others = [command for command in COMMANDS if not command.startswith("python -m")]
-    # .ci/run calls make test, and make reproduce at the smallest scale.
-    assert others == ["make reproduce", "make test"]
-    script = (ROOT / ".ci/run").read_text()
-    assert "make lint test" in script and "make smoke" in script
-
-
 def test_the_training_loop_of_the_readme_trains():
     torch.manual_seed(0)
     x, w = torch.randn(60, 4), torch.randn(4, 1)
@@ -104,14 +69,14 @@ def test_the_training_loop_of_the_readme_trains():
         "batches": [(x, x @ w)] * 300,
     }
     first = torch.nn.functional.mse_loss(model(x), x @ w).item()
-    exec(next(code for code in blocks("python") if "optimizer" in code), names)
+    exec(next(code for _, code in blocks("README.md", "python") if "optimizer" in code), names)
     assert names["loss"].item() < 0.01 * first
     assert names["b"] > 1.0
 
 
 def test_the_certificate_of_the_readme_holds(capsys):
     names = {}
-    exec(next(code for code in blocks("python") if "theory" in code), names)
+    exec(next(code for _, code in blocks("README.md", "python") if "theory" in code), names)
     printed = re.findall(r"(?:below|at most) ([0-9.]+)", capsys.readouterr().out)
     b_bound, t, n = map(float, printed)
     state, exit_index = names["state"], None
@@ -125,6 +90,6 @@ def test_the_certificate_of_the_readme_holds(capsys):
 
 
 def test_links_of_the_pages_lead_somewhere():
-    for page in PAGES:
+    for page in LINKING:
         for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
             assert target.startswith("https://") or (ROOT / page).parent.joinpath(target).exists(), f"{page}: {target}"

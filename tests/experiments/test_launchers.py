@@ -1,0 +1,99 @@
+"""Jobs one after another, in joblib's processes and in submitit's (its local executor): the store holds the same.
+
+All is started from this process, and joblib keeps its workers, so that torch is imported as seldom as can be.
+"""
+
+import json
+import sys
+
+import pytest
+from joblib.externals.loky import get_reusable_executor
+from submitit.core.utils import UncompletedJobError
+
+from experiments import app
+from experiments.store import Store, verify
+from tests.experiments.launch import ROOT
+
+LAUNCHERS = {
+    "basic": (),
+    "joblib": ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"),
+    "submitit_local": ("hydra/launcher=submitit_local",),
+}
+# The smallest sweep of each experiment, and how many jobs it is.
+SWEEPS = {
+    "linear_regression": ("method=adaloss,sgd_constant b0=[0.1,1] data.n=50 data.d=5 iterations=30", 2),
+    "bounds": ("d=[1,2] problems=5 max_steps=50", 1),
+    "gram": ("data.n=20 data.d=20 seed=[0,1]", 1),
+    "two_layer": ("data.n=20 m=20 b0=[0.1,1] iterations=20", 1),
+    "vit": (
+        "data.test=1700 weights.share=0.5 weights.epochs=1 epochs=1 batch=16 model.width=8 model.depth=1 model.heads=2",
+        1,
+    ),
+    "ppo": ("frames=64 envs=4 steps=8 epochs=1 batch=16 actor=[4] critic=[4]", 1),
+    "compare": ("problem=noisy_regression problem.n=40 problem.d=5 step=[0.01,0.1] epochs=1", 1),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def workers():
+    yield
+    get_reusable_executor().shutdown(wait=True)
+
+
+def content(root):
+    """All that a store holds, where a run is whole and apart from how long it took: files, status, results."""
+    found = {}
+    for folder in Store(root).folders():
+        assert verify(root / folder) == []
+        files = {name: (root / folder / name).read_bytes() for name in ("config.yaml", "history.parquet")}
+        summary = json.loads((root / folder / "summary.json").read_text())
+        found[folder] = files, {name: summary[name] for name in ("status", "result", "code", "data", "history_sha256")}
+    return found
+
+
+def forbidden(*_):
+    raise AssertionError("a job ran in the process that started the sweep")
+
+
+@pytest.mark.parametrize("experiment", SWEEPS)
+def test_every_launcher_makes_the_same_store(experiment, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(ROOT)
+    arguments, jobs = SWEEPS[experiment]
+    for launcher, words in LAUNCHERS.items():
+        root = tmp_path / launcher
+        command = [experiment, "-m", "scale=smoke", f"runs={root}", *arguments.split(), *words]
+        monkeypatch.setattr(sys, "argv", command)
+        with monkeypatch.context() as patch:
+            if words:
+                patch.setattr(Store, "save", forbidden)
+            app.main(experiment)
+        assert f" runs in {jobs} jobs, " in capfd.readouterr().out
+    basic = content(tmp_path / "basic")
+    assert len([folder for folder in basic if folder.startswith(f"{experiment}/")]) >= jobs
+    assert content(tmp_path / "joblib") == basic
+    assert content(tmp_path / "submitit_local") == basic
+    assert len(list(tmp_path.glob("submitit_local/.hydra/.submitit/*/*_result.pkl"))) == jobs
+
+
+@pytest.mark.parametrize("launcher", ["basic", "submitit_local"])
+def test_a_job_that_cannot_save_says_so_in_one_line(launcher, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(ROOT)
+    (tmp_path / "gram").write_text("a file in the way")
+    words = ["-m", "data.n=20", "data.d=20", f"runs={tmp_path}", *LAUNCHERS[launcher]]
+    monkeypatch.setattr(sys, "argv", ["gram", *words])
+    with pytest.raises(SystemExit) as stop:
+        app.main("gram")
+    [line] = capfd.readouterr().err.splitlines()
+    assert stop.value.code == 2
+    assert line.startswith(f"error: {tmp_path}/gram/sphere_n=20_d=20_seed=0-") and "not saved (File exists)" in line
+
+
+def test_a_job_that_was_killed_is_one_line(monkeypatch, capsys):
+    def killed(*_, **__):
+        raise UncompletedJobError("Job 7 (task: 0) with path /x/7_0_result.pkl\nhas not produced any output\n")
+
+    monkeypatch.setattr(app.hydra, "main", lambda **_: lambda task: killed)
+    monkeypatch.setattr(sys, "argv", ["gram"])
+    with pytest.raises(SystemExit):
+        app.main("gram")
+    assert capsys.readouterr().err == "error: Job 7 (task: 0) ended without a result; the same command continues\n"

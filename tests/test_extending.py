@@ -1,0 +1,135 @@
+"""docs/extending.md, followed in a copy of the project: what comes out is what a plain loop computes."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments.store import Store
+from tests.pages import ROOT, blocks
+
+PAGE = "docs/extending.md"
+FEWER_LINES = 40
+N, D, DF = 500, 20, 3.0  # of the page's problem
+
+
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory):
+    """The copy, with every block in its place and every command run, in the page's order."""
+    copy = tmp_path_factory.mktemp("extending")
+    files = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ":!figures", ":!tests"]
+    for name in subprocess.run(files, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0"):
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, copy / name)
+    for language, text in blocks(PAGE):
+        if language == "sh":
+            for command in text.splitlines():
+                python, *words = shlex.split(command)
+                assert python == "python"
+                done = subprocess.run([sys.executable, *words], cwd=copy, capture_output=True, text=True, check=False)
+                assert (done.returncode, done.stderr) == (0, ""), command
+            continue
+        place, _, code = text.partition("\n")
+        name, *end = place.removeprefix("# ").split(", ")
+        file = copy / name
+        if language == "diff":
+            before, after = re.fullmatch(r"-(.*\n)\+(.*\n)", code).groups()
+            content = file.read_text()
+            assert content.count(before) == 1, before
+            file.write_text(content.replace(before, after))
+        elif end:
+            assert end == ["at the end"]
+            file.write_text(f"{file.read_text()}\n\n{code}")
+        else:
+            assert not file.exists(), file
+            file.write_text(code)
+    return copy
+
+
+def student(seed):
+    rng = np.random.default_rng([seed, 0])
+    return rng.standard_t(DF, size=(N, D)), rng.normal(size=D)
+
+
+def plain_loop(seed, b0, p, batch, iterations):
+    """The losses, in w and y, with b kept as its power."""
+    x, w_star = student(seed)
+    y, w, power = x @ w_star, np.zeros(D), b0**p
+    rows = np.random.default_rng([seed, 1]).integers(N, size=(iterations, batch)) if batch else [range(N)] * iterations
+    losses = []
+    for chosen in rows:
+        residual = x[chosen] @ w - y[chosen]
+        scale = 1 / batch if batch else 1.0
+        losses.append(0.5 * scale * residual @ residual)
+        power += losses[-1] ** (p / 2)
+        w = w - power ** (-1 / p) * scale * (x[chosen].T @ residual)
+    return np.array(losses)
+
+
+def test_the_method_on_known_data(followed):
+    store = Store(followed / "runs/smoke")
+    found = [store.load(folder) for folder in store.folders() if "/adaloss_power_gaussian" in folder]
+    assert sorted(run.config["b0"] for run in found) == [0.1, 10.0]
+    for run in found:
+        history = run.history
+        b = 1 / history.step.to_numpy()
+        assert run.config["method"] == {"name": "adaloss_power", "p": 3.0}
+        before = np.where(history.iteration == 1, run.config["b0"], np.nan)
+        before[1:][np.diff(history.iteration) == 1] = b[:-1][np.diff(history.iteration) == 1]
+        seen = np.isfinite(before)  # where the iteration before is recorded
+        assert seen.sum() > 10
+        np.testing.assert_allclose(b[seen] ** 3, before[seen] ** 3 + history.loss[seen] ** 1.5, rtol=1e-12)
+
+
+def test_the_problem(followed):
+    store = Store(followed / "runs/smoke")
+    [run] = [store.load(folder) for folder in store.folders() if "/adaloss_student" in folder]
+    x, w_star = student(0)
+    spectrum = np.linalg.svd(x, compute_uv=False) ** 2
+    result = run.summary["result"]
+    assert run.config["data"] == {"name": "student", "n": N, "d": D, "df": DF} and result["f_star"] == 0.0
+    np.testing.assert_allclose([result["lambda_1"], result["lambda_0"]], spectrum[[0, -1]], rtol=1e-10)
+    np.testing.assert_allclose(result["initial_gap"], 0.5 * np.sum((x @ w_star) ** 2), rtol=1e-10)
+    np.testing.assert_allclose(run.history.loss[0], result["initial_gap"], rtol=1e-10)
+
+
+def test_the_sweep_and_the_figure(followed):
+    assert len(Store(followed / "runs/smoke").load_sweep("figure_power")) == 3 * 3 * 3
+    drawn = pd.read_csv(followed / "figures/smoke/figure_power.csv", comment="#")
+    assert {name.suffix for name in (followed / "figures/smoke").iterdir()} == {".png", ".pdf", ".csv"}
+    for (b0, p), curve in drawn.groupby(["b0", "p"]):
+        losses = np.median([plain_loop(seed, b0, p, 20, 1000) for seed in (0, 1, 2)], axis=0)[curve.iteration - 1]
+        # the loop knows y - Xw to eps times |y| only, the engine the error itself: compare where that is no part of it
+        known = losses > 1e-9 * losses[0]
+        assert known.sum() > 10
+        np.testing.assert_allclose(curve.loss[known], losses[known], rtol=1e-9)
+    last = drawn[drawn.iteration == 1000].pivot(index="b0", columns="p", values="loss")
+    message = pd.read_csv(followed / "figures/smoke/figure_power_messages.csv", comment="#").iloc[0]
+    assert message.holds == (last[4] < last[[1, 2]].min(axis=1)).all()
+
+
+def test_each_part_is_short():
+    sections = re.split(r"^## ", (ROOT / PAGE).read_text(), flags=re.MULTILINE)[1:]
+    for section in sections:
+        code = re.findall(r"^```(?:python|yaml|diff)\n(.*?)^```$", section, flags=re.DOTALL | re.MULTILINE)
+        assert 0 < sum(len(text.strip().splitlines()) for text in code) < FEWER_LINES, section.splitlines()[0]
+
+
+def test_the_code_is_as_the_projects(tmp_path):
+    for k, (_, text) in enumerate(blocks(PAGE, "python")):
+        place, _, code = text.partition("\n")
+        (tmp_path / f"{k}.py").write_text(f"# {place}\n{code}" if "at the end" in place else code)
+    for words in (["format", "--check"], ["check", "--ignore", "F821,D100"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *words, "--config", ROOT / "pyproject.toml", tmp_path],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
