@@ -14,7 +14,8 @@ Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
-def _as_list(value: Any) -> Any:
+def as_list(value: Any) -> Any:
+    """A list as it is, a single value as a list of one."""
     return value if isinstance(value, list) else [value]
 
 
@@ -27,7 +28,7 @@ def distinct(values: list) -> list:
 
 
 # A value or a list of values: a list is one batched program and still saves one run per cell.
-_LIST = (BeforeValidator(_as_list), AfterValidator(distinct), Field(min_length=1))
+_LIST = (BeforeValidator(as_list), AfterValidator(distinct), Field(min_length=1))
 PositiveList = Annotated[list[Positive], *_LIST]
 CountList = Annotated[list[Count], *_LIST]
 SeedList = Annotated[list[Seed], *_LIST]
