@@ -1,0 +1,180 @@
+"""Claims about the Gram matrix and two-layer networks (Section 4, Figures 5 and 6, Theorems 2 and 3)."""
+
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from scripts import figure_5, figure_critical_step, figure_theorem_3
+from scripts.claim_measures.finding import NOT_REPRODUCED, REPRODUCED, Finding, Sweep, of_cases
+from scripts.figure_theorem_3 import TARGET
+
+SIDES = {"below": lambda b0, critical: b0 < critical, "from": lambda b0, critical: b0 >= critical}
+
+
+@cache
+def _gram(sweep: Sweep) -> pd.DataFrame:
+    return figure_5.measured(sweep.runs)
+
+
+@cache
+def _trajectories(sweep: Sweep) -> pd.DataFrame:
+    return figure_theorem_3.trajectories(sweep.runs)
+
+
+@cache
+def _ends(sweep: Sweep) -> pd.DataFrame:
+    return figure_theorem_3.by_run(_trajectories(sweep))
+
+
+def _of_method(table: pd.DataFrame, method: str, side: str | None = None) -> pd.DataFrame:
+    """The rows of a method, of those b0 that are on one side of eta ||H|| / 2."""
+    chosen = table.method == method
+    return table[chosen & SIDES[side](table.b0, table.critical_b0)] if side else table[chosen]
+
+
+def _cell(row: pd.Series) -> str:
+    return f"m = {row.m}, b0 = {row.b0:g}"
+
+
+def positive_gram(sweep: Sweep, *, tolerance: float) -> Finding:
+    """Whether lambda_0 of H-infinity is above ``tolerance`` times its norm, for each data set and size."""
+    relative = _gram(sweep).assign(ratio=lambda t: t.lambda_min / t.lambda_max).groupby(["data", "n", "d"])
+    cases = {f"{data}, n = {n}, d = {d}": bool(part.ratio.min() > tolerance) for (data, n, d), part in relative}
+    least = _gram(sweep).loc[(_gram(sweep).lambda_min / _gram(sweep).lambda_max).idxmin()]
+    said = f"least lambda_0 / ||H_inf|| {least.lambda_min / least.lambda_max:.3g} ({least.data}, n = {least.n})"
+    return of_cases(cases, said, tolerance=f"above {tolerance:g}")
+
+
+def norm_below_n(sweep: Sweep) -> Finding:
+    """Whether ||H-infinity|| is at most n, for each data set."""
+    share = (_gram(sweep).lambda_max / _gram(sweep).n).groupby(_gram(sweep).data)
+    said = "greatest ||H_inf|| / n: " + ", ".join(f"{name} {values.max():.3g}" for name, values in share)
+    return of_cases({name: bool(values.max() <= 1) for name, values in share}, said)
+
+
+def bounded_labels(sweep: Sweep, *, tolerance: float) -> Finding:
+    """Whether the labels' root mean square is at most ``tolerance``, for each data set."""
+    found = {}
+    for run in sweep.runs:  # the loss of predicting 0 is the mean of y^2 / 2
+        found.setdefault(run.config["data"]["name"], []).append((2 * run.summary["result"]["zero_loss"]) ** 0.5)
+    cases = {name: bool(max(values) <= tolerance) for name, values in found.items()}
+    said = "root mean square of the labels: " + ", ".join(f"{name} {max(v):.3g}" for name, v in found.items())
+    return of_cases(cases, said, tolerance=f"at most {tolerance:g}")
+
+
+def linear_iterations(sweep: Sweep, *, tolerance: float, c_below: float) -> Finding:
+    """Gradient descent with eta = c / ||H||, c < ``c_below``: T against ``tolerance`` (||H|| / lambda_0) log(1 / eps).
+
+    T counts the iterations after which the loss stays below eps = 1e-6 of its start.
+    """
+    cases, ratios = {}, []
+    for run in sweep.runs:
+        config, result, history = run.config, run.summary["result"], run.history
+        if config["eta"] >= c_below:
+            continue
+        eps = figure_critical_step.FITTED
+        after = _stays_below(history.loss, history.iteration, eps * result["start_loss"])
+        ratios.append(after / (result["lambda_1"] / result["lambda_0"] * np.log(1 / eps)))
+        cases[f"m = {config['m']}, c = {config['eta']:g}, seed {config['seed']}"] = bool(ratios[-1] <= tolerance)
+    said = f"T / ((||H|| / lambda_0) log(1 / eps)) from {min(ratios):.3g} to {max(ratios):.3g}" if ratios else "no run"
+    return of_cases(cases, said, tolerance=f"the constant {tolerance:g}")
+
+
+def converges(sweep: Sweep, *, side: str | None = None) -> Finding:
+    """Whether AdaLoss brings the loss to 1e-6 of its start, or is on its way where its bound asks for more iterations.
+
+    Each width and b0 is a case; ``side``: of eta ||H|| / 2, all where it is None.
+    """
+    ends = _of_method(_ends(sweep), "adaloss", side)
+    cases = {
+        _cell(row): bool(
+            row.loss < row.start_loss and (row.loss <= TARGET * row.start_loss or row.iterations_bound > row.iteration)
+        )
+        for _, row in ends.iterrows()
+    }
+    reached = ends.reached_after.dropna()
+    on_way = len(ends) - len(reached)
+    took = f"{reached.min():.0f} to {reached.max():.0f} iterations" if len(reached) else "none there"
+    return of_cases(cases, f"to {TARGET:g} of the loss: {took}; {on_way} of {len(ends)} not there yet")
+
+
+def log_linear(sweep: Sweep, *, tolerance: float) -> Finding:
+    """Whether 1e-9 of the loss takes AdaLoss at most ``tolerance`` times as long as 1e-6; for T ~ 1 / eps: 1000 times.
+
+    Only runs that get to 1e-9 within the recorded iterations decide.
+    """
+    cases, ratios = {}, []
+    for (m, b0), curve in _of_method(_trajectories(sweep), "adaloss").groupby(["m", "b0"]):
+        fine, coarse = (_stays_below(curve.loss, curve.iteration, eps * curve.start_loss) for eps in (1e-9, 1e-6))
+        name = f"m = {m}, b0 = {b0:g}"
+        cases[name] = bool(fine <= tolerance * coarse) if np.isfinite(fine) else None
+        ratios += [fine / coarse] if np.isfinite(fine) else []
+    said = f"T(1e-9) / T(1e-6) from {min(ratios):.3g} to {max(ratios):.3g}" if ratios else "no run gets to 1e-9"
+    return of_cases(cases, said, tolerance=f"a factor {tolerance:g}")
+
+
+def same_rate(sweep: Sweep, *, tolerance: float) -> Finding:
+    """Whether AdaLoss from b0 >= eta ||H|| / 2 takes at most ``tolerance`` times as long as the constant step eta / b0."""
+    took = [
+        _of_method(_ends(sweep), method, "from").set_index(["m", "b0"]).reached_after
+        for method in ("adaloss", "sgd_constant")
+    ]
+    ratio = took[0] / took[1]
+    cases = {f"m = {m}, b0 = {b0:g}": None if np.isnan(r) else bool(r <= tolerance) for (m, b0), r in ratio.items()}
+    said = ", ".join(f"m = {m}, b0 = {b0:g}: {r:.4g}" for (m, b0), r in ratio.dropna().items())
+    return of_cases(
+        cases, f"iterations of AdaLoss / constant step: {said or 'none ended'}", tolerance=f"a factor {tolerance:g}"
+    )
+
+
+def step_settles(sweep: Sweep, *, tolerance: float) -> Finding:
+    """Whether AdaLoss's step from b0 < eta ||H|| / 2 ends at most ``tolerance`` times 2 / ||H-infinity||."""
+    runs = {
+        f"m = {run.config['m']}, b0 = {run.config['b0']:g}": run.history.step.iloc[-1]
+        * run.summary["result"]["lambda_1"]
+        / 2
+        for run in sweep.runs
+        if run.config["method"]["name"] == "adaloss"
+        and run.config["b0"] < run.summary["result"]["eta"] * run.summary["result"]["lambda_1"] / 2
+    }
+    said = f"step at the end / (2 / ||H||) from {min(runs.values()):.3g} to {max(runs.values()):.3g}" if runs else ""
+    cases = {name: bool(ratio <= tolerance) for name, ratio in runs.items()}
+    return of_cases(cases, said or "no such b0", tolerance=f"a factor {tolerance:g}")
+
+
+def loss_may_rise(sweep: Sweep) -> Finding:
+    """Whether AdaLoss's loss exceeds its start for some b0 below eta ||H|| / 2 and width."""
+    curves = _of_method(_trajectories(sweep), "adaloss", "below")
+    peaks = (curves.loss / curves.start_loss).groupby([curves.m, curves.b0]).max()
+    rose = (peaks > figure_critical_step.GROWN).sum()
+    said = f"above its start in {rose} of {len(peaks)} runs, at most {peaks.max():.4g} times"
+    return Finding(REPRODUCED if rose else NOT_REPRODUCED, said, tolerance=f"a factor {figure_critical_step.GROWN:g}")
+
+
+def gram_stays_positive(sweep: Sweep) -> Finding:
+    """Whether lambda_min(H(k)) of AdaLoss's networks is positive at every recorded iteration, for each width and b0."""
+    least = _of_method(_trajectories(sweep), "adaloss").groupby(["m", "b0"]).lambda_min.min()
+    cases = {f"m = {m}, b0 = {b0:g}": bool(value > 0) for (m, b0), value in least.items()}
+    return of_cases(cases, f"least lambda_min(H(k)) {least.min():.4g}")
+
+
+def width_needed(sweep: Sweep) -> Finding:
+    """Whether no width up to n^8 converges from every b0: a width that does refutes it."""
+    found = converges(sweep)
+    n = sweep.runs[0].config["data"]["n"]
+    converging = []
+    for m in sorted(_ends(sweep).m.unique()):
+        part = Sweep(sweep.name, [run for run in sweep.runs if run.config["m"] == m])
+        if m <= n**8 and converges(part).verdict == REPRODUCED:
+            converging.append(m)
+    listed = ", ".join(map(str, converging)) or "none"
+    said = f"widths that converge from every b0: {listed}; n^8 = {n**8:.2g} for n = {n}; {found.measured}"
+    return Finding(NOT_REPRODUCED if converging else REPRODUCED, said)
+
+
+def _stays_below(loss: pd.Series, iteration: pd.Series, level: float | pd.Series) -> float:
+    """The first recorded iteration from which on the loss stays at or below the level; inf if there is none."""
+    above = np.flatnonzero(~(loss <= level).to_numpy())
+    first = above[-1] + 1 if len(above) else 0
+    return float(iteration.iloc[first]) if first < len(iteration) else np.inf

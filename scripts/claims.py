@@ -1,0 +1,128 @@
+"""The paper's claims and what the saved runs say about each: claims.csv, and claims.md for readers.
+
+python -m scripts.claims --scale laptop
+
+Claims are in configs/claims.yaml; every verdict is computed, by a function of ``scripts.claim_measures``. A claim whose
+sweep was not run at a scale is "not run at this scale"; a sweep with a run that is missing or harmed is an error.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from experiments.store import Store, StoreError
+from scripts.claim_measures.claim import Claim, Claims, load
+from scripts.claim_measures.finding import FALSE, NOT_RUN, REPRODUCED, VERDICTS, ClaimError, Finding, Sweep
+from scripts.figures import Output, digest
+
+FILE = Path(__file__).resolve().parent.parent / "configs/claims.yaml"
+COLUMNS = ("id", "place", "quote", "measured", "paper", "tolerance", "verdict", "runs")
+MOST_IDS = 8
+
+
+def decide(claims: Claims, store: Store) -> tuple[list[Finding], dict[str, Sweep]]:
+    """A finding for each claim, and the sweeps that were there.
+
+    Raises StoreError where a run of a listed sweep is missing or harmed, ClaimError where a measure cannot decide.
+    """
+    sweeps = {name: Sweep(name, store.load_sweep(name)) for name in claims.sweeps if store.has_sweep(name)}
+    return [_finding(claim, sweeps) for claim in claims.claims], sweeps
+
+
+def _finding(claim: Claim, sweeps: dict[str, Sweep]) -> Finding:
+    if claim.sweep not in sweeps:
+        return Finding(NOT_RUN, f"the sweep {claim.sweep} was not run at this scale", runs=())
+    try:
+        return claim.decided(sweeps[claim.sweep])
+    except ClaimError as error:
+        raise ClaimError(f"claim {claim.id!r}: {error}") from None
+    except StoreError as error:
+        raise StoreError(f"claim {claim.id!r}: {error}") from error
+
+
+def table(claims: Claims, findings: list[Finding], sweeps: dict[str, Sweep]) -> pd.DataFrame:
+    """One row per claim."""
+    rows = []
+    for claim, finding in zip(claims.claims, findings, strict=True):
+        runs = sweeps[claim.sweep].runs if finding.runs is None else finding.runs
+        ids = sorted(run.id for run in runs)
+        allowed = f"{finding.tolerance}: " if finding.tolerance else ""
+        rows.append(
+            {
+                "id": claim.id,
+                "place": claim.place,
+                "quote": claim.quote,
+                "measured": finding.measured,
+                "paper": finding.paper or ("" if claim.paper is None else f"{claim.paper:g}"),
+                "tolerance": allowed + claim.tolerance.reason,
+                "verdict": finding.verdict,
+                "runs": " ".join(ids) if len(ids) <= MOST_IDS else f"{len(ids)} runs, digest {digest(runs)}",
+            }
+        )
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def headline(frame: pd.DataFrame) -> str:
+    """How many claims got each verdict."""
+    counts = frame.verdict.value_counts()
+    return f"{len(frame)} claims: " + ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in VERDICTS)
+
+
+def markdown(claims: Claims, frame: pd.DataFrame, scale: str) -> str:
+    """The table for readers: by verdict, with what is true instead, and what would settle a claim at the paper's scale."""
+    lines = [f"# The paper's claims at scale {scale}", "", headline(frame) + ".", ""]
+    by_id = {claim.id: claim for claim in claims.claims}
+    for verdict in VERDICTS:
+        chosen = frame[frame.verdict == verdict]
+        if not len(chosen):
+            continue
+        more = ["measured", "paper", "tolerance"] if verdict != NOT_RUN else []
+        titles = ["claim", "place", "quote", *more]
+        titles += ["corrected"] * (verdict == FALSE) + ["at the paper's scale"] * (verdict not in (FALSE, REPRODUCED))
+        lines += [f"## {verdict.capitalize()} ({len(chosen)})", ""]
+        lines += ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
+        for row in chosen.to_dict("records"):
+            claim = by_id[row["id"]]
+            of = {"claim": row["id"], "corrected": claim.corrected or "", "at the paper's scale": claim.at_paper_scale}
+            lines.append("| " + " | ".join(_cell((row | of)[title]) for title in titles) + " |")
+        lines.append("")
+    missing = sorted({by_id[name].sweep for name in frame.id[frame.verdict == NOT_RUN]})
+    made = [(claims.sweeps[sweep], sweep) for sweep in missing if claims.sweeps[sweep]]
+    if made:
+        lines += ["What was not run, and the commands that run it:", "", "```sh"]
+        lines += [f"python -m experiments.{name} sweep={sweep} scale={scale}" for name, sweep in made]
+        lines += ["```", ""]
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    """A cell of a Markdown table: the bars of norms are no borders."""
+    return text.replace("|", "\\|").replace("*", "\\*")
+
+
+def main() -> None:
+    """Decide the claims and write both files; errors end with one line and status 1."""
+    parser = argparse.ArgumentParser(description="Decide the paper's claims from the saved runs.")
+    parser.add_argument("--scale", default="laptop", help="smoke, laptop or paper (default: laptop)")
+    parser.add_argument("--runs", type=Path, help="folder of the runs (default: runs/<scale>)")
+    parser.add_argument("--figures", type=Path, help="folder of the tables (default: figures/<scale>)")
+    args = parser.parse_args()
+    try:
+        claims = load(FILE)
+        findings, sweeps = decide(claims, Store(args.runs or Path("runs") / args.scale))
+        frame = table(claims, findings, sweeps)
+        runs = [run for sweep in sweeps.values() for run in sweep.runs]
+        output = Output(args.figures or Path("figures") / args.scale, ", ".join(sweeps), runs)
+        output.table("claims", frame)
+        (output.folder / "claims.md").write_text(markdown(claims, frame, args.scale))
+        print(headline(frame))
+    except (ClaimError, StoreError) as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: {error.filename}: {error.strerror}")
+
+
+if __name__ == "__main__":
+    main()
