@@ -8,6 +8,8 @@ sweep was not run at a scale is "not run at this scale"; a sweep with a run that
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -15,19 +17,27 @@ import pandas as pd
 from experiments.store import Store, StoreError
 from scripts.claim_measures.claim import Claim, Claims, load
 from scripts.claim_measures.finding import FALSE, NOT_RUN, REPRODUCED, VERDICTS, ClaimError, Finding, Sweep
-from scripts.figures import Output, digest
+from scripts.figures import Output, command, digest
 
 FILE = Path(__file__).resolve().parent.parent / "configs/claims.yaml"
 COLUMNS = ("id", "place", "quote", "measured", "paper", "tolerance", "verdict", "runs")
 MOST_IDS = 8
 
 
+class HarmedError(Exception):
+    """A sweep with a run that is missing or harmed: its name and what is wrong."""
+
+
 def decide(claims: Claims, store: Store) -> tuple[list[Finding], dict[str, Sweep]]:
     """A finding for each claim, and the sweeps that were there.
 
-    Raises StoreError where a run of a listed sweep is missing or harmed, ClaimError where a measure cannot decide.
+    Raises HarmedError where a run of a listed sweep is missing or harmed, ClaimError where a measure cannot decide.
     """
-    sweeps = {name: Sweep(name, store.load_sweep(name)) for name in claims.sweeps if store.has_sweep(name)}
+    sweeps = {}
+    for name in claims.sweeps:
+        if store.has_sweep(name):
+            with _of_sweep(name):
+                sweeps[name] = Sweep(name, store.load_sweep(name))
     return [_finding(claim, sweeps) for claim in claims.claims], sweeps
 
 
@@ -35,11 +45,18 @@ def _finding(claim: Claim, sweeps: dict[str, Sweep]) -> Finding:
     if claim.sweep not in sweeps:
         return Finding(NOT_RUN, f"the sweep {claim.sweep} was not run at this scale", runs=())
     try:
-        return claim.decided(sweeps[claim.sweep])
+        with _of_sweep(claim.sweep):
+            return claim.decided(sweeps[claim.sweep])
     except ClaimError as error:
         raise ClaimError(f"claim {claim.id!r}: {error}") from None
+
+
+@contextmanager
+def _of_sweep(name: str) -> Iterator[None]:
+    try:
+        yield
     except StoreError as error:
-        raise StoreError(f"claim {claim.id!r}: {error}") from error
+        raise HarmedError(name, str(error)) from error
 
 
 def table(claims: Claims, findings: list[Finding], sweeps: dict[str, Sweep]) -> pd.DataFrame:
@@ -71,7 +88,7 @@ def headline(frame: pd.DataFrame) -> str:
 
 
 def markdown(claims: Claims, frame: pd.DataFrame, scale: str) -> str:
-    """The table for readers: by verdict, with what is true instead, and what would settle a claim at the paper's scale."""
+    """The table for readers, by verdict: with what is true instead, or what would settle it at the paper's scale."""
     lines = [f"# The paper's claims at scale {scale}", "", headline(frame) + ".", ""]
     by_id = {claim.id: claim for claim in claims.claims}
     for verdict in VERDICTS:
@@ -92,7 +109,7 @@ def markdown(claims: Claims, frame: pd.DataFrame, scale: str) -> str:
     made = [(claims.sweeps[sweep], sweep) for sweep in missing if claims.sweeps[sweep]]
     if made:
         lines += ["What was not run, and the commands that run it:", "", "```sh"]
-        lines += [f"python -m experiments.{name} sweep={sweep} scale={scale}" for name, sweep in made]
+        lines += [command(experiment, sweep, scale, None) for experiment, sweep in made]
         lines += ["```", ""]
     return "\n".join(lines)
 
@@ -118,7 +135,10 @@ def main() -> None:
         output.table("claims", frame)
         (output.folder / "claims.md").write_text(markdown(claims, frame, args.scale))
         print(headline(frame))
-    except (ClaimError, StoreError) as error:
+    except HarmedError as error:
+        sweep, line = error.args
+        sys.exit(f"error: {line}: {command(str(claims.sweeps[sweep]), sweep, args.scale, args.runs)}")
+    except ClaimError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
         sys.exit(f"error: {error.filename}: {error.strerror}")

@@ -102,6 +102,12 @@ class Output:
         self.table(f"{name}_messages", pd.DataFrame(messages))
 
 
+def command(experiment: str, sweep: str, scale: str, runs: Path | None) -> str:
+    """The command that makes a sweep's runs, ``runs`` where they are not where they are by default."""
+    elsewhere = f" runs={runs}" if runs else ""
+    return f"python -m experiments.{experiment} sweep={sweep} scale={scale}{elsewhere}"
+
+
 def main(sweep: str, experiment: str, draw: Callable[[Output], None]) -> None:
     """Read a sweep's runs and hand them to ``draw``; errors end with one line and status 1.
 
@@ -118,8 +124,6 @@ def main(sweep: str, experiment: str, draw: Callable[[Output], None]) -> None:
         with mpl.rc_context(STYLE):
             draw(Output(args.figures or Path("figures") / args.scale, sweep, runs))
     except StoreError as error:
-        elsewhere = f" runs={args.runs}" if args.runs else ""
-        command = f"python -m experiments.{experiment} sweep={sweep} scale={args.scale}{elsewhere}"
-        sys.exit(f"error: {error}: {command}")
+        sys.exit(f"error: {error}: {command(experiment, sweep, args.scale, args.runs)}")
     except OSError as error:
         sys.exit(f"error: {error.filename}: {error.strerror}")

@@ -33,6 +33,7 @@ MEASURES: dict[str, Callable[..., Finding]] = {
         two_layer.log_linear,
         two_layer.same_rate,
         two_layer.step_settles,
+        two_layer.within_bound,
         two_layer.loss_may_rise,
         two_layer.gram_stays_positive,
         two_layer.width_needed,

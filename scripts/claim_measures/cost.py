@@ -33,7 +33,7 @@ def at_least(sweep: Sweep, *, tolerance: float, part: str, beside: str) -> Findi
 
 
 def share_of_iteration(sweep: Sweep, *, tolerance: float, parts: list[str]) -> Finding:
-    """Whether each part's step makes a whole iteration, gradient included, longer by the share ``tolerance`` or more."""
+    """Whether each part's step makes an iteration, gradient included, longer by at least the share ``tolerance``."""
     seconds, what = _times(sweep)
     whole, batch = seconds["gradient"] + seconds["sgd_constant"], sweep.runs[0].config["batch"]
     shares = {part: seconds[part] / whole - seconds["sgd_constant"] / whole for part in parts}

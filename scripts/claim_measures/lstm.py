@@ -1,7 +1,7 @@
 """Claims about text classification with an LSTM (Figures 2 and 4): the sweep ``figure_2``, a row per iteration.
 
-A run's **final loss** is the mean over its last tenth of iterations, its **first loss** that of the first iteration; a run
-that diverged has lost everything.
+A run's **first loss** is that of the first iteration, its **final loss** the mean over the last tenth of iterations,
+infinite for a run that diverged.
 """
 
 from functools import cache
@@ -24,7 +24,8 @@ def _history(sweep: Sweep) -> pd.DataFrame:
         if missing:
             raise ClaimError(f"{run.path}: the history lacks {', '.join(sorted(missing))}")
         labels = {"method": config["method"]["name"], "b0": float(config["b0"]), "seed": config["seed"]}
-        tables.append(history[["iteration", "loss", "b"]].assign(**labels, diverged=run.summary["status"] == "diverged"))
+        labels["diverged"] = run.summary["status"] == "diverged"
+        tables.append(history[["iteration", "loss", "b"]].assign(**labels))
     return pd.concat(tables, ignore_index=True)
 
 
