@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from scripts.claim_measures import cost, errata, lstm, regression, table, two_layer
 from scripts.claim_measures.finding import Finding
-from scripts.claim_measures.messages import messages
+from scripts.claim_measures.from_scripts import messages
 
 MEASURES: dict[str, Callable[..., Finding]] = {
     function.__name__: function

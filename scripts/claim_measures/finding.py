@@ -48,7 +48,8 @@ def of_cases(cases: Mapping[str, bool | None], measured: str, **more: str) -> Fi
         return Finding(NOT_RUN, f"none of {len(cases)} cases is decided by these runs; {measured}", **more)
     verdict = PARTLY if against and holding else NOT_REPRODUCED if against else REPRODUCED
     failing = f" (not: {_listed(against)})" if verdict == PARTLY else ""
-    return Finding(verdict, f"{holding} of {len(decided)} cases{failing}; {measured}", **more)
+    counted = f"{holding} of {len(decided)} cases{failing}; " if len(cases) > 1 else ""
+    return Finding(verdict, counted + measured, **more)
 
 
 def of_number(value: float, low: float, high: float, measured: str, **more: str) -> Finding:

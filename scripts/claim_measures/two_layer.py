@@ -5,7 +5,7 @@ import pandas as pd
 
 from scripts import figure_critical_step
 from scripts.claim_measures import tables
-from scripts.claim_measures.finding import NOT_REPRODUCED, REPRODUCED, Finding, Sweep, of_cases
+from scripts.claim_measures.finding import NOT_REPRODUCED, REPRODUCED, ClaimError, Finding, Sweep, of_cases, of_number
 from scripts.figure_theorem_3 import TARGET
 
 SIDES = {"below": lambda b0, critical: b0 < critical, "from": lambda b0, critical: b0 >= critical}
@@ -37,14 +37,15 @@ def norm_below_n(sweep: Sweep) -> Finding:
     return of_cases({name: bool(values.max() <= 1) for name, values in share}, said)
 
 
-def bounded_labels(sweep: Sweep, *, tolerance: float) -> Finding:
-    """Whether the labels' root mean square is at most ``tolerance``, for each data set."""
-    found = {}
-    for run in sweep.runs:  # the loss of predicting 0 is the mean of y^2 / 2
-        found.setdefault(run.config["data"]["name"], []).append((2 * run.summary["result"]["zero_loss"]) ** 0.5)
-    cases = {name: bool(max(values) <= tolerance) for name, values in found.items()}
-    said = "root mean square of the labels: " + ", ".join(f"{name} {max(v):.3g}" for name, v in found.items())
-    return of_cases(cases, said, tolerance=f"at most {tolerance:g}")
+def bounded_labels(sweep: Sweep, *, tolerance: float, data: str) -> Finding:
+    """Whether the root mean square of a data set's labels is at most ``tolerance``."""
+    # the loss of predicting 0 is the mean of y^2 / 2
+    losses = [run.summary["result"]["zero_loss"] for run in sweep.runs if run.config["data"]["name"] == data]
+    if not losses:
+        raise ClaimError(f"the sweep {sweep.name} has no run on {data}")
+    size = (2 * max(losses)) ** 0.5
+    said = f"root mean square of the labels of {data}: {size:.3g}"
+    return of_number(size, 0, tolerance, said, tolerance=f"at most {tolerance:g}")
 
 
 def linear_iterations(sweep: Sweep, *, tolerance: float, c_below: float) -> Finding:

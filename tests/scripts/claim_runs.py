@@ -1,0 +1,193 @@
+"""Made-up runs, in memory, that bear the paper's claims out; a change of one number has to change a verdict."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+
+from scripts.claim_measures.finding import Sweep
+
+WINDOWS = ((101, 200), (991, 1000), (4901, 5000))
+ITERATIONS = np.concatenate([[1], *(np.arange(a, b + 1, 9) for a, b in WINDOWS)])
+
+
+def sweep(name, cells):
+    """Cells are (configuration, history, results)."""
+    runs = [
+        SimpleNamespace(
+            id=f"{k:012x}",
+            path=f"made_up/{k}",
+            config=config,
+            history=pd.DataFrame(history),
+            summary={"result": result, "status": "completed", "machine": "made up"},
+        )
+        for k, (config, history, result) in enumerate(cells)
+    ]
+    return Sweep(name, runs)
+
+
+# Figure 1: loss and b in the three windows, by method; eta = 1, critical b0 = 1.
+LOSSES = {
+    "adaloss": (2.0, 1.0, 1e-9),
+    "adagrad_norm": (1.0, 0.9, 2e-9),
+    "sgd_constant": (1.0, 1.0, 1.0),
+    "sgd_decay_sqrt": (1.0, 1.0, 1.0),
+}
+B = {"adaloss": 3.0, "adagrad_norm": 9.0, "sgd_constant": 1.0, "sgd_decay_sqrt": 1.0}
+CONSTANT = {0.1: np.inf, 0.5: 1e9, 10.0: 1e-6, 100.0: 0.5}  # of SGD-Constant, by b0
+FIRST = {"adaloss": 4.0, "adagrad_norm": 12.0}  # added to b0^2
+
+
+def figure_1(losses=(), b=(), growth=1.0, constant=(), first=()):
+    losses, b, constant, first = LOSSES | dict(losses), B | dict(b), CONSTANT | dict(constant), FIRST | dict(first)
+    cells = []
+    for method, levels in losses.items():
+        for b0, end in constant.items():
+            levels_here = (*levels[:2], end) if method == "sgd_constant" else levels
+            late = np.searchsorted([a for a, _ in WINDOWS], ITERATIONS, side="right")
+            b_t = np.where(late == 3, growth, 1.0) * b[method]
+            b_t[0] = np.sqrt(b0**2 + first.get(method, 0.0))
+            loss = np.array([1.0, *levels_here])[late]
+            config = {"data": {"w_star": "unit", "d": 20}, "method": {"name": method}, "eta": 1.0, "b0": b0, "seed": 0}
+            result = {"initial_gap": 1.0, "lambda_1": 2.0, "row_norm_sq_max": 5.0}
+            cells.append((config, {"iteration": ITERATIONS, "loss": loss, "step": 1 / b_t}, result))
+    return sweep("figure_1", cells)
+
+
+def bounds(exit_index=4.0, exit_paper=9.0, violations=0):
+    """One problem that starts below the threshold, one above, for each method."""
+    cells = []
+    for p in (1, 2):
+        table = {"exit_index": [exit_index, 0.0], "exit_paper": [exit_paper, 0.0]}
+        names = ("b", "n", "t_bound", "t_first", "t_unrolled", "t_restarted")
+        table |= {f"violations_{name}": [0, 0] for name in names} | {"violations_t_first": [0, violations]}
+        table["violations_n"] = [violations, 0]
+        cells.append(({"p": p, "d": 3}, table, {}))
+    return sweep("figure_bounds", cells)
+
+
+def gram(lambda_min=0.2, lambda_max=1.2):
+    cells = [
+        ({"data": {"name": name}, "seed": 0}, [{"n": n, "d": 50, "lambda_min": low, "lambda_max": high}], {})
+        for name, n, low, high in (("sphere", 50, 0.2, 1.2), ("digits", 80, lambda_min, lambda_max))
+    ]
+    return sweep("figure_5", cells)
+
+
+def labels(zero_loss=0.2):
+    cells = [({"data": {"name": name}}, {"iteration": [1]}, {"zero_loss": zero_loss}) for name in ("digits", "sphere")]
+    return sweep("figure_6", cells)
+
+
+def critical_step(slow=1.0):
+    """The loss falls by a factor 10 in 10 ``slow`` iterations; ||H|| / lambda_0 = 5."""
+    iteration = np.arange(1, 401)
+    history = {"iteration": iteration, "loss": 10.0 ** (-(iteration - 1) / (10 * slow))}
+    result = {"lambda_1": 1.0, "lambda_0": 0.2, "start_loss": 1.0}
+    steps = {1.5: history, 1.9: history, 4.0: history | {"loss": np.ones(400)}}
+    return sweep("figure_critical_step", [({"m": 100, "seed": 0, "eta": c}, h, result) for c, h in steps.items()])
+
+
+NETWORK_ITERATIONS = np.arange(1, 1002, 10)
+
+
+def theorem_3(rates=(), losses=(), bound=1.2, b_bound=150.0, step=1.0, lambda_min=0.1, n=40):
+    """Losses ``rate^(2 k)`` from b0 = 0.1, 1, 100, critical b0 = 0.6; ``losses`` replaces those of (method, b0)."""
+    rates = {0.1: 0.97, 1.0: 0.975, 100.0: 0.98} | dict(rates)
+    cells = []
+    for method in ("adaloss", "sgd_constant"):
+        for b0, rate in rates.items():
+            loss = dict(losses).get((method, b0), rate ** (2.0 * (NETWORK_ITERATIONS - 1)))
+            history = {"iteration": NETWORK_ITERATIONS, "loss": loss, "linear_loss": loss, "step": step}
+            history |= {"lambda_min": lambda_min}
+            result = {"eta": 1.0, "lambda_1": 1.2, "lambda_0": 0.2, "start_loss": 1.0, "linear_distance": 1.0}
+            if method == "adaloss":
+                steps = np.log(1e-6) / (2 * np.log(rate))
+                result |= {"b_bound": b_bound, "iterations_bound": bound * steps}
+            config = {"m": 100, "b0": b0, "method": {"name": method}, "data": {"n": n}}
+            cells.append((config, history, result))
+    return sweep("figure_theorem_3", cells)
+
+
+ACCURACY = {
+    "adaloss": {0.01: 0.90, 1: 0.90, 100: 0.89},
+    "adagrad_norm_rowwise": {0.01: 0.70, 1: 0.89, 100: 0.90},
+    "sgd_constant": {0.01: None, 1: 0.8, 100: 0.9},
+    "sgd_decay_sqrt": {0.01: 0.90, 1: 0.90, 100: 0.88},
+}
+
+
+def table(data="digit_images", changed=(), seeds=2, spread=0.0):
+    """Two seeds; ``changed`` replaces the accuracy of (method, b0)."""
+    cells = []
+    for method, column in ACCURACY.items():
+        for b0, accuracy in column.items():
+            value = dict(changed).get((method, b0), accuracy)
+            for seed in range(seeds):
+                config = {"data": {"name": data}, "model": {"patch": 4, "width": 64, "depth": 2}, "epochs": 1}
+                config |= {
+                    "method": {"name": method},
+                    "b0": b0,
+                    "seed": seed,
+                    "batch": 4,
+                    "weights": {"name": "labels"},
+                }
+                shown = None if value is None else value + spread * (seed - (seeds - 1) / 2)
+                cells.append((config, {"iteration": [1]}, {"classes": 10, "test_accuracy": shown}))
+    return sweep("table_1", cells)
+
+
+ERRATA = {
+    1: {"t": 1000, "bracket": 10.0, "ratio": 100.0, "ratio_before": 10.0, "t_bound": 2000.0},
+    2: {"b_end": 0.1, "b_bound": 0.2, "threshold": 0.5, "threshold_seen": 0.05},
+    3: {"b0": 6.0, "printed": 5.0, "growth": 9.0, "corrected": 50.0, "growth_corrected": 0.9},
+    4: {"gap": 30.0, "printed": 3.0, "gap_short": -0.5, "printed_short": 1.0},
+    5: {"n_adaloss": 7, "n_adagrad_norm": 95, "more": 500, "equal": 480, "fewer": 20},
+    6: {"b0": 0.9, "threshold": 0.5, "two_rates": 2.2, "inverse": 1.0, "b_exit": 0.7, "b_end": 0.8},
+    7: {"norm_1": 1.2, "norm_160": 47.0, "lower": 40.0, "upper": 93.0},
+    8: {"peak_3": 7.0, "top_3": 0.6, "limit_3": 0.8, "peak_4": 9.0, "top_4": 0.5, "limit_4": 0.6, "peak_6": np.inf},
+    9: {"t_4": 17, "term_4": 1e5, "t_8": 34, "term_8": 1e9, "bound_8": 35.0},
+}
+
+
+def errata(**changed):
+    """``erratum_3={"growth": 0.5}`` replaces numbers of one."""
+    cells = [({"number": k}, [row | changed.get(f"erratum_{k}", {})], {}) for k, row in ERRATA.items()]
+    return sweep("errata", cells)
+
+
+def cost(**seconds):
+    """Two turns, the second a tenth slower."""
+    times = {"gradient": 1.0, "sgd_constant": 0.1, "adaloss": 0.1, "adagrad_norm": 0.3, "adagrad_norm_rowwise": 0.5}
+    rows = [
+        {"turn": turn, "part": part, "seconds": value * (0.9 + 0.1 * turn)}
+        for part, value in (times | seconds).items()
+        for turn in (1, 2)
+    ]
+    config = {"model": {"width": 384, "depth": 12}, "batch": 2}
+    return sweep("cost", [(config, rows, {"parameters": 10**7, "tensors": 9})])
+
+
+def lstm(losses=(), b=(), accuracy=(), status=(), drop=()):
+    """First loss 0.7; ``losses``, ``b`` and ``accuracy`` replace those of (method, b0)."""
+    cells, iteration = [], np.arange(1, 301)
+    for method, ends in {
+        "adam": (0.9, 0.5, 0.01),
+        "adamloss": (0.02, 0.02, 0.01),
+        "adam_sqrt": (0.1, 0.1, 0.01),
+    }.items():
+        for b0, end in zip((0.1, 1, 400), ends, strict=True):
+            loss = np.linspace(0.7, end, 300)
+            if method == "adamloss" and b0 < 400:
+                loss[1:20] = 3.0
+            loss = dict(losses).get((method, b0), loss)
+            grown = np.minimum(b0 + 4.0 * iteration, 101.0)
+            history = {"iteration": iteration, "loss": loss, "b": dict(b).get((method, b0), grown)}
+            history = {name: column for name, column in history.items() if name not in drop}
+            result = {"test_accuracy": dict(accuracy).get((method, b0), 0.95 if method == "adamloss" else 0.9)}
+            cells.append(({"method": {"name": method}, "b0": b0, "seed": 0}, history, result))
+    made = sweep("figure_2", cells)
+    for run in made.runs:
+        key = run.config["method"]["name"], run.config["b0"]
+        run.summary["status"] = dict(status).get(key, "completed")
+    return made
