@@ -1,0 +1,74 @@
+"""The sweeps that claims need and no figure: counterexamples as runs, and times measured side by side."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from adaloss.theory.errata import ERRATA
+from experiments.cost import Cost
+from experiments.errata import Errata
+from experiments.schema import ConfigError, validated
+from experiments.store import Store
+from tests.experiments.launch import ROOT
+
+SMALL = {"model": {"patch": 4, "width": 16, "depth": 1, "heads": 2}, "size": 8, "classes": 3, "batch": 2}
+SMALL |= {"steps": 2, "turns": 3, "seed": 0}
+PARTS = {"gradient", "sgd_constant", "adaloss", "adagrad_norm", "adagrad_norm_rowwise"}
+
+
+def launch(module, *args):
+    command = [sys.executable, "-m", f"experiments.{module}", *map(str, args)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_a_run_is_what_its_counterexample_computes(tmp_path):
+    result = launch("errata", "sweep=errata", f"runs={tmp_path}")
+    assert (result.returncode, result.stderr) == (0, "")
+    runs = Store(tmp_path).load_sweep("errata")
+    assert [run.config for run in runs] == [{"number": number} for number in ERRATA]
+    for run in runs:
+        [row] = run.history.to_dict("records")
+        assert row == ERRATA[run.config["number"]](), run.path.name
+
+
+def test_times_of_all_parts_in_every_turn(tmp_path):
+    small = [f"model.{name}={value}" for name, value in SMALL["model"].items()]
+    small += [f"{name}={value}" for name, value in SMALL.items() if name != "model"]
+    result = launch("cost", "sweep=cost", *small, f"runs={tmp_path}")
+    assert (result.returncode, result.stderr) == (0, "")
+    [run] = Store(tmp_path).load_sweep("cost")
+    assert run.history.groupby("turn").part.agg(set).to_dict() == dict.fromkeys((1, 2, 3), PARTS)
+    assert (run.history.seconds > 0).all() and run.config == SMALL
+    # patches and positions, one block of four matrices and two norms, last norm, head
+    block = 16 * 48 + 48 + 16 * 16 + 16 + 2 * 16 * 64 + 64 + 16 + 4 * 16
+    total = 16 + 5 * 16 + 16 * 3 * 4 * 4 + 16 + block + 2 * 16 + 3 * 16 + 3
+    assert run.summary["result"] == {"parameters": total, "tensors": 4 + 12 + 2 + 2}
+
+
+def test_an_order_is_drawn_for_every_turn():
+    cost = validated(Cost, SMALL | {"turns": 6})
+    [(_, status, history, _)] = cost.execute(cost.runs(), lambda it, **_: it)
+    orders = {tuple(part) for _, part in history.groupby("turn").part}
+    assert status == "completed" and len(orders) > 1
+    rng = np.random.default_rng(0)
+    names = ["gradient", "sgd_constant", "adaloss", "adagrad_norm", "adagrad_norm_rowwise"]
+    drawn = [rng.permutation(names) for _ in range(7)][1:]
+    pd.testing.assert_series_equal(history.part, pd.Series(np.concatenate(drawn), name="part"), check_dtype=False)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "fields", "line"),
+    [
+        (Errata, {"number": 10}, "number=10: input should be less than or equal to 9"),
+        (Errata, {"number": [1, 1]}, r"number=\[1, 1\]: values should be distinct"),
+        (Errata, {"number": []}, r"number=\[\]: value should have at least 1 item"),
+        (Cost, SMALL | {"size": 9}, "model.patch=4: should divide the images' 9 pixels"),
+        (Cost, SMALL | {"turns": 0}, "turns=0: input should be greater than or equal to 1"),
+    ],
+)
+def test_refused(experiment, fields, line):
+    with pytest.raises(ConfigError, match=line):
+        validated(experiment, fields)
