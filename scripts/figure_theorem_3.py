@@ -52,6 +52,12 @@ def by_run(drawn: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def converged(ends: pd.DataFrame) -> pd.Series:
+    """Which runs of AdaLoss end below TARGET of the loss, or below its start where their bound asks for more steps."""
+    reached = (ends.loss <= TARGET * ends.start_loss) | (ends.iterations_bound > ends.iteration)
+    return (ends.loss < ends.start_loss) & reached
+
+
 def _steps_to_target(curve: pd.DataFrame) -> float:
     """After how many steps the loss is below TARGET for good, log-linear between records; nan if it never is."""
     excess = np.log((curve.loss / (TARGET * curve.start_loss)).clip(lower=1e-300)).to_numpy()
@@ -121,13 +127,11 @@ def messages(drawn: pd.DataFrame, ends: pd.DataFrame) -> list[Message]:
     found = []
     for m, at_width in ends.groupby("m", sort=True):
         ours, constant = (at_width[at_width.method == name].set_index("b0") for name in ("adaloss", "sgd_constant"))
-        fell = ours.loss < ours.start_loss
-        reached = (ours.loss <= TARGET * ours.start_loss) | (ours.iterations_bound > ours.iteration)
         found.append(
             Message(
                 f"m = {m}",
                 f"AdaLoss converges from every b0: to {TARGET:g} of the loss, or on its way where more steps are due",
-                every(fell & reached),
+                every(converged(ours)),
                 "loss at the end over the initial one by b0: "
                 + ", ".join(f"{b0:g}: {value:.2g}" for b0, value in (ours.loss / ours.start_loss).items()),
             )

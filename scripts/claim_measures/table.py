@@ -7,19 +7,16 @@ import pandas as pd
 
 from scripts import table_1
 from scripts.claim_measures import tables
-from scripts.claim_measures.finding import Finding, Sweep, of_cases
+from scripts.claim_measures.finding import ClaimError, Finding, Sweep, of_cases
 
 PAPERS_DATA = "cifar100"
+PAPERS_SEEDS = 3
 
 
 def _by_problem(sweep: Sweep) -> Iterator[tuple[str, pd.DataFrame]]:
     """Data and weights in words, and their part of the table."""
     for name, of_problem in tables.accuracies(sweep).groupby("problem", sort=False):
         yield name.split(" (")[0], of_problem
-
-
-def _on_the_papers_data(sweep: Sweep) -> bool:
-    return all(run.config["data"]["name"] == PAPERS_DATA for run in sweep.runs)
 
 
 def accuracy(
@@ -31,7 +28,6 @@ def accuracy(
     b0: float,
     best: list[float],
     std: float = 0.0,
-    seeds: int = 3,
 ) -> Finding:
     """One cell of a table: mean accuracy of ``method`` at ``b0`` in percent, None for N/A.
 
@@ -39,35 +35,37 @@ def accuracy(
     points the cell is below the column's best, in the paper below ``best`` (mean, std). They agree within ``tolerance``
     points and two standard errors of the difference, from both deviations over seeds. Each problem is a case.
     """
-    itself, cases, said, allowed = _on_the_papers_data(sweep), {}, [], []
+    itself = all(run.config["data"]["name"] == PAPERS_DATA for run in sweep.runs)
+    cases, said, limits = {}, [], []
     for name, of_problem in _by_problem(sweep):
         column = of_problem[of_problem.method == method].set_index("b0")
-        cell = column.loc[b0]
-        ours = f"{cell.accuracy:.2f}" if cell.accuracy == cell.accuracy else f"N/A ({cell.untrained} of {cell.seeds})"
+        if b0 not in column.index:
+            raise ClaimError(f"the sweep {sweep.name} has no run of {method} with b0 = {b0:g}")
+        cell, top = column.loc[b0], column.loc[column.accuracy.fillna(-1).idxmax()]
+        below, trained = top.accuracy - cell.accuracy, not np.isnan(cell.accuracy)
+        shown = f"{cell.accuracy:.2f}" if trained else f"N/A ({cell.untrained} of {cell.seeds})"
         if paper is None:
-            cases[name] = bool(np.isnan(cell.accuracy))
-            said.append(f"{name}: {ours}")
-            continue
-        top = column.loc[column.accuracy.idxmax()] if column.accuracy.notna().any() else cell
-        variance = np.nan_to_num(cell["std"]) ** 2 / cell.seeds + std**2 / seeds
-        difference = cell.accuracy - paper
-        if not itself:
-            if b0 != top.name:  # else it is compared with itself
-                variance += np.nan_to_num(top["std"]) ** 2 / top.seeds
-            if paper != best[0]:
-                variance += best[1] ** 2 / seeds
-            difference = top.accuracy - cell.accuracy - (best[0] - paper)
-            below = top.accuracy - cell.accuracy
-            ours += f", {below:.2f} points below its best" if below == below else ""
-        limit = tolerance + 2 * variance**0.5
-        cases[name] = bool(abs(difference) <= limit)
-        said.append(f"{name}: {ours}")
-        allowed.append(f"{limit:.2f}")
-    theirs = "N/A" if paper is None else f"{paper:.2f}" + (f" ± {std:.2f}" if std else "")
-    if paper is not None and not itself:
-        theirs += f", {best[0] - paper:.2f} points below its best"
-    points = f"{' and '.join(allowed)} points" if allowed else "N/A is none"
-    return of_cases(cases, "; ".join(said), paper=theirs, tolerance=points)
+            cases[name] = not trained
+        else:
+            variance = _error(cell) + std**2 / PAPERS_SEEDS
+            if not itself:  # a cell that is the best is compared with itself
+                variance += _error(top) * (b0 != top.name) + best[1] ** 2 / PAPERS_SEEDS * (paper != best[0])
+                shown += f", {below:.2f} points below its best" if trained else ""
+            difference = cell.accuracy - paper if itself else below - (best[0] - paper)
+            limits.append(tolerance + 2 * variance**0.5)
+            cases[name] = bool(abs(difference) <= limits[-1])
+        said.append(f"{name}: {shown}")
+    if paper is None:
+        return of_cases(cases, "; ".join(said), paper="N/A", tolerance="N/A or a number")
+    theirs = f"{paper:.2f}" + (f" ± {std:.2f}" if std else "")
+    theirs += "" if itself else f", {best[0] - paper:.2f} points below its best"
+    allowed = " and ".join(f"{limit:.2f}" for limit in limits)
+    return of_cases(cases, "; ".join(said), paper=theirs, tolerance=f"{allowed} points")
+
+
+def _error(cell: pd.Series) -> float:
+    """The squared standard error of a mean over seeds; 0 for one seed, which has no deviation."""
+    return float(np.nan_to_num(cell["std"])) ** 2 / cell.seeds
 
 
 def least_spread(sweep: Sweep, *, method: str, others: list[str]) -> Finding:

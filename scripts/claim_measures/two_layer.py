@@ -6,7 +6,7 @@ import pandas as pd
 from scripts import figure_critical_step
 from scripts.claim_measures import tables
 from scripts.claim_measures.finding import NOT_REPRODUCED, REPRODUCED, ClaimError, Finding, Sweep, of_cases, of_number
-from scripts.figure_theorem_3 import TARGET
+from scripts.figure_theorem_3 import TARGET, converged
 
 SIDES = {"below": lambda b0, critical: b0 < critical, "from": lambda b0, critical: b0 >= critical}
 
@@ -72,12 +72,7 @@ def converges(sweep: Sweep, *, side: str | None = None) -> Finding:
     Each width and b0 is a case; ``side``: of eta ||H|| / 2, all where it is None.
     """
     ends = _of_method(tables.ends(sweep), "adaloss", side)
-    cases = {
-        _cell(row): bool(
-            row.loss < row.start_loss and (row.loss <= TARGET * row.start_loss or row.iterations_bound > row.iteration)
-        )
-        for _, row in ends.iterrows()
-    }
+    cases = {_cell(row): bool(holds) for (_, row), holds in zip(ends.iterrows(), converged(ends), strict=True)}
     reached = ends.reached_after.dropna()
     on_way = len(ends) - len(reached)
     took = f"{reached.min():.0f} to {reached.max():.0f} iterations" if len(reached) else "none there"
@@ -168,15 +163,11 @@ def gram_stays_positive(sweep: Sweep) -> Finding:
 
 def width_needed(sweep: Sweep) -> Finding:
     """Whether no width up to n^8 converges from every b0: a width that does refutes it."""
-    found = converges(sweep)
-    n = sweep.runs[0].config["data"]["n"]
-    converging = []
-    for m in sorted(tables.ends(sweep).m.unique()):
-        part = Sweep(sweep.name, [run for run in sweep.runs if run.config["m"] == m])
-        if m <= n**8 and converges(part).verdict == REPRODUCED:
-            converging.append(m)
+    ends, n = _of_method(tables.ends(sweep), "adaloss"), sweep.runs[0].config["data"]["n"]
+    whole = converged(ends).groupby(ends.m).all()
+    converging = [m for m in whole.index[whole] if m <= n**8]
     listed = ", ".join(map(str, converging)) or "none"
-    said = f"widths that converge from every b0: {listed}; n^8 = {n**8:.2g} for n = {n}; {found.measured}"
+    said = f"widths that converge from every b0: {listed}, of {len(whole)}; n^8 = {n**8:.2g} for n = {n}"
     return Finding(NOT_REPRODUCED if converging else REPRODUCED, said)
 
 
