@@ -17,7 +17,8 @@ import pandas as pd
 from experiments.store import Store, StoreError
 from scripts.claim_measures.claim import Claim, Claims, load
 from scripts.claim_measures.finding import FALSE, NOT_RUN, REPRODUCED, VERDICTS, ClaimError, Finding, Sweep
-from scripts.figures import Output, command, digest
+from scripts.figures import Output, command
+from scripts.provenance import digest
 
 FILE = Path(__file__).resolve().parent.parent / "configs/claims.yaml"
 COLUMNS = ("id", "place", "quote", "measured", "paper", "tolerance", "verdict", "runs")
@@ -34,10 +35,9 @@ def decide(claims: Claims, store: Store) -> tuple[list[Finding], dict[str, Sweep
     Raises HarmedError where a run of a listed sweep is missing or harmed, ClaimError where a measure cannot decide.
     """
     sweeps = {}
-    for name in claims.sweeps:
-        if store.has_sweep(name):
-            with _of_sweep(name):
-                sweeps[name] = Sweep(name, store.load_sweep(name))
+    for name in [name for name in store.sweeps() if name in claims.sweeps]:
+        with _of_sweep(name):
+            sweeps[name] = Sweep(name, store.load_sweep(name))
     return [_finding(claim, sweeps) for claim in claims.claims], sweeps
 
 
@@ -75,10 +75,16 @@ def table(claims: Claims, findings: list[Finding], sweeps: dict[str, Sweep]) -> 
                 "paper": finding.paper or ("" if claim.paper is None else f"{claim.paper:g}"),
                 "tolerance": allowed + claim.tolerance.reason,
                 "verdict": finding.verdict,
-                "runs": " ".join(ids) if len(ids) <= MOST_IDS else f"{len(ids)} runs, digest {digest(runs)}",
+                "runs": f"{claim.sweep}: {_listed(ids)}",
             }
         )
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _listed(ids: list[str]) -> str:
+    if len(ids) > MOST_IDS:
+        return f"{len(ids)} runs, digest {digest(ids)}"
+    return " ".join(ids) or "none"
 
 
 def headline(frame: pd.DataFrame) -> str:
@@ -130,10 +136,10 @@ def main() -> None:
         claims = load(FILE)
         findings, sweeps = decide(claims, Store(args.runs or Path("runs") / args.scale))
         frame = table(claims, findings, sweeps)
-        runs = [run for sweep in sweeps.values() for run in sweep.runs]
-        output = Output(args.figures or Path("figures") / args.scale, ", ".join(sweeps), runs)
+        runs = {run.id: run for sweep in sweeps.values() for run in sweep.runs}  # some are in two sweeps
+        output = Output(args.figures or Path("figures") / args.scale, ", ".join(sweeps), [*runs.values()])
         output.table("claims", frame)
-        (output.folder / "claims.md").write_text(markdown(claims, frame, args.scale))
+        output.text("claims.md", markdown(claims, frame, args.scale))
         print(headline(frame))
     except HarmedError as error:
         sweep, line = error.args

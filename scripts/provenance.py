@@ -53,7 +53,7 @@ def read(file: Path) -> dict:
         raise ValueError(f"no figure or table; can be read: {', '.join(_READERS)}")
     try:
         found = json.loads(reader(file))
-        if not re.fullmatch(r"\w+", found["sweep"]) or not isinstance(found["versions"], dict):
+        if not re.fullmatch(r"\w+(, \w+)*", found["sweep"]) or not isinstance(found["versions"], dict):
             raise ValueError
         if not isinstance(found["runs"], list):
             int(found["runs"]), str(found["digest"])
@@ -64,12 +64,13 @@ def read(file: Path) -> dict:
 
 def runs_of(found: dict, store: Store, folders: dict[str, str]) -> tuple[list[Path], list[str]]:
     """The runs that a mark means, and a line for each that cannot be told; ``folders`` has the store's by id."""
-    again = f"draw it again: python -m scripts.{found['sweep']}"
+    sweeps = found["sweep"].split(", ")
+    again = f"draw it again: python -m scripts.{sweeps[0] if len(sweeps) == 1 else 'claims'}"
     if isinstance(found["runs"], list):
         lost = [f"{store.root}: run {name} is gone; run the sweep {found['sweep']} again, or {again}"
                 for name in found["runs"] if name not in folders]  # fmt: skip
         return [store.root / folders[name] for name in found["runs"] if name in folders], lost
-    listed = store.listed(found["sweep"])
+    listed = [*dict.fromkeys(folder for sweep in sweeps for folder in store.listed(sweep))]
     if digest(map(run_id, listed)) != found["digest"]:
         line = f"made from {found['runs']} runs that are not the {len(listed)} which {store.root} now lists as"
         return [], [f"{line} {found['sweep']}; {again}"]

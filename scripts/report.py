@@ -18,11 +18,11 @@ from threadpoolctl import threadpool_limits
 from adaloss.theory.errata import ERRATA
 from experiments.store import SavedRun, Store, StoreError
 from scripts import report_explore, table_1
+from scripts.claim_measures.finding import VERDICTS
 from scripts.figures import METHODS
 from scripts.report_runs import Sweep, read_table, sweeps
 
 HERE = Path(__file__).parent
-VERDICTS = ("reproduced", "partly", "not reproduced", "false as printed", "not run at this scale")
 EXPLORERS: dict[str, Callable[[list[SavedRun]], dict]] = {
     "figure_1": report_explore.figure_1,
     "figure_burn_in": report_explore.burn_in,

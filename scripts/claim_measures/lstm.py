@@ -65,9 +65,16 @@ def robust_loss(sweep: Sweep, *, tolerance: float, method: str) -> Finding:
 
 
 def better_accuracy(sweep: Sweep, *, tolerance: float, method: str, others: list[str]) -> Finding:
-    """Whether the mean test accuracy of ``method`` is at least each other's less ``tolerance`` points, at each b0."""
+    """Whether the mean test accuracy of ``method`` is at least each other's less ``tolerance`` points, at each b0.
+
+    One that diverged has none right.
+    """
     rows = [
-        (run.config["method"]["name"], float(run.config["b0"]), run.summary["result"].get("test_accuracy"))
+        (
+            run.config["method"]["name"],
+            float(run.config["b0"]),
+            0.0 if run.summary["status"] == "diverged" else run.summary["result"].get("test_accuracy"),
+        )
         for run in sweep.runs
     ]
     table = pd.DataFrame(rows, columns=["method", "b0", "accuracy"]).astype({"accuracy": float})

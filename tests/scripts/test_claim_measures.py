@@ -181,6 +181,7 @@ CASES = {
         (made.lstm(accuracy={("adam", 400): 0.955}), REPRODUCED),
         (made.lstm(accuracy={("adam", 400): 0.965}), PARTLY),
         (made.lstm(accuracy={("adamloss", b0): 0.8 for b0 in (0.1, 1, 400)}), NOT_REPRODUCED),
+        (made.lstm(status={("adamloss", 1): "diverged"}), PARTLY),
         (made.lstm(accuracy={("adamloss", b0): None for b0 in (0.1, 1, 400)}), NOT_RUN),
     ],
     "reaches": [
