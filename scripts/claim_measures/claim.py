@@ -28,7 +28,7 @@ class Tolerance(_Strict):
 class Claim(_Strict):
     """One statement of the paper. ``corrected`` is what is true instead of a statement with a counterexample."""
 
-    id: str = Field(pattern=r"[a-z0-9.-]+")
+    id: str = Field(pattern=r"^[a-z0-9.-]+$")
     quote: str = Field(min_length=1)
     place: str = Field(min_length=1)
     sweep: str

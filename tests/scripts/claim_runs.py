@@ -145,7 +145,8 @@ ERRATA = {
     5: {"n_adaloss": 7, "n_adagrad_norm": 95, "more": 500, "equal": 480, "fewer": 20},
     6: {"b0": 0.9, "threshold": 0.5, "two_rates": 2.2, "inverse": 1.0, "b_exit": 0.7, "b_end": 0.8},
     7: {"norm_1": 1.2, "norm_160": 47.0, "lower": 40.0, "upper": 93.0},
-    8: {"peak_3": 7.0, "top_3": 0.6, "limit_3": 0.8, "peak_4": 9.0, "top_4": 0.5, "limit_4": 0.6, "peak_6": np.inf},
+    8: {"peak_3": 7.0, "steps_3": 30, "top_3": 0.6, "limit_3": 0.8}
+    | {"peak_4": 9.0, "steps_4": 40, "top_4": 0.5, "limit_4": 0.6, "peak_6": np.inf},
     9: {"t_4": 17, "term_4": 1e5, "t_8": 34, "term_8": 1e9, "bound_8": 35.0},
 }
 

@@ -232,7 +232,7 @@ HARMLESS = {
     "two_rates_below_inverse": {"erratum_6": {"two_rates": 0.9}},
     "exit_above_twice_threshold": {"erratum_6": {"b_end": 1.1}},
     "norm_independent_of_n": {"erratum_7": {"norm_160": 11.0}},
-    "limit_of_steps": {"erratum_8": {"peak_4": np.inf}},
+    "limit_of_steps": {"erratum_8": {"steps_4": 600}},
     "rate_in_inverse_eps": {"erratum_9": {"term_8": 3e4}},
 }
 
