@@ -11,11 +11,13 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 SWEEPS := linear_regression:figure_1 linear_regression:figure_burn_in linear_regression:figure_c \
     bounds:figure_bounds gram:figure_5 two_layer:figure_6 two_layer:figure_theorem_3 two_layer:figure_critical_step \
     ppo:figure_3 ppo:figure_3_readings vit:table_1
+# without a figure: what the claims need besides
+FACTS := errata:errata cost:cost
 # what make compare makes: many trainings of other people's optimizers, no part of the paper
 COMPARISONS := figure_compare figure_suggest
 
 .DEFAULT_GOAL := help
-.PHONY: help install test smoke reproduce sweep figures report publish theory-check compare bench docs lint clean
+.PHONY: help install test smoke reproduce sweep figures claims report publish theory-check compare bench docs lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,12 +40,12 @@ test: $(STAMP) ## run the tests
 smoke: ## the whole way at the smallest scale (a minute or two)
 	@$(MAKE) --no-print-directory reproduce SCALE=smoke
 
-reproduce: $(STAMP) ## make all runs that are missing, then every figure
-	@set -e; for pair in $(SWEEPS); do \
+reproduce: $(STAMP) ## make all runs that are missing, then every figure, the claims and the report
+	@set -e; for pair in $(SWEEPS) $(FACTS); do \
 	    $(PY) -m experiments.$${pair%%:*} sweep=$${pair##*:} scale=$(SCALE) \
 	        hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS); \
 	done
-	@$(MAKE) --no-print-directory figures
+	@$(MAKE) --no-print-directory figures claims report
 
 sweep: $(STAMP) ## a sweep of your own: EXPERIMENT=linear_regression ARGS='method=adaloss b0=0.1,1' (docs/runs.md)
 	@$(if $(EXPERIMENT),,$(error EXPERIMENT is missing: make sweep EXPERIMENT=linear_regression ARGS='b0=0.1,1'))
@@ -53,12 +55,15 @@ sweep: $(STAMP) ## a sweep of your own: EXPERIMENT=linear_regression ARGS='metho
 figures: $(STAMP) ## draw every figure from the saved runs
 	@set -e; for pair in $(SWEEPS); do $(PY) -m scripts.$${pair##*:} --scale $(SCALE); done
 
+claims: $(STAMP) ## decide the paper's claims from the saved runs
+	@$(PY) -m scripts.claims --scale $(SCALE)
+
 report: $(STAMP) ## write figures/<scale>/report.html: everything beside the paper, in one file
 	@$(PY) -m scripts.report --scale $(SCALE)
 
 publish: $(STAMP) ## copy the laptop scale's pictures and tables to figures/published, which is committed
 	@mkdir -p figures/published
-	@cp figures/laptop/*.png figures/laptop/*.csv $(wildcard figures/laptop/*.md) figures/published/
+	@cp figures/laptop/*.png figures/laptop/*.csv figures/laptop/*.md figures/laptop/report.html figures/published/
 
 theory-check: $(STAMP) ## check every proved bound on random problems (SCALE=paper: ten times as many)
 	@$(PY) -m experiments.bounds sweep=figure_bounds scale=$(SCALE) hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS)
@@ -88,4 +93,4 @@ lint: $(STAMP) ## check style and formatting
 clean: ## remove .venv, caches and drawn figures; saved runs stay
 	@rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis *.egg-info build
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
-	@rm -rf figures/smoke figures/laptop figures/paper
+	@rm -rf figures/smoke figures/laptop figures/paper site

@@ -26,6 +26,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib.metadata import version
@@ -154,8 +155,9 @@ class Store:
             finally:
                 shutil.rmtree(probe)
         except OSError as error:
-            for folder in missing[-1:]:
-                shutil.rmtree(folder, ignore_errors=True)
+            for folder in missing:  # made just now, the innermost first; one that is not empty is somebody's
+                with suppress(OSError):
+                    folder.rmdir()
             raise StoreError(
                 f"runs={self.root}: cannot be written ({_reason(error)}); free it or choose another folder"
             ) from error

@@ -36,15 +36,17 @@ def test_make_help_lists_every_target():
         assert target in ("help", "clean", "smoke") or "$(STAMP)" in building, target
 
 
+def listed(variable):
+    """The sweeps in a variable of the Makefile."""
+    words = re.search(rf"^{variable} := ((.*\\\n)*.*)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)[1]
+    return {word.rpartition(":")[2] for word in words.replace("\\\n", " ").split()}
+
+
 def test_every_sweep_is_made_and_has_its_script():
-    makefile = (ROOT / "Makefile").read_text()
-    names = set()
-    for variable in ("SWEEPS", "COMPARISONS"):  # the latter is made by make compare, which make reproduce leaves out
-        words = re.search(rf"^{variable} := ((.*\\\n)*.*)$", makefile, flags=re.MULTILINE)[1]
-        names |= {word.rpartition(":")[2] for word in words.replace("\\\n", " ").split()}
-    assert names == {file.stem for file in (ROOT / "configs/sweep").glob("*.yaml")}
-    assert names == {file.stem for kind in ("figure", "table") for file in (ROOT / "scripts").glob(f"{kind}_*.py")}
-    for name in names:
+    drawn = listed("SWEEPS") | listed("COMPARISONS")  # the latter by make compare, which make reproduce leaves out
+    assert drawn | listed("FACTS") == {file.stem for file in (ROOT / "configs/sweep").glob("*.yaml")}
+    assert drawn == {file.stem for kind in ("figure", "table") for file in (ROOT / "scripts").glob(f"{kind}_*.py")}
+    for name in drawn | listed("FACTS"):
         assert f"sweep: {{name: {name}}}" in (ROOT / f"configs/sweep/{name}.yaml").read_text()
 
 
