@@ -104,8 +104,9 @@ def corpus(frames: Mapping[str, pd.DataFrame], config: NewsConfig, source: str) 
     y = np.array(labels, dtype=np.int64)
     rows = _dealt(y, config)
     for part, chosen in rows.items():
-        if len(np.unique(y[chosen])) < len(CLASSES):
-            raise ConfigError(f"{source}: too few articles for a {part} part (fake {counts['fake']}, true {counts['true']})")
+        if len(np.unique(y[chosen])) < len(CLASSES):  # a class is empty
+            of_class = ", ".join(f"{counts[name]} {name}" for name in CLASSES)
+            raise ConfigError(f"{source}: too few articles for a {part} part ({of_class})")
     number = vocabulary((articles[k] for k in rows["train"]), config.vocabulary)
     ids = np.full((len(articles), config.length), PADDING, dtype=np.int64)
     for row, words in zip(ids, articles, strict=True):
@@ -137,6 +138,7 @@ def _dealt(y: np.ndarray, config: NewsConfig) -> dict[str, np.ndarray]:
 def _counts(ids: np.ndarray, words: int) -> csr_array:
     """How often each number occurs in each row, padding apart: (n, ``words``)."""
     row, place = np.nonzero(ids != PADDING)
-    found = csr_array((np.ones(len(row)), (row, ids[row, place])), shape=(len(ids), words))
+    column = ids[row, place].astype(np.int32)  # scikit-learn asks for it
+    found = csr_array((np.ones(len(row)), (row.astype(np.int32), column)), shape=(len(ids), words))
     found.sum_duplicates()
     return found

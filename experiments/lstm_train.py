@@ -1,4 +1,4 @@
-"""Training of one text classifier: one row per optimizer step, evaluated at each epoch's end, continued after a kill."""
+"""Training of one text classifier: one row per optimizer step, values at each epoch's end, continued after a kill."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -45,7 +45,9 @@ class Trainer:
             position = t % per_epoch
             if position == 0:
                 order = torch.randperm(n, generator=self.generator)
-            rows.append([*self.step(order[position * batch : (position + 1) * batch]), *[math.nan] * len(EPOCH_COLUMNS)])
+            rows.append(
+                [*self.step(order[position * batch : (position + 1) * batch]), *[math.nan] * len(EPOCH_COLUMNS)]
+            )
             finite = math.isfinite(rows[-1][1])
             if finite and position == per_epoch - 1:
                 train_loss, _ = self.evaluate(self.train_part)

@@ -7,6 +7,7 @@ classes apart. Files are UTF-8, with or without a byte order mark, else Latin-1;
 
 import hashlib
 import io
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -43,7 +44,9 @@ def read(path: Path) -> dict[str, pd.DataFrame]:
     if {"true.csv", "fake.csv"} <= files.keys():
         return {name: _table(files[f"{name}.csv"], ("title", "text")) for name in CLASSES}
     if "news.csv" not in files:
-        raise ConfigError(f"data.path={path}: should have True.csv and Fake.csv in it, or news.csv; docs/paper_scale.md")
+        raise ConfigError(
+            f"data.path={path}: should have True.csv and Fake.csv in it, or news.csv; docs/paper_scale.md"
+        )
     table = _table(files["news.csv"], ("title", "text", "label"))
     label = table["label"].str.strip().str.lower()
     wrong = ~label.isin(list(LABELS))
@@ -52,7 +55,7 @@ def read(path: Path) -> dict[str, pd.DataFrame]:
             f"data.path={path}: label={table['label'][wrong].iloc[0][:40]!r} in article {wrong.idxmax() + 1}: "
             f"allowed are {', '.join(LABELS)}"
         )
-    return {name: table[label.map(LABELS) == name] for name in CLASSES}
+    return {name: table.loc[label.map(LABELS) == name, ["title", "text"]] for name in CLASSES}
 
 
 def _table(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
@@ -67,8 +70,9 @@ def _table(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     except UnicodeDecodeError:
         text = content.decode("latin-1")
     try:
-        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, skipinitialspace=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):  # a row longer than the header
+            table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, index_col=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, pd.errors.ParserWarning) as error:
         raise ConfigError(f"data.path={file}: not a CSV file ({' '.join(str(error).split())})") from error
     table.columns = [str(name).strip().lower() for name in table.columns]
     for name in columns:

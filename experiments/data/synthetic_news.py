@@ -2,10 +2,10 @@
 
 Every article is a run of invented words, drawn by Zipf's law. Among them are
 
-* words of the class: ``TOPICS`` words, of which each half belongs to one class; the words of an article are of its own
-  class with probability ``OWN``. A bag of words sees them, and no better than ``OWN`` allows.
+* words of a class: ``TOPICS`` words, half of them each class's; those of an article are of its own class with
+  probability ``OWN``. A bag of words sees them.
 * phrases: a noun and its verb, "senators confirmed" in true news and "confirmed senators" in fake news, each in its
-  class's order with probability ``ORDERED``. A bag of words sees the two words alike in both classes.
+  class's order with probability ``ordered``. A bag of words sees the two words alike in both classes.
 """
 
 from functools import cache
@@ -21,29 +21,30 @@ from experiments.schema import Seed
 
 TEXT_STREAM = 2  # the split has streams 0 and 1
 FILLERS, TOPICS = 1500, 200  # invented words
-TITLE, LEAST, MOST = 6, 18, 26  # words of a title and of a text, without what follows
-TOPICAL, OWN = 3, 0.6  # words of the class in a text
-PHRASES, ORDERED = 3, 0.9  # in a text
+TITLE, LEAST, MOST = 5, 8, 16  # words of a title and of a text, without what follows
+TOPICAL, OWN = 4, 0.7  # words of the class in a text
+PHRASES = 4  # in a text
 NOUNS = ("senators", "officials", "police", "doctors", "teachers", "markets", "voters", "judges")
 VERBS = ("confirmed", "denied", "announced", "questioned")
 SYLLABLES = [consonant + vowel for consonant, vowel in product("bdfgklmnprstvz", "aeiou")]
 
 
 class Config(NewsConfig):
-    """``articles``, half of each class; ``seed`` draws them."""
+    """``articles``, half of each class; ``seed`` draws them; ``ordered`` is a phrase's probability to be in order."""
 
     name: Literal["synthetic_news"]
     articles: Annotated[int, Field(ge=20)]
     seed: Seed
+    ordered: Annotated[float, Field(ge=0.5, le=1)]
 
 
 @cache
 def load(config: Config) -> Corpus:
     """What the loader of real news makes of the generated articles."""
-    return corpus(frames(config.articles, config.seed), config, f"data.articles={config.articles}")
+    return corpus(frames(config.articles, config.seed, config.ordered), config, f"data.articles={config.articles}")
 
 
-def frames(articles: int, seed: int) -> dict[str, pd.DataFrame]:
+def frames(articles: int, seed: int, ordered: float) -> dict[str, pd.DataFrame]:
     """The tables that would be True.csv and Fake.csv: title, text, subject, date."""
     rng = np.random.default_rng([seed, TEXT_STREAM])
     words = np.array(["".join(parts) for parts in product(SYLLABLES, repeat=2)])
@@ -60,7 +61,7 @@ def frames(articles: int, seed: int) -> dict[str, pd.DataFrame]:
             chunks += [[rng.choice(topics[label if rng.random() < OWN else 1 - label])] for _ in range(TOPICAL)]
             for _ in range(PHRASES):
                 phrase = [rng.choice(NOUNS), rng.choice(VERBS)]
-                in_order = (label == CLASSES.index("true")) == (rng.random() < ORDERED)
+                in_order = (label == CLASSES.index("true")) == (rng.random() < ordered)
                 chunks.append(phrase if in_order else phrase[::-1])
             text = " ".join(word for k in rng.permutation(len(chunks)) for word in chunks[k])
             rows.append((" ".join(title).capitalize(), f"{text.capitalize()}.", "news", "January 1, 2017"))

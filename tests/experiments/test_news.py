@@ -1,0 +1,297 @@
+"""News as people download them: ugly cells, encodings, labels, refusals; the vocabulary; the generated articles."""
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from experiments.data import news, synthetic_news
+from experiments.lstm_data import CLASSES, FIRST, PADDING, UNKNOWN, NewsConfig, corpus, vocabulary, words_of
+from experiments.schema import ConfigError, validated
+from tests.experiments.launch import ROOT
+
+SETTINGS = {"vocabulary": 50, "length": 12, "validation": 0.25, "test": 0.25, "split": 0}
+PROCESSING = validated(NewsConfig, SETTINGS)
+HEAD = '"title","text","subject","date"\n'
+
+
+def load(path, **changed):
+    return news.load(validated(news.Config, SETTINGS | {"name": "news", "path": str(path)} | changed))
+
+
+def articles(word, count, head=HEAD):
+    return head + "".join(f'"{word} {k}","the {word} text {k}","{word}s","May {k}, 2017"\n' for k in range(count))
+
+
+def folder(tmp_path, true=None, fake=None, encoding="utf-8"):
+    (tmp_path / "True.csv").write_bytes((true or articles("real", 8)).encode(encoding))
+    (tmp_path / "Fake.csv").write_bytes((fake or articles("hoax", 8)).encode(encoding))
+    return tmp_path
+
+
+# Files as they are
+
+
+def test_two_files_and_what_is_said_about_them(tmp_path, capsys):
+    found = load(folder(tmp_path))
+    assert found.articles == {"fake": 8, "true": 8, "empty": 0, "copies": 0}
+    assert [len(part[1]) for part in (found.train, found.validation, found.test)] == [8, 4, 4]
+    for _, labels in (found.train, found.validation, found.test):
+        assert labels.float().mean() == 0.5
+    load(tmp_path)  # read once, said once
+    said = capsys.readouterr().out.splitlines()
+    for line, name in zip(said, ("Fake.csv", "True.csv"), strict=False):
+        checksum = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+        assert line == f"{tmp_path / name}: sha256 {checksum}, 8 articles"
+    assert said[2:] == [f"news: 8 fake, 8 true, 0 empty, 0 copies; 8 train, 4 validation, 4 test; {found.words} words"]
+
+
+def test_cells_as_they_come(tmp_path):
+    """Several lines in one cell, quotes in quotes, commas, missing cells, the words NA and None, an empty line."""
+    true = (
+        HEAD
+        + '"A ""quoted"" title","first line\n\nsecond, line","politics","Dec 31, 2017"\n'
+        + ",text without a title,news,\n"
+        + "title without text,,news,\n"
+        + "NA,None null nan,news,\n"
+        + "\n"
+        + " , ,news,\n"
+    )
+    tables = news.read(folder(tmp_path, true=true))
+    assert tables["true"].values.tolist() == [
+        ['A "quoted" title', "first line\n\nsecond, line"],
+        ["", "text without a title"],
+        ["title without text", ""],
+        ["NA", "None null nan"],
+        [" ", " "],
+    ]
+    assert [words_of(" ".join(row)) for row in tables["true"].values] == [
+        ["a", "quoted", "title", "first", "line", "second", "line"],
+        ["text", "without", "a", "title"],
+        ["title", "without", "text"],
+        ["na", "none", "null", "nan"],
+        [],
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1"])
+def test_encodings(encoding, tmp_path):
+    true = articles("real", 7) + '"Ça coûte","10 pesos señor — no"\n'.replace("—", "-").replace("\n", ',"news",""\n')
+    tables = news.read(folder(tmp_path, true=true, encoding=encoding))
+    assert list(tables["true"].columns) == ["title", "text"]
+    assert words_of(" ".join(tables["true"].values[-1])) == ["ça", "coûte", "10", "pesos", "señor", "no"]
+
+
+def test_one_file_with_labels(tmp_path):
+    lines = [f"{k},Title {k},Text {k},{('FAKE', 'REAL')[k % 2]}" for k in range(16)]
+    file = tmp_path / "news.csv"
+    file.write_text("\n".join([",title,text,label", *lines]))
+    tables = news.read(file)
+    assert tables["true"]["title"].tolist() == [f"Title {k}" for k in range(1, 16, 2)]
+    assert tables["fake"]["text"].tolist() == [f"Text {k}" for k in range(0, 16, 2)]
+    for name, table in news.read(tmp_path).items():  # its folder
+        pd.testing.assert_frame_equal(table, tables[name])
+    numbers = tmp_path / "with_numbers.csv"
+    numbers.write_text(file.read_text().replace("FAKE", "0").replace("REAL", " 1 "))
+    for name, table in news.read(numbers).items():
+        pd.testing.assert_frame_equal(table, tables[name])
+
+
+def test_where_the_files_lie_is_no_matter_and_what_is_in_them_is(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    first, second = load(folder(tmp_path / "a")), load(folder(tmp_path / "b"))
+    assert first.checksum == second.checksum
+    (tmp_path / "b/True.csv").write_text(articles("real", 8).replace("real 3", "other 3"))
+    news.load.cache_clear()
+    assert load(tmp_path / "b").checksum != first.checksum
+    assert load(tmp_path / "a", split=1).checksum != first.checksum
+
+
+TRUE_ONLY = "should have True.csv and Fake.csv in it, or news.csv; docs/paper_scale.md"
+
+
+@pytest.mark.parametrize(
+    ("files", "path", "line"),
+    [
+        ({}, "nowhere", "/nowhere: cannot be read (No such file or directory); docs/paper_scale.md says where it is"),
+        ({"True.csv": articles("real", 8)}, "", f": {TRUE_ONLY}"),
+        (
+            {"True.csv": articles("real", 8)},
+            "True.csv",
+            "/True.csv: has no column 'label', it has title, text, subject, date; "
+            "give the folder with True.csv and Fake.csv",
+        ),
+        (
+            {"True.csv": articles("real", 8, "headline,text,subject,date\n"), "Fake.csv": articles("hoax", 8)},
+            "",
+            "/True.csv: has no column 'title', it has headline, text, subject, date",
+        ),
+        ({"True.csv": articles("real", 8), "Fake.csv": HEAD}, "", "/Fake.csv: has no article"),
+        (
+            {"True.csv": articles("real", 8), "Fake.csv": HEAD + ",,news,\n" * 9},
+            "",
+            ": too few articles for a train part (0 fake, 8 true)",
+        ),
+        (
+            {"True.csv": articles("real", 8), "Fake.csv": articles("hoax", 1) * 5},
+            "",
+            ": too few articles for a test part (2 fake, 8 true)",
+        ),
+        (
+            {"True.csv": articles("real", 8), "Fake.csv": ""},
+            "",
+            "/Fake.csv: not a CSV file (No columns to parse from file)",
+        ),
+        (
+            {"news.csv": "title,text,label\na,b,FAKE\nc,d,\n"},
+            "",
+            ": label='' in article 2: allowed are fake, false, 0, real, true, 1",
+        ),
+        (
+            {"news.csv": "title,text,label\na,b,FAKE\nc,d,FAKE\n"},
+            "",
+            ": too few articles for a train part (2 fake, 0 true)",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_refused_in_one_line(files, path, line, tmp_path):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        load(tmp_path / path if path else tmp_path)
+    assert str(refused.value) == f"data.path={tmp_path}{line}"
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    ['"title","text\nno end of the quotes', "title,text,subject,date\na,b,c,d,e,f,g\n", "PK\x03\x04\x00\x00\xff"],
+)
+def test_what_is_no_csv_file_is_one_line(spoilt, tmp_path):
+    with pytest.raises(ConfigError) as refused:
+        load(folder(tmp_path, true=spoilt))
+    assert str(refused.value).startswith(f"data.path={tmp_path / 'True.csv'}: ") and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("changed", "line"),
+    [
+        ({"test": 0.8}, "data.test=0.8: with data.validation=0.25 it should be less than 1"),
+        ({"vocabulary": 0}, "data.vocabulary=0: input should be greater than or equal to 1"),
+        ({"length": "long"}, "data.length='long': input should be a valid integer"),
+        ({"validation": 0}, "data.validation=0: input should be greater than 0"),
+        ({"encoding": "utf-8"}, "data.encoding='utf-8': no such field; allowed are "),
+    ],
+)
+def test_bad_fields_are_one_line(changed, line):
+    with pytest.raises(ConfigError) as refused:
+        validated(news.Config, SETTINGS | {"name": "news", "path": "."} | changed, "data")
+    assert str(refused.value).startswith(line)
+
+
+# Words and numbers
+
+
+def test_words():
+    assert words_of("Don't panic — 2 died; the EU’s e-mail_box.") == [
+        "don't", "panic", "2", "died", "the", "eu’s", "e", "mail", "box",
+    ]  # fmt: skip
+
+
+def test_numbers_go_by_frequency_then_by_the_alphabet():
+    assert vocabulary([["b", "a", "c"], ["c", "a"], ["d"]], 3) == {"a": 2, "c": 3, "b": 4}
+
+
+def table(*texts):
+    return pd.DataFrame({"title": "", "text": texts})
+
+
+def test_the_vocabulary_knows_the_training_articles_alone():
+    """Every article has a word of its own: those of the validation and test articles are unknown."""
+    frames = {name: table(*(f"{name} all own{name}{k}" for k in range(12))) for name in CLASSES}
+    found = corpus(frames, PROCESSING, "here")
+    assert found.words == FIRST + 3 + len(found.train[1])  # all, fake, true and the own words
+    assert (found.train[0] != UNKNOWN).all()
+    for ids, labels in (found.validation, found.test):
+        assert (ids[:, 2] == UNKNOWN).all() and (ids[:, 1] == FIRST).all() and (ids[:, 3:] == PADDING).all()
+        assert (ids[:, 0] == 3 + labels).all()  # fake before true, as often in training
+
+
+def test_articles_are_cut_and_padded_and_rare_words_unknown():
+    config = validated(NewsConfig, SETTINGS | {"length": 4, "vocabulary": 2})
+    texts = [f"a b a b {'rare' if k else ''} a" for k in range(8)]
+    frames = {
+        "true": table(*(f"x{k} {text}" for k, text in enumerate(texts))),
+        "fake": table(*(f"y{k}" for k in range(8))),
+    }
+    ids, labels = corpus(frames, config, "here").train
+    assert ids.shape == (8, 4)
+    assert (
+        ids[labels == 1].tolist() == [[UNKNOWN, 2, 3, 2]] * 4 and ids[labels == 0].tolist() == [[UNKNOWN, 0, 0, 0]] * 4
+    )
+
+
+def test_copies_and_empty_articles_are_left_out():
+    """A copy counts whatever its case and stops, in both classes; no text is in two parts."""
+    true = [f"word{k} end" for k in range(8)]
+    frames = {
+        "true": table(*true, "Word3, END.", "...", ""),
+        "fake": table(*(f"lie{k}" for k in range(8)), "lie7", "LIE7!"),
+    }
+    found = corpus(frames, PROCESSING, "here")
+    assert found.articles == {"fake": 8, "true": 8, "empty": 2, "copies": 3}
+
+
+def test_a_bag_of_words_does_not_see_the_order():
+    """One class says a b, the other b a: chance for the bag. A word of the class: all right."""
+    rng = np.random.default_rng(0)
+    ends = [" ".join(rng.choice(list("uvwxyz"), 8)) for _ in range(400)]
+    ordered = {
+        "fake": table(*(f"b a {end}" for end in ends[:200])),
+        "true": table(*(f"a b {end}" for end in ends[200:])),
+    }
+    assert (
+        abs(corpus(ordered, PROCESSING, "here").bag_of_words_accuracy - 0.5) < 0.15
+    )  # 3 standard errors of 100 articles
+    told = {name: table(*(f"{name} {end}" for end in ends)) for name in CLASSES}
+    assert corpus(told, PROCESSING, "here").bag_of_words_accuracy == 1
+
+
+# Generated articles
+
+
+def test_the_generated_articles_written_to_csv_files_are_the_same_corpus(tmp_path):
+    config = SETTINGS | {"vocabulary": 500, "length": 30}
+    direct = synthetic_news.load(
+        validated(
+            synthetic_news.Config, config | {"name": "synthetic_news", "articles": 60, "seed": 3, "ordered": 0.95}
+        )
+    )
+    for name, frame in synthetic_news.frames(60, 3, 0.95).items():
+        assert list(frame.columns) == ["title", "text", "subject", "date"]
+        frame.to_csv(tmp_path / f"{name.capitalize()}.csv", index=False)
+    read = load(tmp_path, **config)
+    assert read.checksum == direct.checksum and read.articles == direct.articles
+    for ours, theirs in zip((*read.train, *read.test), (*direct.train, *direct.test), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_the_classes_differ_in_the_order_of_a_phrase_and_not_in_its_words(monkeypatch):
+    monkeypatch.setattr(synthetic_news, "PHRASES", 1)  # two could meet
+    nouns, verbs = set(synthetic_news.NOUNS), set(synthetic_news.VERBS)
+    for name, frame in synthetic_news.frames(2000, 0, 0.95).items():
+        first = [next(word for word in words_of(text) if word in nouns | verbs) for text in frame["text"]]
+        share = sum(word in (nouns if name == "true" else verbs) for word in first) / len(first)
+        error = (0.95 * 0.05 / 1000) ** 0.5
+        assert len(first) == 1000 and abs(share - 0.95) < 4 * error
+        words = [word for text in frame["text"] for word in words_of(text)]
+        assert sum(word in nouns for word in words) == sum(word in verbs for word in words) == 1000
+
+
+def test_the_configurations_fit_their_classes():
+    for name, module in (("news", news), ("synthetic_news", synthetic_news)):
+        fields = yaml.safe_load((ROOT / f"configs/data/{name}.yaml").read_text().replace("???", "x"))
+        assert fields.keys() == module.Config.model_fields.keys()
