@@ -1,8 +1,9 @@
 """How every experiment starts: Hydra composes the jobs, all of them are checked, then what the store lacks is made.
 
-Errors end with one line on stderr and status 2; Ctrl-C with status 130. In a multirun, *every* job is composed and
-validated before the first starts, and what is complete is counted; a sweep with a name is listed in the store
-when all its runs are there.
+Errors end with one line on stderr and status 2; Ctrl-C with status 130, SIGTERM with 143. In a multirun, *every* job is
+composed and validated before the first starts, and what is complete is counted. Runs that another process is making are
+left to it: a multirun goes on with its other jobs, and waits for them at its end; then a sweep with a name is listed in
+the store.
 """
 
 import importlib
@@ -11,6 +12,8 @@ import re
 import sys
 import time
 import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -18,15 +21,19 @@ from typing import Any
 import hydra
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from submitit.core.utils import UncompletedJobError
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from experiments import interrupt
+from experiments.locks import Claims
 from experiments.schema import ConfigError, Experiment, validated
 from experiments.store import Run, Store, StoreError
 
@@ -43,15 +50,15 @@ def main(name: str) -> None:
     task = hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=f"experiment/{name}")(
         partial(job, name)
     )
+    interrupt.watch(name)
     try:
         task()
     except (HydraException, OmegaConfBaseException) as error:
         _stop(_hydra_line(name, error))
     except UncompletedJobError as error:
         _stop(_submitit_line(error))
-    except KeyboardInterrupt:
-        print(f"{name}: interrupted; complete runs are saved, the same command continues", file=sys.stderr)
-        sys.exit(130)
+    except interrupt.Stopped as signal:
+        interrupt.end(name, signal.number)
 
 
 def job(name: str, config: DictConfig) -> None:
@@ -60,29 +67,62 @@ def job(name: str, config: DictConfig) -> None:
         experiment, store, _ = _parse(name, config)
         store.prepare()
         runs = experiment.runs()
-        missing = experiment.agreed([run for run in runs if not store.has(run)])
-        if missing:
-            _execute(experiment, missing, store)
+        alone = HydraConfig.get().mode != RunMode.MULTIRUN
+        complete, made = _make(experiment, store, runs, wait=alone)
     except (ConfigError, StoreError) as error:
         _stop(str(error))  # here, since Hydra writes lines of its own about an exception that leaves a job
     # One write: the lines of jobs that run side by side stay whole.
-    done = f"{len(runs) - len(missing)} of {len(runs)} were complete, {len(missing)} made"
+    left = len(runs) - complete - made
+    done = f"{complete} of {len(runs)} were complete{f', {left} left to other processes' if left else ''}, {made} made"
     sys.stdout.write(f"{name}: {_folders(runs)}: {done}\n")
     sys.stdout.flush()
 
 
-def _execute(experiment: Experiment, missing: list[Run], store: Store) -> None:
+def _make(experiment: Experiment, store: Store, runs: list[Run], *, wait: bool) -> tuple[int, int]:
+    """Make the runs that the store lacks and no other process is making; ``wait`` for those and see what they left.
+
+    Returns how many were complete, before or by others, and how many were made here.
+    """
+
+    def lacking() -> list[Run]:
+        return experiment.agreed(lambda: [run for run in runs if not store.has(run)])
+
+    progress = partial(tqdm, disable=None, leave=False, mininterval=0.5)
+    missing = lacking()
+    if not missing:
+        return len(runs), 0
+    made, prepared, told = 0, False, False
+    # Small products: threads cost more than they give, and change the bits.
+    with threadpool_limits(1), Claims(store.root, runs[0].experiment) as claims:
+        while True:
+            parts = [part for part in experiment.parts(missing) if part]
+            for part in progress(parts, unit="run") if len(parts) > 1 else parts:
+                mine = experiment.agreed(lambda part=part: [run for run in claims.take(part) if not store.has(run)])
+                if mine:
+                    if not prepared:
+                        experiment.prepare(store, progress)
+                        prepared = True
+                    _execute(experiment, mine, store, progress)
+                    made += len(mine)
+                claims.release()
+            missing = lacking()
+            if not (missing and wait):
+                return len(runs) - len(missing) - made, made
+            if not told:
+                print(f"waiting for {len(missing)} runs that other processes are making ({claims.file})", flush=True)
+                told = True
+            experiment.agreed(lambda first=missing[0]: claims.wait(first))
+
+
+def _execute(experiment: Experiment, missing: list[Run], store: Store, progress: Callable[..., Iterable]) -> None:
     start = time.perf_counter()
     waiting = {run.id: run for run in missing}
-    progress = partial(tqdm, disable=None, leave=False, mininterval=0.5, unit="it")
     try:
-        with threadpool_limits(1):  # small products: threads cost more than they give, and change the bits
-            experiment.prepare(store, progress)
-            opened = [store.opened(run) for run in missing]
-            for run, status, history, results in experiment.execute(opened, progress):
-                share = (time.perf_counter() - start) / len(missing)
-                store.save(run, status, history, results, share)
-                del waiting[run.id]
+        opened = [store.opened(run) for run in missing]
+        for run, status, history, results in experiment.execute(opened, progress):
+            share = (time.perf_counter() - start) / len(missing)
+            store.save(run, status, history, results, share)
+            del waiting[run.id]
     except (ConfigError, StoreError):
         raise
     except Exception:
@@ -99,48 +139,62 @@ class Plan(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Compose and validate every job; stop here when nothing is left to do."""
-        try:
-            self.runs, self.store, self.sweep, jobs = self._plan(config)
+        with self._one_line():
+            runs: dict[str, Run] = {}
+            jobs = 0
+            for job_of_sweep in self._jobs(config):
+                runs |= {run.id: run for run in job_of_sweep[0].runs()}
+                jobs += 1
+            experiment, self.store, self.sweep = job_of_sweep  # the last: all have the same store and sweep
+            self.runs, self.agreed = list(runs.values()), experiment.agreed
             self.store.prepare()
-            missing = sum(not self.store.has(run) for run in self.runs)
-        except (ConfigError, StoreError) as error:
-            _stop(str(error))
-        except (HydraException, OmegaConfBaseException) as error:
-            _stop(_hydra_line(self.name, error))
-        except Exception:  # Hydra would turn it into a warning and go on
-            traceback.print_exc()
-            sys.exit(1)
-        what = self.sweep or "sweep"
-        print(f"{what}: {len(self.runs)} runs in {jobs} jobs, {missing} to make in {self.store.root}", flush=True)
-        if not missing:
-            self.on_multirun_end()
-            print(f"{what}: nothing to train")
-            sys.exit(0)
+            missing = len(self._missing())
+            what = self.sweep or "sweep"
+            print(f"{what}: {len(self.runs)} runs in {jobs} jobs, {missing} to make in {self.store.root}", flush=True)
+            if not missing:
+                self._list()
+                print(f"{what}: nothing to train")
+                sys.exit(0)
 
-    def on_multirun_end(self, **_: Any) -> None:
-        """List the sweep's runs under its name."""
-        if not self.sweep:
-            return
-        try:
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        """Wait for what was left to other processes, make what they left, and list the sweep's runs under its name."""
+        with self._one_line():
+            if self._missing():
+                for experiment, store, _sweep in self._jobs(config):
+                    _make(experiment, store, experiment.runs(), wait=True)
+            self._list()
+
+    def _missing(self) -> list[Run]:
+        return self.agreed(lambda: [run for run in self.runs if not self.store.has(run)])
+
+    def _list(self) -> None:
+        if self.sweep:
             self.store.save_sweep(self.sweep, self.runs)
-        except StoreError as error:
-            _stop(str(error))
 
-    def _plan(self, config: DictConfig) -> tuple[list[Run], Store, str | None, int]:
+    def _jobs(self, config: DictConfig) -> Iterator[tuple[Experiment, Store, str | None]]:
         loader = GlobalHydra.instance().config_loader()
         params = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
         parser = OverridesParser.create(config_loader=loader)
-        overrides = parser.parse_overrides(params + list(config.hydra.overrides.task))
-        jobs = BasicSweeper.split_arguments(overrides, None)[0]
-        runs: dict[str, Run] = {}
-        for overrides in jobs:
+        every = parser.parse_overrides(params + list(config.hydra.overrides.task))
+        for overrides in BasicSweeper.split_arguments(every, None)[0]:
             composed = loader.load_sweep_config(config, list(overrides))
             OmegaConf.set_readonly(composed, False)
             OmegaConf.set_struct(composed, False)
             del composed["hydra"]
-            experiment, store, sweep = _parse(self.name, composed)
-            runs |= {run.id: run for run in experiment.runs()}
-        return list(runs.values()), store, sweep, len(jobs)
+            yield _parse(self.name, composed)
+
+    @contextmanager
+    def _one_line(self) -> Iterator[None]:
+        """Errors end the process here: Hydra would turn them into a warning and go on."""
+        try:
+            yield
+        except (ConfigError, StoreError) as error:
+            _stop(str(error))
+        except (HydraException, OmegaConfBaseException) as error:
+            _stop(_hydra_line(self.name, error))
+        except Exception:
+            traceback.print_exc()
+            sys.exit(1)
 
 
 @cache

@@ -3,12 +3,11 @@
 import os
 import pickle
 import time
-import uuid
 from typing import Any
 
 import torch
 
-from experiments.store import Run, StoreError
+from experiments.store import Run, StoreError, unfinished
 
 EVERY = 10.0  # seconds between two checkpoints: a kill loses no more
 
@@ -37,7 +36,7 @@ class Checkpoint:
         """Write ``state()``, a function since it is not always wanted. Raises StoreError where that is not possible."""
         if self.file is None or time.monotonic() - self.last < self.every:
             return
-        temporary = self.file.with_name(f"{self.file.stem}-{uuid.uuid4().hex}.tmp")
+        temporary = unfinished(self.file)
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             torch.save(state(), temporary)

@@ -84,7 +84,7 @@ class Compare(Experiment):
         """Train one model after the other."""
         torch.set_num_threads(1)
         peer = PEERS[self.optimizer]
-        for run in progress(runs, desc=f"{self.optimizer} {self.problem.name}", unit="run"):
+        for run in runs:
             task = self._tasks[run.config["seed"]]
             rng = np.random.default_rng([run.config["seed"], BATCH_STREAM])
             history = train(task, peer, run.config["step"], rng, self.epochs, self.problem.batch)

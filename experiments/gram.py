@@ -52,7 +52,7 @@ class Gram(Experiment):
         self, runs: list[Run], progress: Callable[..., Iterable]
     ) -> Iterator[tuple[Run, str, pd.DataFrame, Mapping]]:
         """Decompose one matrix after the other; a history of one row."""
-        for run in progress(runs, desc=NAME):
+        for run in runs:
             data = _one_data(run.config["data"])
             x, _, _ = data_module(data.name).load(data, run.config["seed"])
             yield run, "completed", pd.DataFrame([_measured(x)]), {}

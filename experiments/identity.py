@@ -14,6 +14,8 @@ INFRASTRUCTURE = frozenset(
         "experiments.app",
         "experiments.checkpoint",
         "experiments.identity",
+        "experiments.interrupt",
+        "experiments.locks",
         "experiments.schema",
         "experiments.store",
     }

@@ -84,6 +84,15 @@ class LinearRegression(Experiment):
             for b0, seed in product(self.b0, self.seed)
         ]
 
+    def parts(self, runs: list[Run]) -> Iterable[list[Run]]:
+        """The runs of one program each."""
+        block = {b0: j // MAX_CELLS for j, b0 in enumerate(self.b0)}
+        seeds = {seed: i // MAX_SEEDS for i, seed in enumerate(self.seed)}
+        found: dict[tuple, list[Run]] = defaultdict(list)
+        for run in runs:
+            found[block[run.config["b0"]], seeds[run.config["seed"]]].append(run)
+        return found.values()
+
     def execute(
         self, runs: list[Run], progress: Callable[..., Iterable]
     ) -> Iterator[tuple[Run, str, pd.DataFrame, Mapping]]:

@@ -51,9 +51,13 @@ class Experiment(Strict):
         """One Run per cell."""
         raise NotImplementedError
 
-    def agreed(self, missing: list[Run]) -> list[Run]:
-        """The runs to make; where several processes train one model, all of them must make the same."""
-        return missing
+    def agreed(self, choose: Callable[[], list[Run]]) -> list[Run]:
+        """What ``choose`` returns; where several processes train one model, the first one's choice is everyone's."""
+        return choose()
+
+    def parts(self, runs: list[Run]) -> Iterable[list[Run]]:
+        """``runs`` in the parts that one process claims and makes at a time: each alone, or those of one program."""
+        return [[run] for run in runs]
 
     def prepare(self, store: Store, progress: Callable[..., Iterable]) -> None:
         """Make what the missing runs start from, for experiments that need anything."""

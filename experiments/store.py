@@ -164,6 +164,10 @@ class Store:
         for left in self.root.glob(f"{TEMPORARY}{socket.gethostname()}-*"):
             if not _alive(int(left.name.split("-")[-2])):
                 shutil.rmtree(left, ignore_errors=True)
+        for left in self.root.glob("checkpoints/*"):  # of a process killed just after it had saved the run
+            experiment, _, identity = left.stem.rpartition("-")
+            if any(map(_complete, self.root.glob(f"{experiment}/*-{identity}/summary.json"))):
+                left.unlink(missing_ok=True)
 
     def has(self, run: Run) -> bool:
         """Whether the run is there, complete and unharmed."""
@@ -236,7 +240,8 @@ class Store:
                     raise
             shutil.rmtree(target / "replaced", ignore_errors=True)
             if run.checkpoint is not None and status in COMPLETE:
-                run.checkpoint.unlink(missing_ok=True)
+                for file in (run.checkpoint, unfinished(run.checkpoint)):
+                    file.unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(
                 f"{target}: not saved ({_reason(error)}); complete runs are untouched: "
@@ -321,6 +326,18 @@ def _read_summary(path: Path) -> dict:
 def _reason(error: OSError) -> str:
     """The system's word for the error: pyarrow puts paragraphs into strerror."""
     return os.strerror(error.errno) if error.errno else str(error)
+
+
+def unfinished(checkpoint: Path) -> Path:
+    """The name of a checkpoint while it is being written: one for each run, so that kills leave no heap of them."""
+    return checkpoint.with_suffix(".tmp")
+
+
+def _complete(summary: Path) -> bool:
+    try:
+        return json.loads(summary.read_text())["status"] in COMPLETE
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _alive(pid: int) -> bool:

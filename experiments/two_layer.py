@@ -95,6 +95,10 @@ class TwoLayer(Experiment):
             for b0, seed in product(self.b0, self.seed)
         ]
 
+    def parts(self, runs: list[Run]) -> Iterable[list[Run]]:
+        """The runs of one seed each, which are one program."""
+        return [[run for run in runs if run.config["seed"] == seed] for seed in self.seed]
+
     def execute(
         self, runs: list[Run], progress: Callable[..., Iterable]
     ) -> Iterator[tuple[Run, str, pd.DataFrame, Mapping]]:

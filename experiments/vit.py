@@ -95,9 +95,9 @@ class Vit(Experiment):
             for b0, seed in product(self.b0, self.seed)
         ]
 
-    def agreed(self, missing: list[Run]) -> list[Run]:
-        """The first process's: all train the same model."""
-        return ranks.agreed(missing)
+    def agreed(self, choose: Callable[[], list[Run]]) -> list[Run]:
+        """The first process's choice: all train the same model."""
+        return ranks.agreed(choose() if ranks.index() == 0 else None)
 
     def prepare(self, store: Store, progress: Callable[..., Iterable]) -> None:
         """The pretrained weights: out of the store, the hub or a file."""

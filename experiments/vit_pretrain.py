@@ -20,6 +20,7 @@ from experiments import vit_ranks as ranks
 from experiments.checkpoint import Checkpoint
 from experiments.data import module as data_module
 from experiments.identity import code_hash
+from experiments.locks import Claims
 from experiments.models.hub import HEAD
 from experiments.models.vit import VisionTransformer
 from experiments.schema import ConfigError, Count, Positive, Seed, Strict
@@ -130,16 +131,19 @@ def weights(
 ) -> tuple[dict[str, torch.Tensor], str]:
     """The backbone and its SHA-256: out of the store, where it is made first if it is not there.
 
-    ``images`` are all, as they are loaded. Two jobs may make it at once: they get the same numbers, and the store
-    keeps one. Raises ConfigError where the training diverges.
+    ``images`` are all, as they are loaded. Raises ConfigError where the training diverges.
     """
     run = store.opened(run_of(config, model, data, images))
-    if not ranks.agreed(store.has(run)):
-        start = time.perf_counter()
-        history, results = _train(config, model, dealt(images, config)[1], run, progress)
-        if ranks.index() == 0:
-            store.save(run, "completed", history, results, time.perf_counter() - start)
-        ranks.agreed(None)  # nobody reads before it is written
+    with Claims(store.root, NAME) as claims:
+        while not ranks.agreed(store.has(run)):
+            if not ranks.agreed(claims.take([run]) if ranks.index() == 0 else None):
+                ranks.agreed(claims.wait(run) if ranks.index() == 0 else None)  # another process is making it
+            elif not ranks.agreed(store.has(run)):  # it may have been saved in between
+                start = time.perf_counter()
+                history, results = _train(config, model, dealt(images, config)[1], run, progress)
+                if ranks.index() == 0:
+                    store.save(run, "completed", history, results, time.perf_counter() - start)
+                ranks.agreed(None)  # nobody reads before it is written
     return unpacked(store.load(run.folder), model.build(images, config.seed, BUILD_STREAM).state_dict())
 
 

@@ -10,13 +10,18 @@ The target is :math:`\Psi_t = \sum_i \lambda_i^q s_t^{(i)}`: q = 0 the squared e
 Everything is scale free in :math:`\beta = b / (\eta L)` and :math:`u_t = L^{p-2} s_t^{(1)} / \eta^2`.
 
 A :class:`State` holds one problem or many: all functions work over leading axes. Statements and proofs are in
-``docs/theory.md``; each function names the section that it computes.
+``docs/theory.md``; each function names the section that it computes. Where an intermediate value leaves float64, the
+bound is inf, which is true if useless.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass
+from functools import wraps
 
 import numpy as np
 
+from adaloss.arguments import broadcast, one_of, power_of, real, whole
 from adaloss.theory.roots import hroot, steps_until
 
 ROUNDING = 1e-12  # bounds are widened by this relative amount before they are rounded to a whole number of steps
@@ -27,8 +32,9 @@ GRID = 64  # values of nu and delta that a bound with a free parameter is minimi
 class State:
     """Where a trajectory stands.
 
-    ``eigenvalues`` (..., d) positive and descending, ``s`` (..., d) squared errors, ``b`` and ``eta`` (...), ``p`` 2
-    for AdaGrad-Norm and 1 for AdaLoss. Raises ValueError for a p that is neither, or eigenvalues out of order.
+    ``eigenvalues`` (..., d) positive and descending, ``s`` (..., d) squared errors, ``b`` and ``eta`` (...) positive,
+    ``p`` 2 for AdaGrad-Norm and 1 for AdaLoss. Leading axes broadcast. ``s`` and ``b`` are inf where they have left
+    float64. Raises ValueError, naming the argument, for other values or shapes.
     """
 
     eigenvalues: np.ndarray
@@ -38,12 +44,18 @@ class State:
     p: int
 
     def __post_init__(self):
-        for name in ("eigenvalues", "s", "b", "eta"):
-            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.float64))
-        if self.p not in (1, 2):
-            raise ValueError(f"p={self.p!r}: should be 2 (AdaGrad-Norm) or 1 (AdaLoss)")
-        if not (np.all(self.eigenvalues > 0) and np.all(np.diff(self.eigenvalues) <= 0)):
+        power_of(self.p)
+        eigenvalues = real("eigenvalues", self.eigenvalues)
+        s, b = real("s", self.s, least=0.0, infinite=True), real("b", self.b, above=0.0, infinite=True)
+        eta = real("eta", self.eta, above=0.0)
+        if not (eigenvalues.ndim and eigenvalues.shape[-1] and s.ndim and s.shape[-1] == eigenvalues.shape[-1]):
+            raise ValueError(f"eigenvalues {eigenvalues.shape} and s {s.shape}: should be (..., d) with the same d")
+        if not (np.all(eigenvalues > 0) and np.all(np.diff(eigenvalues) <= 0)):
             raise ValueError("eigenvalues: should be positive and in descending order")
+        lead = broadcast(eigenvalues=eigenvalues[..., 0], s=s[..., 0], b=b, eta=eta)
+        for name, value in {"eigenvalues": eigenvalues, "s": s, "b": b, "eta": eta}.items():
+            shape = lead + value.shape[-1:] if name in ("eigenvalues", "s") else lead
+            object.__setattr__(self, name, np.broadcast_to(value, shape))
 
     @property
     def top(self) -> np.ndarray:
@@ -76,12 +88,29 @@ class State:
 
 
 def advance(state: State, steps: int = 1) -> State:
-    """The state after exact steps of equation (7)."""
-    for _ in range(steps):
-        b = state.next_b
-        factor = 1 - state.eta[..., None] * state.eigenvalues / b[..., None]
-        state = replace(state, s=factor**2 * state.s, b=b)
+    """The state after exact steps of equation (7). Raises ValueError for ``steps`` that are no whole number from 0."""
+    for _ in range(whole("steps", steps)):
+        with np.errstate(over="ignore", invalid="ignore"):
+            b = state.next_b
+            factor = 1 - state.eta[..., None] * state.eigenvalues / b[..., None]
+            s = factor**2 * state.s
+        after = copy(state)  # what is positive stays so: nothing to check again
+        object.__setattr__(after, "s", np.where(np.isnan(s), np.inf, s))
+        object.__setattr__(after, "b", b)
+        state = after
     return state
+
+
+def _bound(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    """Its values, inf in the place of nan: of a bound that float64 cannot hold, that is true."""
+
+    @wraps(function)
+    def bounding(*args: object, **kwargs: object) -> np.ndarray:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            value = function(*args, **kwargs)
+        return np.where(np.isnan(value), np.inf, value)
+
+    return bounding
 
 
 def _log_excess(x: np.ndarray, constant: float, slope: float) -> np.ndarray:
@@ -91,12 +120,18 @@ def _log_excess(x: np.ndarray, constant: float, slope: float) -> np.ndarray:
 
 
 def growth(x: np.ndarray) -> np.ndarray:
-    """ell0(x) = 2 log(1/2x) - 2 + 4x below 1/2: what expansion from b = x eta L can add to an error, in eta^2 units."""
+    """ell0(x) = 2 log(1/2x) - 2 + 4x below 1/2: what expansion from b = x eta L can add to an error, in eta^2 units.
+
+    Nothing is checked: nan gives nan.
+    """
     return _log_excess(x, -2.0, 4.0)
 
 
 def growth_from(a: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """ell1(a, x) = (1 - a^2/x^2)(1 - 2x) + ell0(x) below 1/2: the same when the first b = x follows on a."""
+    """ell1(a, x) = (1 - a^2/x^2)(1 - 2x) + ell0(x) below 1/2: the same when the first b = x follows on a.
+
+    Nothing is checked: nan gives nan.
+    """
     return np.where(x < 0.5, (1 - (a / x) ** 2) * (1 - 2 * x), 0.0) + growth(x)
 
 
@@ -121,9 +156,13 @@ def exit_bounds(state: State) -> dict[str, np.ndarray]:
             np.floor(np.min([*weak.values()], axis=0) * (1 + ROUNDING)),
         )
     bounds = strict | weak | {"best": best}
-    below = state.next_b < state.eta * state.top / 2
+    with np.errstate(over="ignore"):
+        below = state.next_b < state.eta * state.top / 2
     seen = u > 0
-    return {name: np.where(below, np.where(seen, np.maximum(value, 0), np.inf), 0.0) for name, value in bounds.items()}
+    return {
+        name: np.where(below, np.where(seen & ~np.isnan(value), np.maximum(value, 0), np.inf), 0.0)
+        for name, value in bounds.items()
+    }
 
 
 def _two_phases(u: np.ndarray, beta: np.ndarray) -> np.ndarray:
@@ -139,6 +178,7 @@ def _two_phases(u: np.ndarray, beta: np.ndarray) -> np.ndarray:
     return np.min(np.where(theta > beta, bound, np.inf), axis=-1)
 
 
+@_bound
 def error_bounds(state: State) -> np.ndarray:
     """S_i (..., d), a bound of every s_t^(i) for all t (docs A2); it stays bounded as b_0 -> 0."""
     scale, b1 = state.eta[..., None] * state.eigenvalues, state.next_b[..., None]
@@ -148,14 +188,17 @@ def error_bounds(state: State) -> np.ndarray:
     return np.minimum(np.maximum(state.s, jump), crept)
 
 
+@_bound
 def target_bound(state: State, q: int) -> np.ndarray:
-    """A bound of Psi_t for all t (docs A3), and with q = p - 1 of Phi_t."""
+    """A bound of Psi_t for all t (docs A3), and with q = p - 1 of Phi_t. Raises ValueError unless q is 0 or 1."""
+    one_of("q", q, (0, 1))
     by_direction = np.sum(state.eigenvalues**q * error_bounds(state), axis=-1)
     beta1 = state.next_b / (state.eta * state.top)
     added = state.eta**2 * state.top ** (q + 2 - state.p) * growth_from(state.beta, beta1)
     return np.minimum(by_direction, state.weighted(q) + added)
 
 
+@_bound
 def exit_bound(state: State) -> np.ndarray:
     r"""A bound of Phi_N at an exit N >= 1 that does not grow with the number of large eigenvalues (docs A3).
 
@@ -172,6 +215,7 @@ def exit_bound(state: State) -> np.ndarray:
     return np.min(paid + np.maximum(rest, 0), axis=-1)
 
 
+@_bound
 def b_max(state: State) -> np.ndarray:
     """The sharp bound of b_t for all t (docs A4), by the larger root of 2x - log x = K (Lambert's W_{-1})."""
     unit = state.eta * state.top
@@ -192,6 +236,7 @@ def b_max(state: State) -> np.ndarray:
     return unit * np.where(beta1 < 0.5, from_below, from_above)
 
 
+@_bound
 def b_max_headline(state: State) -> np.ndarray:
     """The readable bound (docs A4): max(b_0, eta L) + Phi_0 / eta + eta L min{ell(beta_1), tr(A) / L}."""
     unit = state.eta * state.top
@@ -200,22 +245,25 @@ def b_max_headline(state: State) -> np.ndarray:
     return np.maximum(state.b, unit) + state.weighted(state.p - 1) / state.eta + unit * np.minimum(ell, trace)
 
 
+@_bound
 def iterations(state: State, eps: np.ndarray, q: int, exact_steps: int = 1) -> np.ndarray:
     """T with Psi_t <= eps for ALL t >= T, from this state (Theorem 1 and Corollary 1, docs A5), as whole floats.
 
     The least of k + T(state after k exact steps of equation (7)), k = 0..``exact_steps``. One exact step is as explicit
     as none (b_1 is known at the start) and far sharper where b_0 is small. Given the state of a running job the number
-    is a certificate: from here on, at most T more steps. ``eps`` (...) positive.
+    is a certificate: from here on, at most T more steps. ``eps`` (...) positive. Raises ValueError for an ``eps`` that
+    is not, a q but 0 and 1, or ``exact_steps`` that are no whole number from 0.
     """
+    eps, exact_steps = real("eps", eps, above=0.0), whole("exact_steps", exact_steps)
+    eps = np.broadcast_to(eps, broadcast(eps=eps, state=state.b))
     best = _iterations_from(state, eps, q)
     for k in range(1, exact_steps + 1):
         state = advance(state)
-        best = np.minimum(best, k + _iterations_from(state, eps, q))
+        best = np.fmin(best, k + _iterations_from(state, eps, q))
     return best
 
 
 def _iterations_from(state: State, eps: np.ndarray, q: int) -> np.ndarray:
-    eps = np.asarray(eps, dtype=np.float64)
     unit, b1, b_bar = state.eta * state.top, state.next_b, b_max(state)
     psi_bar = target_bound(state, q)
 

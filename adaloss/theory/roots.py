@@ -1,4 +1,7 @@
-"""Two equations that the bounds are solved by, over arrays, and rounded to the safe side."""
+"""Two equations that the bounds are solved by, over arrays, and rounded to the safe side.
+
+Nothing is checked: the callers do, and nan gives nan or inf.
+"""
 
 import numpy as np
 
@@ -11,8 +14,10 @@ def hroot(k: np.ndarray) -> np.ndarray:
     """
     k = np.asarray(k, dtype=np.float64)
     x = np.maximum(k - 1, 1.0)
-    for _ in range(60):
-        x = np.maximum(x - (2 * x - np.log(x) - k) / np.maximum(2 - 1 / x, 1e-300), 0.5)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(60):
+            x = np.maximum(x - (2 * x - np.log(x) - k) / np.maximum(2 - 1 / x, 1e-300), 0.5)
+    x = np.where(np.isposinf(k), np.inf, x)
     return x * (1 + 4 * np.finfo(np.float64).eps)
 
 
@@ -21,7 +26,7 @@ def steps_until(start: np.ndarray, rho: np.ndarray, eps: np.ndarray) -> np.ndarr
 
     ``start`` and ``rho`` (..., d) nonnegative, ``eps`` (...) positive. By bisection on the logarithm of the sum.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         log_start, log_rho = np.log(start), np.log(np.maximum(rho, 1e-300))
         slowest = np.max(np.where(start > 0, log_rho, -np.inf), axis=-1)
         total = np.sum(start, axis=-1)

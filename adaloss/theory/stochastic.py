@@ -14,24 +14,30 @@ with p = 1 for AdaLoss and p = 2 for AdaGrad-Norm. The bounds need only
 
 Everything is scale free in :math:`x = b_0 / (\eta S)`. All arguments may be arrays that broadcast, except p. What is
 said of b and of :math:`D_t = \|w_t - w^*\|^2` without "expected" holds on every path, not only with high probability.
-Statements and proofs: docs/theory.md, section B. A p that is neither 1 nor 2 raises ValueError.
+Statements and proofs: docs/theory.md, section B. Every function raises ValueError, naming the argument, for a p that is
+neither 1 nor 2, for ``b0``, ``eta``, ``s_max``, ``eps`` that are not positive and finite, ``d0``, ``mu_n`` that are
+negative or not finite, a ``delta`` outside (0, 1), and shapes that do not broadcast. Where an intermediate value leaves
+float64, a bound is inf, which is true if useless.
 """
 
 import numpy as np
 
-from adaloss.theory.linear_regression import ROUNDING, growth
+from adaloss.arguments import broadcast, power_of, real
+from adaloss.theory.linear_regression import ROUNDING, _bound, growth
 from adaloss.theory.roots import hroot
 
 
 def _scale_free(b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray, p: int) -> tuple:
     """B0 as x = b_0 / (eta S), and f = S^(p-2) sup D / eta^2 of docs B2, both in units in which eta S = 1."""
-    if p not in (1, 2):
-        raise ValueError(f"p={p!r}: should be 2 (AdaGrad-Norm) or 1 (AdaLoss)")
-    b0, eta, s_max, d0 = (np.asarray(value, dtype=np.float64) for value in (b0, eta, s_max, d0))
+    power_of(p)
+    b0, eta, s_max = (real(n, value, above=0.0) for n, value in (("b0", b0), ("eta", eta), ("s_max", s_max)))
+    d0 = real("d0", d0, least=0.0)
+    broadcast(b0=b0, eta=eta, s_max=s_max, d0=d0)
     x = b0 / (eta * s_max)
     return x, s_max ** (p - 2) * d0 / eta**2 + growth(x)
 
 
+@_bound
 def error_limit(b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray, p: int) -> np.ndarray:
     r"""A bound of :math:`D_t` for all t and every b_0 > 0 (docs B2).
 
@@ -39,9 +45,10 @@ def error_limit(b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarr
     grows (docs B1).
     """
     _, f = _scale_free(b0, eta, s_max, d0, p)
-    return f * np.asarray(eta) ** 2 * np.asarray(s_max, dtype=np.float64) ** (2 - p)
+    return f * np.asarray(eta, dtype=np.float64) ** 2 * np.asarray(s_max, dtype=np.float64) ** (2 - p)
 
 
+@_bound
 def b_limit(b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray, p: int) -> np.ndarray:
     r"""The sharp bound of :math:`\lim b_t`, for every b_0 > 0 (docs B2).
 
@@ -52,9 +59,10 @@ def b_limit(b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray, 
     x, f = _scale_free(b0, eta, s_max, d0, p)
     x = np.maximum(x, 0.5)
     kappa = 1 + x / np.sqrt(x**2 + f)
-    return eta * s_max * hroot(2 * x - np.log(x) + f / kappa)
+    return np.multiply(eta, s_max, dtype=np.float64) * hroot(2 * x - np.log(x) + f / kappa)
 
 
+@_bound
 def b_limit_headline(b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray, p: int) -> np.ndarray:
     r"""The readable bound of :math:`\lim b_t`, for every b_0 > 0 (docs B2).
 
@@ -70,11 +78,15 @@ def _least_decrease(
     b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray, mu_n: np.ndarray, p: int
 ) -> np.ndarray:
     """The expected relative decrease of D per step that B3 proves, -inf where 2 b_0 < eta S."""
-    step, last = np.asarray(eta) / b0, np.asarray(eta) / b_limit(b0, eta, s_max, d0, p)
+    limit, mu_n = b_limit(b0, eta, s_max, d0, p), real("mu_n", mu_n, least=0.0)
+    broadcast(mu_n=mu_n, b0=limit)
+    b0, eta, s_max = (np.asarray(value, dtype=np.float64) for value in (b0, eta, s_max))
+    step, last = eta / b0, eta / limit
     least = np.minimum(step * (2 - s_max * step), last * (2 - s_max * last))
-    return np.where(least < 0, -np.inf, np.minimum(mu_n * np.maximum(least, 0), 1))
+    return np.where(least >= 0, np.minimum(mu_n * np.maximum(least, 0), 1), -np.inf)
 
 
+@_bound
 def contraction(
     b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray, mu_n: np.ndarray, p: int
 ) -> np.ndarray:
@@ -87,6 +99,7 @@ def contraction(
     return 1 - _least_decrease(b0, eta, s_max, d0, mu_n, p)
 
 
+@_bound
 def iterations(
     b0: np.ndarray,
     eta: np.ndarray,
@@ -103,10 +116,13 @@ def iterations(
     is not below 1, that is where 2 b_0 <= eta S. ``eps`` positive, ``delta`` in (0, 1).
     """
     decrease = _least_decrease(b0, eta, s_max, d0, mu_n, p)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        needed = np.log(np.asarray(d0) / (np.asarray(eps) * delta)) / -np.log1p(-decrease)
+    eps, delta, d0 = real("eps", eps, above=0.0), real("delta", delta, above=0.0), np.asarray(d0, dtype=np.float64)
+    if (delta >= 1).any():
+        raise ValueError(f"delta={delta.max():g}: should be less than 1")
+    broadcast(eps=eps, delta=delta, b0=decrease)
+    needed = (np.log(d0) - np.log(eps) - np.log(delta)) / -np.log1p(-decrease)
     steps = np.maximum(np.ceil(needed * (1 + ROUNDING)), 1.0)
-    return np.where(np.asarray(d0) <= eps, 0.0, np.where(decrease > 0, steps, np.inf))
+    return np.where(d0 <= eps, 0.0, np.where(decrease > 0, steps, np.inf))
 
 
 def proposition_1_gap(eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray) -> np.ndarray:
@@ -116,4 +132,7 @@ def proposition_1_gap(eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray) -> np.
     only where S >= 1, and then at most :math:`(\lambda_1 - 1) D_0 / \eta`. Both are upper bounds: the methods
     themselves may compare the other way.
     """
-    return (np.asarray(s_max) - 1) * d0 / eta
+    eta, s_max, d0 = real("eta", eta, above=0.0), real("s_max", s_max, above=0.0), real("d0", d0, least=0.0)
+    broadcast(eta=eta, s_max=s_max, d0=d0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return (s_max - 1) * d0 / eta

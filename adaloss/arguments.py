@@ -1,0 +1,113 @@
+"""What public functions ask of their arguments: one line that names the argument, its value and what is allowed."""
+
+from collections.abc import Mapping, Sequence
+from inspect import signature
+from typing import Any
+
+import numpy as np
+
+from adaloss.stepsizes import RULES
+
+
+def real(
+    name: str,
+    value: Any,
+    *,
+    above: float | None = None,
+    least: float | None = None,
+    infinite: bool = False,
+    axes: int | None = None,
+) -> np.ndarray:
+    """``value`` as float64 array: real numbers, not nan, within the limits, finite unless ``infinite``.
+
+    ``axes``, where given, is how many it has; none of them is empty. Raises ValueError.
+    """
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ValueError(f"{name}: is no array of numbers ({' '.join(str(error).split())})") from None
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{name}: should be real numbers, not {array.dtype}")
+    if axes is not None and (array.ndim != axes or 0 in array.shape):
+        raise ValueError(f"{name}.shape={array.shape}: should have {axes} axes, none empty")
+    with np.errstate(over="ignore"):  # longdouble: inf is found below
+        array = array.astype(np.float64, copy=False)
+    good = ~np.isnan(array) if infinite else np.isfinite(array)
+    if above is not None:
+        good &= array > above
+    if least is not None:
+        good &= array >= least
+    if not good.all():
+        limits = [f"greater than {above:g}"] * (above is not None) + [f"at least {least:g}"] * (least is not None)
+        words = " and ".join(["a number" if infinite else "finite", *limits])
+        raise ValueError(f"{name}={array[~good].flat[0]:g}: should be {words}")
+    return array
+
+
+def whole(name: str, value: Any, least: int = 0) -> int:
+    """``value`` as int. Raises ValueError where it is not a whole number of at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{name}={_short(value)}: should be a whole number of at least {least}")
+    return int(value)
+
+
+def _among(value: Any, allowed: Sequence) -> bool:
+    """Whether it is one of them; True is no 1, and an array is none of them."""
+    return isinstance(value, str | int | np.integer) and not isinstance(value, bool) and value in allowed
+
+
+def power_of(p: Any) -> None:
+    """Raise ValueError where p is neither 1 nor 2."""
+    if not _among(p, (1, 2)):
+        raise ValueError(f"p={_short(p)}: should be 2 (AdaGrad-Norm) or 1 (AdaLoss)")
+
+
+def one_of(name: str, value: Any, allowed: Sequence) -> None:
+    """Raise ValueError where ``value`` is not among the allowed ones."""
+    if not _among(value, allowed):
+        raise ValueError(f"{name}={_short(value)}: allowed are {', '.join(map(str, allowed))}")
+
+
+def broadcast(**arrays: np.ndarray) -> tuple[int, ...]:
+    """The common shape of the arrays. Raises ValueError where they have none."""
+    try:
+        return np.broadcast_shapes(*(np.shape(array) for array in arrays.values()))
+    except ValueError:
+        shapes = ", ".join(f"{name} {np.shape(array)}" for name, array in arrays.items())
+        raise ValueError(f"shapes do not fit together: {shapes}") from None
+
+
+def shaped(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Raise ValueError where the array has another shape."""
+    if array.shape != shape:
+        raise ValueError(f"{name}.shape={array.shape}: should be {shape}")
+
+
+def rule_of(method: Any, b0: Any, hyper: Any) -> None:
+    """Raise ValueError for a rule that is not known, a b0 not above 0, or hyperparameters that the rule has not."""
+    one_of("method", method, tuple(RULES))
+    real("b0", b0, above=0.0)
+    known = {name: word.default for name, word in signature(RULES[method]).parameters.items() if word.kind.value == 3}
+    if not isinstance(hyper, Mapping):
+        raise ValueError(f"hyper={_short(hyper)}: should map names to values")
+    for name, value in hyper.items():
+        if name not in known:
+            raise ValueError(f"hyper: {method} has no {_short(name)}; allowed are {', '.join(known)}")
+        if name == "form":
+            one_of("hyper form", value, ("linear", "root"))
+        else:
+            real(f"hyper {name}", value, above=None if name == "c" else 0.0)
+
+
+def recorded(record: Sequence[int], iterations: int) -> None:
+    """Raise ValueError where ``record`` is not one or more different iterations of 1..``iterations``."""
+    if not len(record) or len(set(record)) != len(record):
+        raise ValueError("record: should be one iteration or more, all different")
+    for t in record:
+        if whole("record", t, 1) > iterations:
+            raise ValueError(f"record={t}: should be at most iterations={iterations}")
+
+
+def _short(value: Any) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,75 @@
+"""Ctrl-C and SIGTERM: one line that says how to continue, and exit status 128 + signal, within seconds.
+
+Python runs signal handlers between its own instructions, so that a long call into a library would put them off.
+A thread therefore ends the process when the main thread has not ended by itself in time. What is killed that way loses
+nothing: the store holds whole runs only, and checkpoints lie in it.
+"""
+
+import os
+import signal
+import socket
+import sys
+import threading
+
+WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+GRACE = 2.0  # seconds that the main thread has
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked this process to stop; ``number`` says which."""
+
+    def __init__(self, number: int):
+        super().__init__()
+        self.number = number
+
+
+def end(name: str, number: int) -> None:
+    """Write the line, whole and at once, and end the process.
+
+    Python's own way out takes seconds where torch is loaded, and holds back the thread that watches the time: only
+    joblib's workers need it.
+    """
+    line = f"{name}: {WORDS[signal.Signals(number)]}; complete runs are saved, the same command continues\n"
+    if not _ending.acquire(blocking=False):
+        os._exit(128 + number)
+    os.write(sys.__stderr__.fileno(), line.encode())
+    loky = sys.modules.get("joblib.externals.loky.reusable_executor")
+    if getattr(loky, "_executor", None) is not None and threading.current_thread() is threading.main_thread():
+        sys.exit(128 + number)
+    os._exit(128 + number)
+
+
+_ending = threading.Lock()  # held by the one who writes the line
+
+
+def watch_start(name: str) -> None:
+    """While the modules are being imported there is nothing to clean up: end at once."""
+    _handle(lambda number, _: end(name, number))
+
+
+def watch(name: str) -> None:
+    """From now on raise Stopped in the main thread, once; a second signal, or GRACE seconds, end the process."""
+
+    def stop(number: int, _: object) -> None:
+        _handle(lambda number, _: os._exit(128 + number))
+        raise Stopped(number)
+
+    def overdue() -> None:
+        while (number := receive.recv(1)[0]) not in WORDS:
+            pass
+        threading.Event().wait(GRACE)
+        end(name, number)
+
+    receive, send = socket.socketpair()
+    send.setblocking(False)
+    signal.set_wakeup_fd(send.fileno(), warn_on_full_buffer=False)
+    watch.send = send  # kept open
+    threading.Thread(target=overdue, daemon=True).start()
+    _handle(stop)
+
+
+def _handle(handler: object) -> None:
+    """Take both signals, but for one that whoever started this process had it ignore (a shell's background job)."""
+    for number in WORDS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)

@@ -1,0 +1,159 @@
+"""The experiments in sizes of seconds, and how they are started, read and compared.
+
+A new experiment joins every campaign by one line in CASES.
+"""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from tests.experiments.launch import ROOT
+
+VIT = (
+    "data.test=1600", "weights.share=0.5", "weights.epochs=2", "epochs=3", "batch=8",
+    "model.width=16", "model.depth=1", "model.heads=2", "b0=[0.1,1]", "seed=[0,1]",
+)  # fmt: skip
+PPO = ("frames=2048", "envs=4", "steps=64", "epochs=2", "batch=32", "actor=[8]", "critic=[8,8]", "b0=[1,100]")
+LR = ("-m", "method=adaloss,adagrad_norm,sgd_constant", "b0=[0.1,1,10]", "seed=[0,1]", "data.d=20,60")
+CASES = {
+    "linear_regression": (*LR, "iterations=1000"),
+    "bounds": ("-m", "p=1,2", "d=[2,5]", "seed=[0,1]", "problems=20", "max_steps=200"),
+    "gram": ("-m", "data=sphere,digits", "data.n=60,120", "seed=[0,1,2]"),
+    "two_layer": ("-m", "method=adaloss,sgd_constant", "data.n=30", "m=100", "b0=[0.1,1]", "seed=[0,1]"),
+    "vit": VIT,
+    "ppo": (*PPO, "seed=[0,1]"),
+    "compare": ("-m", "optimizer=adaloss,sgd", "step=[0.01,1]", "seed=[0,1]", "epochs=2"),
+}
+# A checkpoint after every step instead of every ten seconds; else what ``python -m experiments.NAME`` does.
+EAGER = """
+import runpy, sys
+module = "experiments." + sys.argv[1]
+sys.argv[:2], sys.orig_argv = ["-m"], ["python", "-m", module]
+import experiments.checkpoint
+experiments.checkpoint.Checkpoint.__init__.__defaults__ = (0.0,)
+runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
+VARYING = ("wall_time_s", "peak_memory_mb")  # between two runs of the same program
+ENVIRONMENT = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+
+def start(name, runs, *more, **options):
+    """The experiment's small case as a process of its own."""
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
+    return subprocess.Popen(
+        [sys.executable, "-c", EAGER, name, *CASES[name], *more, f"runs={runs}"], cwd=ROOT, env=ENVIRONMENT, **streams
+    )
+
+
+class Forked:
+    """The same as a fork of this process, which spares it the imports: most of the time of a small case.
+
+    It has what ``finish`` and a signal need of a Popen.
+    """
+
+    def __init__(self, name, runs, *more):
+        from experiments import app, checkpoint, interrupt
+
+        importlib.import_module(f"experiments.{name}")
+        self.streams = [tempfile.TemporaryFile("w+") for _ in range(2)]  # noqa: SIM115 (until it has ended)
+        self.returncode = None
+        self.pid = os.fork()
+        if self.pid:
+            return
+        code = 1
+        try:
+            interrupt.watch_start(name)
+            for number, stream in enumerate(self.streams, start=1):
+                os.dup2(stream.fileno(), number)
+            sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
+            sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr
+            checkpoint.Checkpoint.__init__.__defaults__ = (0.0,)
+            sys.argv = ["experiments", *CASES.get(name, ()), *map(str, more), f"runs={runs}"]
+            os.chdir(ROOT)
+            app.main(name)
+            code = 0
+        except SystemExit as error:
+            code = error.code
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            os._exit(code)
+
+    def poll(self):
+        if self.returncode is None:
+            done, status = os.waitpid(self.pid, os.WNOHANG)
+            self.returncode = os.waitstatus_to_exitcode(status) if done else None
+        return self.returncode
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self):
+        self.send_signal(9)
+        while self.poll() is None:
+            time.sleep(0.01)
+
+    def communicate(self, timeout):
+        end = time.monotonic() + timeout
+        while self.poll() is None:
+            if time.monotonic() > end:
+                raise subprocess.TimeoutExpired("a fork", timeout)
+            time.sleep(0.005)
+        texts = []
+        for stream in self.streams:
+            stream.seek(0)
+            texts.append(stream.read())
+            stream.close()
+        return texts
+
+
+def finish(process, timeout=600):
+    """Returncode, stdout and stderr of a process that ends by itself; none is ever left behind."""
+    try:
+        out, errors = process.communicate(timeout=timeout)
+    finally:
+        process.kill()
+    return process.returncode, out, errors
+
+
+def undisturbed(name, runs, way=start):
+    """Make the case's runs with nothing in the way: the seconds that took, and what the store then holds."""
+    begun = time.perf_counter()
+    code, _, errors = finish(way(name, runs))
+    assert (code, errors) == (0, ""), errors
+    return time.perf_counter() - begun, content(runs)
+
+
+def content(runs):
+    """folder -> (configuration, bytes of the history, summary without what varies). A half-written folder fails."""
+    found = {}
+    for folder in sorted(Path(runs).glob("[!.]*/*-*/")):
+        summary = json.loads((folder / "summary.json").read_text())
+        pd.read_parquet(folder / "history.parquet")
+        found[f"{folder.parent.name}/{folder.name}"] = (
+            yaml.safe_load((folder / "config.yaml").read_text()),
+            (folder / "history.parquet").read_bytes(),
+            {key: value for key, value in summary.items() if key not in VARYING},
+        )
+    return found
+
+
+def leftovers(runs):
+    """What no finished store should hold: half-written folders, checkpoints of complete runs."""
+    return [path.name for pattern in (".tmp-*", "checkpoints/*", "sweeps/.tmp-*") for path in Path(runs).glob(pattern)]
+
+
+def made(out):
+    """How many runs the jobs of one call made, by their own account."""
+    return sum(int(line.split(", ")[-1].split()[0]) for line in out.splitlines() if line.endswith(" made"))
