@@ -17,7 +17,8 @@ FACTS := errata:errata cost:cost
 COMPARISONS := figure_compare figure_suggest
 
 .DEFAULT_GOAL := help
-.PHONY: help install test smoke reproduce sweep figures claims report publish theory-check compare bench docs lint clean
+.PHONY: help install test coverage mutants smoke reproduce sweep figures claims report publish theory-check compare bench docs \
+    lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +37,13 @@ $(STAMP): pyproject.toml constraints.txt
 
 test: $(STAMP) ## run the tests
 	@$(PY) -m pytest -n $(JOBS) --dist loadfile
+
+coverage: $(STAMP) ## measure which branches of adaloss its tests take; fails under 95 %
+	@$(PY) -m coverage run -m pytest tests/test_stepsizes.py tests/theory tests/optim tests/simulate
+	@$(PY) -m tests.branches --least 95
+
+mutants: $(STAMP) ## change the code a little, 150 times a file, and see whether the tests notice (an hour)
+	@$(PY) -m tests.mutation --sample 150
 
 smoke: ## the whole way at the smallest scale (a minute or two)
 	@$(MAKE) --no-print-directory reproduce SCALE=smoke

@@ -115,6 +115,19 @@ def test_b_never_decreases_and_the_loss_of_the_step_counts():
     assert RULES["adamloss"](3.0, -1.0, None, 1) == (4.0, 0.5)  # |f|, not f
 
 
+def test_what_is_left_out_is_eta_1_alpha_1_c_0_and_the_form_of_figure_1():
+    """The default of every rule by hand, at b = 2, f = -5, norm^2 = 12, t = 9."""
+    want = {
+        "adaloss": (3.0, 1 / 3),
+        "adagrad_norm": (4.0, 1 / 4),
+        "sgd_constant": (2.0, 1 / 2),
+        "sgd_decay_sqrt": (2.0, 1 / 5),
+        "adamloss": (7.0, 1 / 7**0.5),
+        "adam_sqrt": (2.0, 1 / 11**0.5),
+    }
+    assert {name: rule(2.0, -5.0, 12.0, 9) for name, rule in RULES.items()} == want
+
+
 def test_float32_tensors_stay_float32_and_gradients_are_not_needed():
     b, step = RULES["adaloss"](torch.tensor(1.0), torch.tensor(3.0), None, 1)
     assert b.dtype == step.dtype == torch.float32

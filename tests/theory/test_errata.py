@@ -16,10 +16,16 @@ SECTIONS = re.findall(r"^## (\d)\. .*?\n(.*?)(?=^## |\Z)", PAGE, flags=re.MULTIL
 SEEDS = st.integers(0, 2**32)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def found():
-    """What every function of the module returns."""
-    return {number: function() for number, function in errata.ERRATA.items()}
+    """What the functions of the module return, each called where a test asks for it."""
+
+    class Found(dict):
+        def __missing__(self, number):
+            self[number] = errata.ERRATA[number]()
+            return self[number]
+
+    return Found()
 
 
 def equation_7(eigenvalues, s, b, eta, p):

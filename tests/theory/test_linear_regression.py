@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import lambertw
 
 from adaloss.simulate.linear_regression import Cell, Problem, simulate
 from adaloss.theory import linear_regression as theory
 from adaloss.theory.linear_regression import State
-from adaloss.theory.roots import hroot, steps_until
 from experiments.bounds import random_problems
 from experiments.bounds_measure import Measurement
 
@@ -200,27 +198,6 @@ def test_a_direction_without_error_may_never_let_b_out():
     state = State([4.0, 1.0], [0.0, 1e-6], 0.01, 1.0, 1)
     assert theory.exit_bounds(state)["best"] == np.inf
     assert trajectory(state, 5000)[0][-1] < 2.0
-
-
-@given(st.floats(1 + np.log(2), 600))
-def test_hroot_is_lamberts_w(k):
-    x = float(hroot(k))
-    np.testing.assert_allclose(
-        x, -0.5 * lambertw(-2 * np.exp(-k), -1).real, rtol=5e-8
-    )  # sqrt(eps) at the double root 1/2
-    assert 2 * x - np.log(x) >= k * (1 - 1e-15)
-    assert x <= max(k - 1, 1.0) * (1 + 1e-12)
-
-
-@given(seeds, st.integers(1, 5))
-def test_steps_until_is_the_first_step(seed, d):
-    rng = np.random.default_rng(seed)
-    start, rho = 10.0 ** rng.uniform(-3, 3, d), rng.uniform(0, 0.99, d)
-    eps = start.sum() * 10.0 ** rng.uniform(-6, 0.5)
-    k = int(steps_until(start, rho, eps))
-    assert np.sum(start * rho ** (2 * k)) <= eps * (1 + 1e-9)
-    assert k == 0 or np.sum(start * rho ** (2 * (k - 1))) > eps * (1 - 1e-9)
-    assert steps_until(start, np.ones(d), start.sum() / 2) == np.inf
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adaloss import stepsizes
 from adaloss.simulate.eigenbasis import simulate_eigenbasis
 from adaloss.theory import two_layer as theory
 
@@ -27,6 +28,12 @@ def test_prediction_loss_and_gradient_are_those_of_torch():
     np.testing.assert_allclose(theory.gradient(w, a, x, y), leaf.grad.numpy(), rtol=1e-12, atol=1e-14)
 
 
+def test_a_silent_neuron_has_no_gradient_on_the_boundary():
+    """The indicator of the gradient is strict, as torch's: w.x = 0 moves nothing."""
+    w, a, x, y = np.array([[0.0, 1.0]]), np.ones(1), np.array([[1.0, 0.0]]), np.array([3.0])
+    assert np.array_equal(theory.gradient(w, a, x, y), np.zeros((1, 2)))
+
+
 @settings(max_examples=40)
 @given(seed=st.integers(0, 2**32), n=st.integers(1, 8))
 def test_linearised_dynamics_are_the_matrix_form(seed, n):
@@ -45,6 +52,18 @@ def test_linearised_dynamics_are_the_matrix_form(seed, n):
         z = z - steps[-1] * h @ z
     replayed = theory.linearised(eigenvalues, ours[0], steps[:-1])
     np.testing.assert_allclose(replayed, ours, rtol=1e-9, atol=1e-11 * peak)
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 2**32), n=st.integers(1, 8))
+def test_the_rule_with_its_alpha_makes_theorem_3s_update(seed, n):
+    rng = np.random.default_rng(seed)
+    eigenvalues, z = np.abs(rng.normal(size=n)), rng.normal(size=n)
+    b0, eta, alpha = (float(10 ** rng.uniform(-1, 1)) for _ in range(3))
+    _, b = theory.linearised_adaloss(eigenvalues, z, b0, eta, alpha, n, 1)
+    quadratic = theory.loss(z, np.zeros(n))
+    got, _ = stepsizes.adaloss(b0, quadratic, None, 1, eta=eta, alpha=theory.rule_alpha(alpha, n))
+    np.testing.assert_allclose(got, b[1], rtol=1e-14)
 
 
 @settings(max_examples=100)
@@ -69,6 +88,12 @@ def test_theorem_2_refuses_what_its_assumptions_exclude():
         theory.gradient_descent_iterations(np.array([0.0, 1.0]), 1.0, 0.1)
     with pytest.raises(ValueError, match=r"eps=0\.0: should be positive"):
         theory.gradient_descent_iterations(np.array([1.0]), 1.0, 0.0)
+
+
+def test_theorem_2_at_its_edges():
+    """Equal eigenvalues are one step; an error that is there already, none."""
+    assert theory.gradient_descent_iterations(np.array([2.0, 2.0]), 9.0, 1e-300) == 1
+    assert theory.gradient_descent_iterations(np.array([2.0, 2.0]), 0.5, 0.5) == 0
 
 
 def test_constant_steps_best_and_critical():

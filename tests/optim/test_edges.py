@@ -1,0 +1,403 @@
+"""Defaults, the mean over ranks in one process, and what is refused or kept at the edges."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+
+from adaloss.optim import AdaGradNorm, AdaLoss, AdamLoss, AdamSqrt, LossDriven, SGDConstant, SGDDecaySqrt, rule_driven
+from adaloss.optim.implementation import contiguous, fused_is_safe, fusible
+from adaloss.optim.rule_driven import check_number
+from tests.optim.problems import Network, train
+from tests.reference import optim as literal
+
+ONES = [1.0] * 4
+DEFAULTS = {
+    AdaLoss: lambda f, w: literal.adaloss(f, w, 30, ONES, 1.0)[0],
+    AdamLoss: lambda f, w: literal.adamloss(f, w, 30, ONES, 100.0)[0],
+    AdaGradNorm: lambda f, w: literal.adagrad_norm(f, w, 30, ONES, 1.0)[0],
+    SGDConstant: lambda f, w: literal.sgd(f, w, 30, lambda t: ONES),
+    SGDDecaySqrt: lambda f, w: literal.sgd(f, w, 30, lambda t: [1 / np.sqrt(1 + t)] * 4),
+    AdamSqrt: lambda f, w: literal.adam_sqrt(f, w, 30, ONES, 100.0),
+}
+
+
+def close(parameters, expected):
+    for p, x in zip(parameters, expected, strict=True):
+        assert np.abs(p.detach().numpy() - x).max() <= 1e-11 * np.abs(x).max()
+
+
+@pytest.mark.parametrize("cls", DEFAULTS, ids=lambda cls: cls.__name__)
+def test_what_is_left_out_is_the_papers(cls):
+    network = Network(seed=1)
+    parameters = network.parameters()
+    train(network, parameters, cls(parameters), 30, needs_loss=cls in (AdaLoss, AdamLoss))
+    close(parameters, DEFAULTS[cls](network.numpy, network.start))
+
+
+def test_the_linear_decay_has_c_s_1():
+    network = Network(seed=1)
+    parameters = network.parameters()
+    train(network, parameters, SGDDecaySqrt(parameters, b0=3.0, form="linear"), 30, needs_loss=False)
+    close(parameters, literal.sgd(network.numpy, network.start, 30, lambda t: [1 / (3 + np.sqrt(t))] * 4))
+
+
+@pytest.mark.parametrize(("c_s", "form"), [(0.0, "root"), (-1.0, "linear"), (math.nan, "root"), (1.0, "cubic")])
+def test_a_decay_that_is_none_is_refused(c_s, form):
+    with pytest.raises(ValueError, match="form='cubic'" if form == "cubic" else "c_s="):
+        SGDDecaySqrt([torch.nn.Parameter(torch.ones(1))], c_s=c_s, form=form)
+
+
+def single(cls=AdaLoss, **options):
+    """An optimizer of w = (3, 4) with the gradient (3, 4)."""
+    p = torch.nn.Parameter(torch.tensor([3.0, 4.0], dtype=torch.float64))
+    p.grad = p.detach().clone()
+    return p, cls([p], **options)
+
+
+# The mean
+
+
+@pytest.mark.parametrize("place", ["host", "device"])
+@pytest.mark.parametrize("group", [None, "of two"])
+def test_the_mean_over_ranks_is_weighted_by_both_sums(place, group, monkeypatch):
+    """What torch.distributed would add, added by hand: another rank with the losses' sum 6 and the weights' sum 2."""
+    if place == "device":
+        monkeypatch.setattr(rule_driven, "NUMBERS_ON_THE_HOST", ())
+    p, optimizer = single(b0=2.0, process_group=group)
+    asked = []
+
+    def all_reduce(sums, group):
+        asked.append((sums.dtype, sums.tolist(), group))
+        sums += torch.tensor([6.0, 2.0])
+
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "all_reduce", all_reduce)
+    optimizer.observe(torch.tensor(1.5, dtype=torch.float64), weight=3.0)
+    optimizer.observe(4.0)
+    optimizer.step()
+    assert asked == [(torch.float64, [8.5, 4.0], group)]
+    b = math.sqrt(4 + 14.5 / 6)
+    assert float(optimizer.b) == pytest.approx(b, rel=1e-15)
+    assert p.tolist() == pytest.approx([3 * (1 - 1 / b), 4 * (1 - 1 / b)], rel=1e-6)
+
+
+@pytest.mark.parametrize("place", ["host", "device"])
+def test_process_group_false_asks_nobody(place, monkeypatch):
+    if place == "device":
+        monkeypatch.setattr(rule_driven, "NUMBERS_ON_THE_HOST", ())
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "all_reduce", None)
+    _, optimizer = single(b0=2.0, process_group=False)
+    assert optimizer.process_group is False
+    optimizer.observe(5.0, weight=2)
+    optimizer.observe(8.0)
+    optimizer.step()
+    assert float(optimizer.b) == pytest.approx(math.sqrt(4 + 6), rel=1e-15)
+
+
+def test_a_weight_left_out_is_one():
+    _, optimizer = single(b0=2.0)
+    optimizer.observe(5.0)
+    optimizer.observe(8.0, weight=2)
+    optimizer.step()
+    assert float(optimizer.b) == pytest.approx(math.sqrt(4 + 7), rel=1e-15)
+
+
+def test_after_a_refusal_the_step_can_be_taken_anew():
+    """What was observed and refused has no part in the next step."""
+    for refused in ({"loss": 2.0}, {"closure": lambda: torch.tensor(2.0)}):
+        _, optimizer = single(b0=2.0)
+        optimizer.observe(100.0)
+        with pytest.raises(RuntimeError, match="observed and given"):
+            optimizer.step(**refused)
+        optimizer.step(loss=5.0)
+        assert float(optimizer.b) == 3.0
+
+
+def test_one_element_is_a_scalar_whatever_its_shape():
+    for loss in (torch.tensor(5.0), torch.tensor([5.0]), torch.tensor([[5.0]]), 5, 5.0):
+        _, optimizer = single(b0=2.0)
+        optimizer.step(loss=loss)
+        assert float(optimizer.b) == 3.0
+    with pytest.raises(TypeError, match=r"loss is a tensor of shape \(0,\)"):
+        optimizer.observe(torch.ones(0))
+
+
+def test_a_closure_is_called_with_gradients_and_its_own_value_returned():
+    for cls in (AdaLoss, AdaGradNorm):
+        p, optimizer = single(cls, b0=2.0)
+        with torch.no_grad():
+            value = optimizer.step(lambda p=p: (p**2).sum())
+        assert value.requires_grad and value.item() == 25.0
+        assert optimizer.param_groups[0]["t"] == 1
+    _, optimizer = single(AdaGradNorm)
+    assert optimizer.step() is None
+
+
+def test_a_step_without_loss_needs_every_eta_to_be_zero():
+    p, q = (torch.nn.Parameter(torch.ones(1)) for _ in range(2))
+    optimizer = AdaLoss([{"params": [p], "lr": 0.0}, {"params": [q], "lr": 1.0}])
+    with pytest.raises(RuntimeError, match="got no loss"):
+        optimizer.step()
+    with pytest.raises(RuntimeError, match="the closure returned None"):
+        AdaLoss([p], lr=0.0).step(lambda: None)
+
+
+def test_a_mixin_has_alpha_1_and_c_0():
+    cls = type("AdaLossNAdam", (LossDriven, torch.optim.NAdam), {})
+    _, optimizer = single(cls, lr=0.1, b0=2.0)
+    optimizer.step(loss=-5.0)
+    assert float(optimizer.b) == 3.0
+
+
+def test_a_class_takes_no_arguments_that_nobody_knows():
+    with pytest.raises(TypeError, match="takes no keyword arguments"):
+        type("Other", (LossDriven, torch.optim.SGD), {}, unknown=1)
+
+
+# What is kept
+
+
+def test_groups_know_their_steps():
+    p, q = (torch.nn.Parameter(torch.ones(1)) for _ in range(2))
+    optimizer = AdaLoss([{"params": [p]}, {"params": [q], "lr": 3.0}], b0=2.0)
+    assert optimizer.effective_lr == [0.0, 0.0]
+    assert [group["t"] for group in optimizer.param_groups] == [0, 0]
+    optimizer.step(loss=5.0)
+    assert optimizer.effective_lr == [1 / 3, 1.0]
+    assert [(group["t"], group["b"], group["lr"]) for group in optimizer.param_groups] == [(1, 3.0, 1.0), (1, 3.0, 3.0)]
+    copy = optimizer.b
+    copy += 1
+    assert float(optimizer.b) == 3.0
+
+
+def test_rows_without_gradients_are_no_step():
+    p = torch.nn.Parameter(torch.ones(2, 3))
+    optimizer = AdaGradNorm([p], granularity="row")
+    optimizer.step()
+    assert (optimizer.param_groups[0]["t"], float(optimizer.b), dict(optimizer.state)) == (0, 1.0, {})
+
+
+def test_a_scalar_is_one_row():
+    p = torch.nn.Parameter(torch.tensor(2.0, dtype=torch.float64))
+    p.grad = torch.tensor(3.0, dtype=torch.float64)
+    optimizer = AdaGradNorm([p], b0=4.0, granularity="row")
+    optimizer.step()
+    assert (float(optimizer.b), p.item(), optimizer.state[p]["b"].tolist()) == (5.0, 2 - 3 / 5, [5.0])
+    assert optimizer.effective_lr == [0.2]
+
+
+def test_rows_that_are_not_finite_may_be_skipped():
+    p = torch.nn.Parameter(torch.ones(2, 2))
+    optimizer = AdaGradNorm([p], granularity="row", nonfinite="skip")
+    p.grad = torch.tensor([[1.0, math.inf], [0.0, 0.0]])
+    optimizer.step()
+    assert p.tolist() == [[1.0, 1.0], [1.0, 1.0]] and optimizer.param_groups[0]["t"] == 0
+    assert "b" not in optimizer.state[p]
+
+
+@pytest.mark.parametrize("cls", [AdaLoss, AdamLoss, AdaGradNorm])
+def test_differentiable_is_refused(cls):
+    with pytest.raises(ValueError, match="differentiable=True"):
+        type("Other", (LossDriven, torch.optim.SGD), {})(
+            [torch.nn.Parameter(torch.ones(1))], b0=1.0, differentiable=True
+        )
+    with pytest.raises((ValueError, TypeError), match="differentiable"):
+        cls([torch.nn.Parameter(torch.ones(1))], differentiable=True)
+
+
+def test_numbers_that_are_checked():
+    check_number("x", 0)
+    check_number("x", -1e300)
+    check_number("x", 1e-300, above=0.0)
+    for value, above, words in [
+        (0.0, 0.0, r"x=0\.0: should be finite and greater than 0\.0"),
+        (math.inf, 0.0, "x=inf"),
+        (math.nan, None, "x=nan: should be finite$"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            check_number("x", value, above=above)
+    for value in (True, "1", None, torch.tensor(1.0)):
+        with pytest.raises(TypeError, match="should be a number"):
+            check_number("x", value)
+
+
+# Kernels
+
+
+def test_what_a_fused_kernel_may_take():
+    p = torch.nn.Parameter(torch.ones(2, 3))
+    assert fusible(p) and fusible(torch.ones(2))
+    assert not fusible(torch.nn.Parameter(torch.ones(2, dtype=torch.complex64)))
+    assert not fusible(torch.nn.parameter.UninitializedParameter())
+    assert fused_is_safe([p])  # no gradient yet
+    p.grad = torch.ones(3, 2).T
+    assert not fused_is_safe([p])
+    p.grad = torch.ones(2, 3)
+    assert fused_is_safe([p]) and not fused_is_safe([p, torch.nn.Parameter(torch.ones(3, 2).T)])
+    p.grad = torch.ones(2, 3).to_sparse()
+    assert fused_is_safe([p]) is False
+    with warnings.catch_warnings(action="ignore"):  # torch calls this layout a beta
+        compressed = torch.eye(2, 3).to_sparse_csr()
+    assert fused_is_safe([compressed]) is False  # whatever torch says of strides that are not there
+    assert contiguous({"step": 3, "momentum": torch.ones(2, 3)}) and contiguous({})
+    assert not contiguous({"a": torch.ones(2, 3), "b": torch.ones(2, 3).T})
+
+
+@pytest.mark.parametrize(
+    ("asked", "fuses"),
+    [
+        ({}, True),
+        ({"fused": True}, True),
+        ({"fused": False}, False),
+        ({"foreach": True}, False),
+        ({"foreach": False}, False),
+    ],
+    ids=str,
+)
+def test_which_kernel_runs(asked, fuses, monkeypatch):
+    """The fused one where it is asked for or left open; afterwards the group says again what was asked."""
+    p, optimizer = single(b0=2.0, **asked)
+    seen = []
+    true = optimizer._torch_step
+
+    def watch(of):
+        seen.extend((group["fused"], group["lr"]) for group in of.param_groups)
+        true(of)
+
+    monkeypatch.setattr(optimizer, "_torch_step", watch)
+    optimizer.step(loss=5.0)
+    assert [(bool(fused), lr) for fused, lr in seen] == [(fuses, 1 / 3)]
+    assert optimizer.param_groups[0]["fused"] is asked.get("fused")
+    assert optimizer.param_groups[0]["lr"] == 1.0
+    p.grad = torch.ones(4, dtype=torch.float64)[::2]  # strided: not safe, now and later
+    optimizer.step(loss=7.0)
+    p.grad = torch.ones(2, dtype=torch.float64)
+    optimizer.step(loss=9.0)
+    assert [bool(fused) for fused, _ in seen] == [fuses, False, False]
+
+
+def test_an_added_group_that_no_fused_kernel_takes_ends_their_use():
+    _, optimizer = single(b0=2.0)
+    assert optimizer._fuses(optimizer.param_groups[0])
+    optimizer.add_param_group({"params": [torch.nn.Parameter(torch.ones(2, dtype=torch.complex64))]})
+    assert not optimizer._fuses(optimizer.param_groups[0])
+
+
+def test_an_error_of_torch_leaves_eta_as_it_was(monkeypatch):
+    _, optimizer = single(lr=0.7, b0=2.0)
+
+    def fails(of):
+        raise MemoryError
+
+    monkeypatch.setattr(optimizer, "_torch_step", fails)
+    with pytest.raises(MemoryError):
+        optimizer.step(loss=5.0)
+    assert (optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["fused"]) == (0.7, None)
+    assert (float(optimizer.b), optimizer.param_groups[0]["t"]) == (2.0, 0)
+
+
+# A GradScaler
+
+
+def test_rows_are_unscaled_and_a_skipped_step_leaves_them():
+    ends = []
+    for scale in (2.0**10, None):
+        network = Network()
+        parameters = network.parameters(torch.float32)
+        optimizer = AdaGradNorm(parameters, lr=0.1, b0=0.5, granularity="row")
+        scaler = torch.amp.GradScaler("cpu", init_scale=scale or 1.0, enabled=scale is not None)
+        for t in range(1, 6):
+            for spoiled in (True, False) if scale else (False,):
+                optimizer.zero_grad()
+                scaler.scale(network.loss(parameters, t)).backward()
+                if spoiled:
+                    parameters[0].grad[0, 0] = math.inf
+                    before = [p.detach().clone() for p in parameters], optimizer.b
+                scaler.step(optimizer)
+                scaler.update()
+                if spoiled:
+                    assert all(torch.equal(p, q) for p, q in zip(parameters, before[0], strict=True))
+                    assert torch.equal(optimizer.b, before[1])
+        assert optimizer.param_groups[0]["t"] == 5
+        ends.append(torch.cat([p.detach().flatten() for p in parameters]))
+    assert torch.equal(*ends)  # powers of 2 are exact
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["graph kept", "graph freed"])
+def test_the_scaled_loss_itself_is_refused(kept):
+    p = torch.nn.Parameter(torch.ones(2))
+    optimizer, scaler = AdaLoss([p], b0=2.0), torch.amp.GradScaler("cpu")
+    told = scaler.scale(p.sum())
+    told.backward(retain_graph=kept)
+    with pytest.raises(RuntimeError, match="looks like scaler"):
+        scaler.step(optimizer, loss=told)
+    assert p.tolist() == [1.0, 1.0] and float(optimizer.b) == 2.0
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["graph kept", "graph freed"])
+def test_a_loss_that_is_a_product_of_two_things_that_are_trained_is_taken(kept):
+    p, q = torch.nn.Parameter(torch.tensor(5.0)), torch.nn.Parameter(torch.tensor(1.0))
+    optimizer, scaler = AdaLoss([p, q], b0=2.0), torch.amp.GradScaler("cpu")
+    loss = p * q
+    scaler.scale(loss).backward(retain_graph=kept)
+    scaler.step(optimizer, loss=loss)
+    assert float(optimizer.b) == 3.0
+    assert (p.item(), q.item()) == pytest.approx((5 - 1 / 3, 1 - 5 / 3), rel=1e-6)
+
+
+def test_a_product_with_another_constant_is_taken():
+    p = torch.nn.Parameter(torch.tensor(5.0))
+    optimizer, scaler = AdaLoss([p], b0=2.0), torch.amp.GradScaler("cpu")
+    loss = p.clone()
+    scaler.scale(loss).backward()
+    scaler.step(optimizer, loss=loss * torch.tensor(6.4))
+    assert float(optimizer.b) == pytest.approx(6.0, rel=1e-7)
+
+
+def test_after_unscale_every_product_with_a_constant_is_refused():
+    """The scale is not known any more."""
+    p = torch.nn.Parameter(torch.tensor(5.0))
+    optimizer, scaler = AdaLoss([p], b0=2.0), torch.amp.GradScaler("cpu")
+    loss = p.clone()
+    scaler.scale(loss).backward()
+    scaler.unscale_(optimizer)
+    with pytest.raises(RuntimeError, match="looks like scaler"):
+        scaler.step(optimizer, loss=loss * torch.tensor(6.4))
+
+
+def test_a_refused_loss_has_no_part_in_the_next_step():
+    p = torch.nn.Parameter(torch.tensor(5.0))
+    optimizer, scaler = AdaLoss([p], b0=2.0), torch.amp.GradScaler("cpu")
+    loss = p.clone()
+    scaler.scale(loss).backward()
+    optimizer.observe(scaler.scale(loss))
+    with pytest.raises(RuntimeError, match="looks like scaler"):
+        scaler.step(optimizer)
+    scaler.step(optimizer, loss=loss)
+    assert float(optimizer.b) == 3.0
+
+
+# Gradients
+
+
+def test_rows_leave_the_gradients_as_they_were():
+    network = Network()
+    parameters = network.parameters()
+    optimizer = AdaGradNorm(parameters, granularity="row")
+    network.loss(parameters, 1).backward()
+    gradients, values = [p.grad for p in parameters], [p.grad.clone() for p in parameters]
+    optimizer.step()
+    assert all(p.grad is gradient for p, gradient in zip(parameters, gradients, strict=True))
+    assert all(torch.equal(p.grad, value) for p, value in zip(parameters, values, strict=True))
+
+
+def test_rows_of_sparse_gradients_are_refused_in_words():
+    p = torch.nn.Parameter(torch.ones(2, 2))
+    p.grad = torch.eye(2).to_sparse()
+    with pytest.raises(RuntimeError, match=r"^granularity='row' knows no sparse gradients; use granularity='global'$"):
+        AdaGradNorm([p], granularity="row").step()
