@@ -89,7 +89,7 @@ def messages(table: pd.DataFrame) -> list[Message]:
     found = []
 
     def add(sentence: str, holds: bool, evidence: str) -> None:
-        found.append(Message("news", sentence, holds, evidence))
+        found.append(Message("news", sentence, bool(holds), evidence))
 
     holds, numbers = robust(of["adamloss"])
     add(f"AdamLoss's training loss is robust: within a factor of {FACTOR} over all b0", holds, numbers)
@@ -97,7 +97,7 @@ def messages(table: pd.DataFrame) -> list[Message]:
     shares = ", ".join(f"{METHODS[name][0]} {share:.1%}" for name, share in lost.items())
     add(
         f"AdamLoss's training loss is robust: its worst b0 costs at most {SHARE:.0%} of log 2",
-        bool(lost["adamloss"] <= SHARE),
+        lost["adamloss"] <= SHARE,
         shares,
     )
     holds, numbers = robust(of["adam"])
@@ -107,24 +107,24 @@ def messages(table: pd.DataFrame) -> list[Message]:
         difference = paired(table, "adamloss", rival)
         add(
             f"AdamLoss achieves better test accuracy than {METHODS[rival][0]}, in the mean over b0",
-            bool(difference["mean"].mean() > 0),
+            difference["mean"].mean() > 0,
             _differences(difference),
         )
         add(
             f"AdamLoss achieves better test accuracy than {METHODS[rival][0]}, from every b0 (or as good, to a point)",
-            bool((difference["mean"] >= -CLOSE).all()),
+            (difference["mean"] >= -CLOSE).all(),
             _differences(difference),
         )
     best = {name: runs.groupby("b0").test_accuracy.mean().max() for name, runs in of.items()}
     add(
         "AdamLoss's best b0 has a better test accuracy than Adam's best (the paper does not say so)",
-        bool(best["adamloss"] > best["adam"]),
+        best["adamloss"] > best["adam"],
         ", ".join(f"{METHODS[name][0]} {accuracy:.1%}" for name, accuracy in best.items()),
     )
     bag = table.bag_of_words_accuracy.max()
     add(
         "The order of the words matters: the best LSTM beats logistic regression on a bag of words (not in the paper)",
-        bool(max(best.values()) > bag),
+        max(best.values()) > bag,
         f"LSTM {max(best.values()):.1%}, bag of words {bag:.1%}",
     )
     return found

@@ -72,7 +72,7 @@ def messages(table: pd.DataFrame) -> list[Message]:
             bool(early / last < FACTOR),
             f"{path}: a factor of {early / last:.2f}, after one of {1 / b0 / early:.3g}",
         )
-    if long_enough:
+    if long_enough and CRITICAL in inverse:
         first, second = (_mean_loss(table, CRITICAL, *span) for span in ((1, EARLY), (EARLY + 1, 2 * EARLY)))
         add(
             CRITICAL,

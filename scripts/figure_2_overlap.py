@@ -1,0 +1,39 @@
+"""Figure 2 where the training loss stays away from 0: classes that overlap, two passes over many articles.
+
+python -m scripts.figure_2_overlap --scale laptop
+
+In Figure 2 the articles are learnt by heart from the large b0, so that the ratio of two final losses says little. Here
+no model can. Final training loss and **robust** are as in ``scripts.figure_2``.
+"""
+
+import pandas as pd
+
+from scripts.figure_2 import FACTOR, METHODS, by_epoch, finals, over_seeds, panels, robust
+from scripts.figures import Message, Output, main
+
+SHOWN = {name: METHODS[name] for name in ("adam", "adamloss")}
+
+
+def messages(table: pd.DataFrame) -> list[Message]:
+    """Whether AdamLoss is robust, and Adam is not."""
+    ours, theirs = (robust(table[table.method == name]) for name in ("adamloss", "adam"))
+    problem, factor = "overlapping classes", f"a factor of {FACTOR} over all b0"
+    return [
+        Message(problem, f"AdamLoss's training loss is robust: within {factor}", *ours),
+        Message(problem, f"Adam's training loss is not robust: beyond {factor}", not theirs[0], theirs[1]),
+    ]
+
+
+def draw(output: Output) -> None:
+    """The figure with the CSV of its curves, the final values, and the messages."""
+    drawn = over_seeds(by_epoch(output.runs))
+    table = finals(output.runs)
+    fig = panels(drawn, "method", SHOWN, table.bag_of_words_accuracy.max())
+    fig.suptitle(f"Overlapping classes, two passes; median and range of {drawn.seeds.max()} runs", fontsize=10)
+    output.save("figure_2_overlap", fig, drawn)
+    output.table("figure_2_overlap_final", table)
+    output.messages("figure_2_overlap", messages(table))
+
+
+if __name__ == "__main__":
+    main("figure_2_overlap", "lstm", draw)

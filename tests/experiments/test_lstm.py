@@ -1,0 +1,292 @@
+"""The LSTM: the model and its training against plain loops, what a run saves, kills, what a configuration may say."""
+
+import math
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from torch.nn import functional
+
+from experiments.checkpoint import Checkpoint
+from experiments.lstm import Lstm
+from experiments.lstm_data import PADDING
+from experiments.models.lstm import LSTMClassifier
+from experiments.schema import ConfigError, validated
+from experiments.store import Run
+from tests.experiments.launch import ROOT
+from tests.experiments.test_vit_app import content, made
+
+MODULE = "experiments.lstm"
+DATA = {
+    "name": "synthetic_news",
+    "articles": 120,
+    "seed": 7,
+    "ordered": 0.95,
+    "vocabulary": 300,
+    "length": 32,
+    "validation": 0.1,
+    "test": 0.3,
+    "split": 7,
+}
+VALUES = {
+    "method": {"name": "adamloss", "alpha": 1.0, "c": 0.0},
+    "data": DATA,
+    "embedding": 8,
+    "hidden": 8,
+    "pooling": "mean",
+    "b0": 400.0,
+    "seed": 7,
+    "eta": 1.0,
+    "epochs": 3,
+    "batch": 16,
+}
+SMALL = ("data.articles=120", "embedding=8", "hidden=8", "epochs=3", "batch=16")
+
+
+def launch(*args):
+    command = [sys.executable, "-m", MODULE, *map(str, args)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+
+
+def lstm(**changed):
+    return validated(Lstm, VALUES | changed)
+
+
+def nothing_kept():
+    return Checkpoint(Run("lstm", "a", {}, "code", "data"))
+
+
+def executed(config):
+    [made] = config.execute(config.runs(), lambda steps, **words: steps)
+    return made
+
+
+# The model
+
+
+@pytest.mark.parametrize("pooling", ["mean", "last"])
+def test_a_padded_batch_is_each_article_alone(pooling):
+    """torch's LSTMCell over the words of one article after the other, without padding, in float64."""
+    torch.manual_seed(0)
+    model = LSTMClassifier(words=20, embedding=5, hidden=6, pooling=pooling, classes=2).double()
+    cell = torch.nn.LSTMCell(5, 6).double()
+    cell.load_state_dict({name.removesuffix("_l0"): value for name, value in model.lstm.state_dict().items()})
+    lengths = [1, 7, 4, 7, 2]
+    ids = torch.full((len(lengths), 10), PADDING)
+    for row, length in zip(ids, lengths, strict=True):
+        row[:length] = torch.randint(1, 20, (length,))
+    expected = []
+    for row, length in zip(ids, lengths, strict=True):
+        h, c, states = torch.zeros(1, 6).double(), torch.zeros(1, 6).double(), []
+        for word in row[:length]:
+            h, c = cell(model.embedding.weight[word][None], (h, c))
+            states.append(h)
+        expected.append(model.head(sum(states) / length if pooling == "mean" else states[-1]))
+    expected = torch.cat(expected)
+    out = model(ids)
+    torch.testing.assert_close(out, expected, rtol=1e-12, atol=1e-12)
+    weight = torch.randn(5, 2).double()
+    parameters = [model.embedding.weight, model.head.weight]
+    for ours, theirs in zip(
+        torch.autograd.grad((out * weight).sum(), parameters),
+        torch.autograd.grad((expected * weight).sum(), parameters),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-12)
+
+
+# The training
+
+
+def test_steps_and_values_are_those_of_a_plain_loop():
+    """Algorithm 2 written out, on the same articles in the same order, and the losses of its epochs' ends."""
+    config = lstm(b0=2.0, eta=0.5)
+    trainer = config.trainer(2.0, 7)
+    model, order = config.trainer(2.0, 7).model, torch.Generator().manual_seed(7)
+    (ids, labels), test = config._corpus.train, config._corpus.test
+    n = len(labels)
+    finite, history = trainer.train(3, 16, nothing_kept(), iter)
+    assert finite and n == 72
+    parameters = list(model.parameters())
+    moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in parameters]
+    b, t = 2.0, 0
+    for epoch in range(3):
+        for chosen in torch.randperm(n, generator=order).split(16):
+            t += 1
+            loss = functional.cross_entropy(model(ids[chosen]), labels[chosen])
+            b += loss.item()
+            step = 0.5 / math.sqrt(b)
+            row = history.iloc[t - 1]
+            assert row["loss"] == pytest.approx(loss.item(), rel=1e-3) and row["step"] == pytest.approx(step, rel=1e-4)
+            gradients = torch.autograd.grad(loss, parameters)
+            with torch.no_grad():
+                for p, (m, v), g in zip(parameters, moments, gradients, strict=True):
+                    m.mul_(0.9).add_(0.1 * g)
+                    v.mul_(0.99).add_(0.01 * g * g)
+                    p -= step * (m / (1 - 0.9**t)) / ((v / (1 - 0.99**t)).sqrt() + 1e-8)
+        with torch.no_grad():
+            row = history.iloc[t - 1]
+            assert row["train_loss"] == pytest.approx(functional.cross_entropy(model(ids), labels).item(), rel=1e-2)
+            right = (model(test[0]).argmax(1) == test[1]).float().mean().item()
+            assert abs(row["test_accuracy"] - right) <= 1 / len(test[1])  # an article on the edge
+        assert epoch == row["epoch"] - 1
+    assert t == len(history) == 15 and history["train_loss"].notna().sum() == 3
+
+
+def test_what_a_run_saves():
+    run, status, history, results = executed(lstm())
+    assert (run.label, status) == ("adamloss_synthetic_news_mean_b0=400_seed=7", "completed")
+    assert list(history) == [
+        "iteration", "epoch", "loss", "step", "train_loss", "validation_accuracy", "test_accuracy", "b",
+    ]  # fmt: skip
+    np.testing.assert_allclose(history["b"], 400 + history["loss"].cumsum(), rtol=1e-6)
+    assert list(history.dropna()["iteration"]) == [5, 10, 15]
+    last = history.iloc[-1]
+    assert (results["train_loss"], results["test_accuracy"]) == (last["train_loss"], last["test_accuracy"])
+    assert results["articles"] == {"fake": 60, "true": 60, "empty": 0, "copies": 0} and results["device"] == "cpu"
+    assert 0 < results["bag_of_words_accuracy"] < 1 and results["words"] == 302
+
+
+def test_all_methods_and_b0_share_what_a_seed_draws():
+    first = {}
+    for method in ({"name": "adam"}, {"name": "adam_sqrt"}, VALUES["method"]):
+        for b0 in (1.0, 1e6):
+            _, _, history, _ = executed(lstm(method=method, b0=b0, epochs=1))
+            first.setdefault(history["loss"][0], []).append(history["step"][0])
+    [steps] = first.values()
+    expected = [b0**-0.5 for b0 in (1, 1e6)]
+    expected += [(b0 + 1) ** -0.5 for b0 in (1, 1e6)]
+    [loss] = first
+    expected += [(b0 + loss) ** -0.5 for b0 in (1, 1e6)]
+    np.testing.assert_allclose(steps, expected, rtol=1e-6)
+    _, _, history, _ = executed(lstm(seed=8, epochs=1))
+    assert history["loss"][0] not in first
+
+
+def test_divergence_is_a_result():
+    run, status, history, results = executed(lstm(method={"name": "adam"}, eta=1e40))
+    assert status == "diverged" and run.config["eta"] == 1e40
+    assert results["train_loss"] is None and results["test_accuracy"] is None
+    assert len(history) < 15 and not math.isfinite(history["step"].iloc[-1] + history["loss"].iloc[-1])
+
+
+def test_subnormal_numbers_are_back_after_the_training():
+    executed(lstm(epochs=1))
+    assert (torch.tensor([1e-310], dtype=torch.float64) * 0.5).item() > 0
+
+
+def test_an_lstm_learns_what_a_bag_of_words_cannot_see():
+    """A third of the laptop's articles, Adam at a good step: above the bag of words by over 4 standard errors."""
+    data = DATA | {"articles": 1400, "vocabulary": 1000}
+    config = lstm(method={"name": "adam"}, b0=1e4, data=data, embedding=32, hidden=32, epochs=6, batch=32)
+    _, _, _, results = executed(config)
+    bag, tests = results["bag_of_words_accuracy"], 420
+    assert results["test_accuracy"] - bag > 4 * math.sqrt(bag * (1 - bag) / tests)
+    assert bag > 0.5 + 4 * math.sqrt(0.25 / tests)  # words tell something, too
+
+
+# As a user starts it
+
+
+def test_lists_are_single_runs_and_nothing_is_made_twice(tmp_path):
+    assert made(launch("-m", *SMALL, "b0=1,100", "seed=0,1", f"runs={tmp_path / 'one'}")) == 4
+    assert made(launch(*SMALL, "b0=[1,100]", "seed=[0,1]", f"runs={tmp_path / 'many'}")) == 4
+    assert content(tmp_path / "one", "lstm") == content(tmp_path / "many", "lstm")
+    assert made(launch(*SMALL, "b0=[1,100]", "seed=[0,1]", f"runs={tmp_path / 'many'}")) == 0
+
+
+# Starts the experiment with a checkpoint after every step.
+EAGER = (
+    "import runpy, experiments.checkpoint as c; c.Checkpoint.__init__.__defaults__ = (0.0,); "
+    f"runpy.run_module('{MODULE}', run_name='__main__', alter_sys=True)"
+)
+
+
+def test_killed_in_the_middle_and_started_again_gives_the_same_bits(tmp_path):
+    arguments = (*SMALL, "epochs=60", "b0=0.1", "seed=0")
+    assert made(launch(*arguments, f"runs={tmp_path / 'undisturbed'}")) == 1
+    command = [sys.executable, "-c", EAGER, *arguments, f"runs={tmp_path / 'killed'}"]
+    reached = [0]
+    for _ in range(2):
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.time() + 120
+        while kept(tmp_path / "killed") < reached[-1] + 8:
+            assert time.time() < deadline and process.poll() is None
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        reached.append(kept(tmp_path / "killed"))
+    assert 0 < reached[1] < reached[2] < 300 and any(steps % 5 for steps in reached)
+    assert made(launch(*arguments, f"runs={tmp_path / 'killed'}")) == 1
+    assert content(tmp_path / "killed", "lstm") == content(tmp_path / "undisturbed", "lstm")
+    assert not list(tmp_path.glob("killed/checkpoints/*.pt"))
+    [history] = [pd.read_parquet(file) for file in tmp_path.glob("killed/lstm/*/history.parquet")]
+    assert len(history) == 300
+
+
+def kept(root):
+    """The steps in the checkpoint, 0 where there is none."""
+    files = list(root.glob("checkpoints/*.pt"))
+    return len(torch.load(files[0], weights_only=True)["rows"]) if files else 0
+
+
+def test_real_files_are_read_once_and_found_elsewhere(tmp_path):
+    for name in ("True", "Fake"):
+        lines = [f'"{name} story {k}","what {name} people {k}\nsay","news","May {k}"' for k in range(30)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["title,text,subject,date", *lines]))
+    words = ("-m", "data=news", *SMALL[1:], "epochs=1", "b0=1,400", f"runs={tmp_path / 'runs'}")
+    result = launch(*words, f"data.path={tmp_path}")
+    assert made(result) == 2
+    assert sum(line.startswith("news: 30 fake, 30 true") for line in result.stdout.splitlines()) == 1
+    for name in ("True", "Fake"):
+        (tmp_path / "elsewhere").mkdir(exist_ok=True)
+        (tmp_path / f"{name}.csv").rename(tmp_path / "elsewhere" / f"{name}.csv")
+    assert "nothing to train" in launch(*words, f"data.path={tmp_path / 'elsewhere'}").stdout
+    gone = launch(*words, f"data.path={tmp_path / 'True.csv'}")
+    line = f"data.path={tmp_path / 'True.csv'}: cannot be read (No such file or directory)"
+    assert gone.returncode == 2 and gone.stderr == f"error: {line}; docs/paper_scale.md says where it is\n"
+
+
+@pytest.mark.parametrize(
+    ("changed", "line"),
+    [
+        ({"method": {"name": "adaloss"}}, "method='adaloss': allowed are adam, adamloss, adam_sqrt"),
+        ({"data": {"name": "reviews"}}, "data='reviews': allowed are synthetic_news, news"),
+        ({"pooling": "max"}, "pooling='max': input should be 'mean' or 'last'"),
+        ({"hidden": 0}, "hidden=0: input should be greater than or equal to 1"),
+        ({"seed": [1, 1]}, "seed=[1, 1]: values should be distinct, [1] repeated"),
+        ({"data": DATA | {"articles": 10}}, "data.articles=10: input should be greater than or equal to 20"),
+        ({"data": DATA | {"ordered": 0.4}}, "data.ordered=0.4: input should be greater than or equal to 0.5"),
+    ],
+)
+def test_bad_input_is_one_line(changed, line):
+    with pytest.raises(ConfigError) as refused:
+        lstm(**changed)
+    assert str(refused.value) == line
+
+
+def test_the_scales_compose():
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        for scale, data in (("smoke", "synthetic_news"), ("laptop", "synthetic_news"), ("paper", "news")):
+            config = compose("experiment/lstm", [f"scale={scale}", "+data.path=x" if data != "news" else "data.path=x"])
+            assert (config.data.name, config.data.vocabulary) == (data, config.scale.figure_2.vocabulary)
+            assert config.hidden == config.scale.figure_2.hidden
+
+
+PAGE = (ROOT / "docs/paper_scale.md").read_text()
+
+
+@pytest.mark.parametrize("command", re.findall(r"^python -m experiments\.lstm (.*)$", PAGE, flags=re.MULTILINE))
+def test_the_commands_of_the_page_are_composed(command):
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        config = compose("experiment/lstm", command.split())
+    assert (config.data.name, config.data.path) == ("news", "NEWS")
+    if "sweep" in command:
+        assert f"sweep={config.sweep.name} " in command and config.data.vocabulary == 20000
