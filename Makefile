@@ -10,7 +10,8 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 # experiment:sweep; the script that draws a sweep has its name
 SWEEPS := linear_regression:figure_1 linear_regression:figure_burn_in linear_regression:figure_c \
     bounds:figure_bounds gram:figure_5 two_layer:figure_6 two_layer:figure_theorem_3 two_layer:figure_critical_step \
-    ppo:figure_3 ppo:figure_3_readings vit:table_1 lstm:figure_2 lstm:figure_2_readings lstm:figure_4
+    ppo:figure_3 ppo:figure_3_readings vit:table_1 \
+    lstm:figure_2 lstm:figure_2_readings lstm:figure_2_overlap lstm:figure_4 lstm:figure_4_width
 # without a figure: what the claims need besides
 FACTS := errata:errata cost:cost
 # what make compare makes: many trainings of other people's optimizers, no part of the paper

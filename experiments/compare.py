@@ -29,7 +29,7 @@ from experiments.schema import Count, Experiment, PositiveList, SeedList, nested
 from experiments.store import Run
 
 NAME = "compare"
-PROBLEMS = ("digits_mlp", "digits_vit", "noisy_regression")
+PROBLEMS = ("digits_mlp", "digits_vit", "news_lstm", "noisy_regression")
 BATCH_STREAM, LOOK_STREAM = 1, 4  # keep the order of the rows independent of the data of the same seed
 LOOKED_AT = 4  # minibatches, by the optimizers that measure their start
 FAILED = {"loss": math.inf, "accuracy": 0.0}  # what a model without finite parameters is worth
@@ -83,16 +83,22 @@ class Compare(Experiment):
     ) -> Iterator[tuple[Run, str, pd.DataFrame, Mapping]]:
         """Train one model after the other."""
         torch.set_num_threads(1)
-        peer = PEERS[self.optimizer]
-        for run in runs:
-            task = self._tasks[run.config["seed"]]
-            rng = np.random.default_rng([run.config["seed"], BATCH_STREAM])
-            history = train(task, peer, run.config["step"], rng, self.epochs, self.problem.batch)
-            last = history.iloc[-1]
-            diverged = not math.isfinite(last["loss"])
-            final = None if diverged and task.metric == "loss" else float(last[task.metric])
-            results = task.facts | {"metric": task.metric, "final": final, "package": peer.installed()}
-            yield run, "diverged" if diverged else "completed", history, results
+        torch.set_flush_denormal(True)  # as in experiments/lstm.py: saturated gates make steps slow otherwise
+        try:
+            for run in runs:
+                yield self._train(run)
+        finally:
+            torch.set_flush_denormal(False)
+
+    def _train(self, run: Run) -> tuple[Run, str, pd.DataFrame, Mapping]:
+        peer, task = PEERS[self.optimizer], self._tasks[run.config["seed"]]
+        rng = np.random.default_rng([run.config["seed"], BATCH_STREAM])
+        history = train(task, peer, run.config["step"], rng, self.epochs, self.problem.batch)
+        last = history.iloc[-1]
+        diverged = not math.isfinite(last["loss"])
+        final = None if diverged and task.metric == "loss" else float(last[task.metric])
+        results = task.facts | {"metric": task.metric, "final": final, "package": peer.installed()}
+        return run, "diverged" if diverged else "completed", history, results
 
 
 def train(task: Task, peer: Peer, step: float, rng: np.random.Generator, epochs: int, batch: int) -> pd.DataFrame:

@@ -207,7 +207,10 @@ GOOD = {"problem": configs("digits_vit"), "optimizer": "adaloss", "step": 0.1, "
         ({"epochs": 0}, r"epochs=0: .*greater than or equal to 1"),
         ({"optimizer": "adagrad"}, r"optimizer='adagrad': allowed are adaloss, adagrad_norm, .*momo_adam"),
         ({"optimizer": 3}, r"optimizer=3: .*string"),
-        ({"problem": configs("digits_vit", name="mnist")}, r"problem='mnist': allowed are digits_mlp, digits_vit, "),
+        (
+            {"problem": configs("digits_vit", name="mnist")},
+            r"problem='mnist': allowed are digits_mlp, digits_vit, news_lstm, ",
+        ),
         ({"problem": configs("digits_vit", patch=3)}, r"problem.patch=3: should divide the images' 8 pixels"),
         ({"problem": configs("digits_vit", heads=5)}, r"problem.heads=5: should divide problem.width=32"),
         ({"problem": configs("digits_vit", test=1797)}, r"problem.test=1797: .*less than or equal to 1796"),

@@ -129,7 +129,7 @@ def _alternatives(node: ast.AST) -> Iterator[ast.AST]:
             yield ast.Call(ast.Name(NAMES[name]), node.args, node.keywords)
         case ast.Call(func=ast.Attribute(attr=name)) if name in NAMES:
             yield ast.Call(ast.Attribute(node.func.value, NAMES[name]), node.args, node.keywords)
-        case ast.Return(value=ast.expr()):
+        case ast.Return(value=ast.expr()) if ast.unparse(node) != "return None":
             yield ast.Return(ast.Constant(None))
         case ast.AugAssign():
             yield ast.Pass()

@@ -113,3 +113,28 @@ def test_bad_input_is_one_line_that_names_it(name):
     with pytest.raises(error, match=message) as caught:
         good(**changes)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("distance", "power"), [(1.0, 0), (2.0**5, 5), (2.0**12, 12), (2.0**20, 12), (2.0**-12, -12), (0.7 * 2.0**-12, -12)]
+)
+@pytest.mark.parametrize(("cls", "share"), [(AdaLoss, 0.5), (AdamLoss, 1.0)])
+def test_the_steps_that_are_tried_are_polyaks_times_the_powers_of_two_from_minus_12_to_12(cls, share, distance, power):
+    """Polyak's step of the first minibatch is 1; the second is least ``distance`` away along its direction."""
+    w = torch.nn.Parameter(torch.tensor(1.0, dtype=torch.float64))
+    closures = [lambda: w * 1.0, lambda: 0.5 * ((w - (1 - distance)) / distance) ** 2]
+    assert suggest(cls, [w], closures, steps=1).step == share * 2.0**power
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        (lambda w: 0 * w + 1.0, lambda w: w * 1.0, "say nothing of a step"),  # no gradient: Polyak's step is infinite
+        (lambda w: w + 10.0, lambda w: 2.0 - w, "no step"),  # upwards for the second, though still below the first
+        (lambda w: w * 1.0, lambda w: 0 * w + 1.0, "no step"),  # level is not lower
+    ],
+)
+def test_minibatches_that_say_nothing_are_refused(first, second, message):
+    w = torch.nn.Parameter(torch.tensor(1.0, dtype=torch.float64))
+    with pytest.raises(ValueError, match=message):
+        suggest(AdaLoss, [w], [lambda: first(w), lambda: second(w)], steps=1)

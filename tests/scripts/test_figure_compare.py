@@ -148,10 +148,10 @@ def test_the_smoke_scale_is_drawn_from_every_run_and_alike_twice(smoke):
     }
     assert files == {file.name: file.read_bytes() for file in (smoke / "two").iterdir()}
     curves = pd.read_csv(smoke / "one/figure_compare.csv", comment="#")
-    assert len(curves) == 3 * len(COMPARED) * 3  # problems, optimizers, steps
+    assert len(curves) == 4 * len(COMPARED) * 3  # problems, optimizers, steps
     assert (curves.seeds == 1).all() and (curves.value_min == curves.value).all()
     table = pd.read_csv(smoke / "one/figure_compare_widths.csv", comment="#")
-    assert len(table) == 3 * len(COMPARED)
+    assert len(table) == 4 * len(COMPARED)
     for row in table.itertuples():
         curve = curves[(curves.problem == row.problem) & (curves.optimizer == row.optimizer)]
         assert row.best == (curve.value.max() if row.metric == "accuracy" else curve.value.min())
