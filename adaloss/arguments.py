@@ -8,6 +8,8 @@ import numpy as np
 
 from adaloss.stepsizes import RULES
 
+HUGE = 1e100  # of the entries of a problem: their products stay in float64
+
 
 def real(
     name: str,
@@ -15,6 +17,7 @@ def real(
     *,
     above: float | None = None,
     least: float | None = None,
+    most: float | None = None,
     infinite: bool = False,
     axes: int | None = None,
 ) -> np.ndarray:
@@ -37,8 +40,11 @@ def real(
         good &= array > above
     if least is not None:
         good &= array >= least
+    if most is not None:
+        good &= np.abs(array) <= most
     if not good.all():
         limits = [f"greater than {above:g}"] * (above is not None) + [f"at least {least:g}"] * (least is not None)
+        limits += [f"at most {most:g} in absolute value"] * (most is not None)
         words = " and ".join(["a number" if infinite else "finite", *limits])
         raise ValueError(f"{name}={array[~good].flat[0]:g}: should be {words}")
     return array
@@ -84,7 +90,7 @@ def shaped(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
 
 
 def rule_of(method: Any, b0: Any, hyper: Any) -> None:
-    """Raise ValueError for a rule that is not known, a b0 not above 0, or hyperparameters that the rule has not."""
+    """Raise ValueError for an unknown rule or a value outside its range, TypeError for a hyperparameter it has not."""
     one_of("method", method, tuple(RULES))
     real("b0", b0, above=0.0)
     known = {name: word.default for name, word in signature(RULES[method]).parameters.items() if word.kind.value == 3}
@@ -92,7 +98,7 @@ def rule_of(method: Any, b0: Any, hyper: Any) -> None:
         raise ValueError(f"hyper={_short(hyper)}: should map names to values")
     for name, value in hyper.items():
         if name not in known:
-            raise ValueError(f"hyper: {method} has no {_short(name)}; allowed are {', '.join(known)}")
+            raise TypeError(f"{method} got an unexpected keyword argument {_short(name)}; it has {', '.join(known)}")
         if name == "form":
             one_of("hyper form", value, ("linear", "root"))
         else:

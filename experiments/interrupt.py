@@ -26,17 +26,21 @@ class Stopped(KeyboardInterrupt):
 def end(name: str, number: int) -> None:
     """Write the line, whole and at once, and end the process.
 
-    Python's own way out takes seconds where torch is loaded, and holds back the thread that watches the time: only
-    joblib's workers need it.
+    Not by an exception, which a library may swallow or dress up as its own, and not by Python's own way out, which
+    takes seconds where torch is loaded.
     """
-    line = f"{name}: {WORDS[signal.Signals(number)]}; complete runs are saved, the same command continues\n"
+    bar = "\n" if sys.__stderr__.isatty() else ""  # behind a progress bar
+    line = f"{bar}{name}: {WORDS[signal.Signals(number)]}; complete runs are saved, the same command continues\n"
     if not _ending.acquire(blocking=False):
         os._exit(128 + number)
     os.write(sys.__stderr__.fileno(), line.encode())
-    loky = sys.modules.get("joblib.externals.loky.reusable_executor")
-    if getattr(loky, "_executor", None) is not None and threading.current_thread() is threading.main_thread():
-        sys.exit(128 + number)
     os._exit(128 + number)
+
+
+def _has_workers() -> bool:
+    """Whether joblib has processes of its own, which it ends when an exception passes."""
+    loky = sys.modules.get("joblib.externals.loky.reusable_executor")
+    return getattr(loky, "_executor", None) is not None
 
 
 _ending = threading.Lock()  # held by the one who writes the line
@@ -48,10 +52,15 @@ def watch_start(name: str) -> None:
 
 
 def watch(name: str) -> None:
-    """From now on raise Stopped in the main thread, once; a second signal, or GRACE seconds, end the process."""
+    """From now on a signal ends the process, by Stopped in the main thread where there are workers to end as well.
+
+    A second signal, or GRACE seconds, end it in any case.
+    """
 
     def stop(number: int, _: object) -> None:
         _handle(lambda number, _: os._exit(128 + number))
+        if not _has_workers():
+            end(name, number)
         raise Stopped(number)
 
     def overdue() -> None:
@@ -60,6 +69,8 @@ def watch(name: str) -> None:
         threading.Event().wait(GRACE)
         end(name, number)
 
+    # Joblib's tracker of semaphores, which removes what a stop leaves behind, need not speak of it.
+    sys.warnoptions.append("ignore:resource_tracker:UserWarning")
     receive, send = socket.socketpair()
     send.setblocking(False)
     signal.set_wakeup_fd(send.fileno(), warn_on_full_buffer=False)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from adaloss.arguments import broadcast, real, rule_of, shaped, whole
 from adaloss.stepsizes import RULES
 
 
@@ -27,14 +28,21 @@ def simulate_eigenbasis(
 
     ``eigenvalues`` (d,) of X'X, ``s0`` (d,) squared errors at the start, ``b0`` (cells,), ``hyper`` the rule's keyword
     arguments. Returns ``loss``, ``step`` (iterations, cells) and ``s`` (iterations, cells, d): row t-1 is iteration t,
-    with s and the loss before its step. A cell that leaves float64 shows inf or NaN from there on.
+    with s and the loss before its step. A cell that leaves float64 shows inf or NaN from there on. Raises ValueError,
+    naming the argument, for other shapes, values that are not finite, a b0 or hyperparameter that is not positive (but
+    c) and an unknown method, TypeError for a hyperparameter that the method does not have.
     """
+    eigenvalues, s0 = real("eigenvalues", eigenvalues, axes=1), real("s0", s0)
+    shaped("s0", s0, eigenvalues.shape)
+    b, f_star, iterations = real("b0", b0, axes=1), real("f_star", f_star), whole("iterations", iterations)
+    shaped("f_star", f_star, ())
+    rule_of(method, b, hyper)
+    broadcast(b0=b, **{name: value for name, value in hyper.items() if name != "form"})
     rule = RULES[method]
-    b = np.asarray(b0, dtype=np.float64)
     s = np.broadcast_to(s0, (len(b), len(eigenvalues)))
     out = {name: np.empty((iterations, len(b))) for name in ("loss", "step")}
     out["s"] = np.empty((iterations, *s.shape))
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for t in range(1, iterations + 1):
             loss = 0.5 * (s @ eigenvalues) + f_star
             out["loss"][t - 1], out["s"][t - 1] = loss, s

@@ -23,6 +23,7 @@ from functools import partial
 import numpy as np
 from scipy.linalg.blas import dgemm
 
+from adaloss.arguments import HUGE, one_of, real, recorded, rule_of, shaped, whole
 from adaloss.stepsizes import RULES
 
 TILE = 32
@@ -36,12 +37,19 @@ MINIBATCH_STREAM = 1  # keeps the minibatches independent of data that are gener
 class Problem:
     """y = X w* + noise with X' noise = 0, started at the error e_0 = w_0 - w*.
 
-    ``x`` (n, d); ``noise`` (n,), zero when the data are fitted exactly; ``error0`` (d,). All float64.
+    ``x`` (n, d); ``noise`` (n,), zero when the data are fitted exactly; ``error0`` (d,). Raises ValueError where they
+    are no real numbers of these shapes, at most 1e100 in absolute value.
     """
 
     x: np.ndarray
     noise: np.ndarray
     error0: np.ndarray
+
+    def __post_init__(self):
+        for name, axes in (("x", 2), ("noise", 1), ("error0", 1)):
+            object.__setattr__(self, name, real(name, getattr(self, name), most=HUGE, axes=axes))
+        shaped("noise", self.noise, self.x.shape[:1])
+        shaped("error0", self.error0, self.x.shape[1:])
 
     def hessian(self, batch: int | None) -> np.ndarray:
         """(d, d) Hessian of the expected objective: X'X for the full gradient, X'X / n for minibatches."""
@@ -54,11 +62,21 @@ class Problem:
 
 @dataclass(frozen=True)
 class Cell:
-    """One method with its b0; ``hyper`` holds the rule's keyword arguments (eta, alpha, c, c_s, form)."""
+    """One method with its b0; ``hyper`` holds the rule's keyword arguments (eta, alpha, c, c_s, form).
+
+    Raises ValueError for an unknown method or numbers that are not finite and positive (c: finite), TypeError for a
+    hyperparameter that the method does not have.
+    """
 
     method: str
     b0: float
     hyper: Mapping[str, float | str] = field(default_factory=dict)
+
+    def __post_init__(self):
+        rule_of(self.method, self.b0, self.hyper)
+        for name, value in {"b0": self.b0, **self.hyper}.items():
+            if np.ndim(value):
+                raise ValueError(f"{name}: should be one number, not {np.ndim(value)} axes")
 
 
 def minibatches(seed: int, n: int, batch: int, iterations: int) -> Iterable[np.ndarray]:
@@ -172,6 +190,24 @@ class _State:
         return self.data.scale**2 * np.vecdot(gradient, gradient)
 
 
+def check(
+    problems: Sequence, seeds: Sequence[int], cells: Sequence, iterations: int, record: Sequence[int], batch: int | None
+) -> None:
+    """What both simulators ask of their arguments."""
+    if not (len(problems) and len(cells)) or len(seeds) != len(problems):
+        raise ValueError(
+            f"problems, seeds, cells: {len(problems)}, {len(seeds)}, {len(cells)} given; should be one or more, "
+            "and a seed for each problem"
+        )
+    for problem in problems:
+        shaped("x of a problem", problem.x, problems[0].x.shape)
+    for seed in seeds:
+        whole("seeds", seed)
+    if batch is not None:
+        whole("batch", batch, 1)
+    recorded(record, whole("iterations", iterations, 1))
+
+
 def simulate(
     problems: Sequence[Problem],
     seeds: Sequence[int],
@@ -198,7 +234,14 @@ def simulate(
 
     ``final_gap`` (len(problems), len(cells)), the excess after the last step, is always returned. Divergence is a
     result: from its first loss that is not below DIVERGED on, a cell's loss, gap and s are inf.
+
+    Raises ValueError, naming the argument, for no problems or cells, problems of different shapes, other than one seed
+    from 0 for each, ``iterations`` or ``batch`` below 1, a ``record`` that is not one or more different iterations, or
+    columns that are not known.
     """
+    check(problems, seeds, cells, iterations, record, batch)
+    for name in columns:
+        one_of("columns", name, ("loss", "step", "gap", "s"))
     groups, b0, place = _layout(cells)
     data = _Rows(problems, seeds, batch, iterations)
     state = _State(problems, data, b0)

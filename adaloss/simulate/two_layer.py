@@ -22,21 +22,38 @@ from itertools import chain, groupby, islice, repeat
 
 import numpy as np
 
+from adaloss.arguments import HUGE, one_of, real, shaped
 from adaloss.simulate.flips import CELLS, Networks
-from adaloss.simulate.linear_regression import DIVERGED, Cell, minibatches
+from adaloss.simulate.linear_regression import DIVERGED, Cell, check, minibatches
 from adaloss.stepsizes import RULES
 
+COLUMNS = (
+    "loss", "step", "full_loss", "distance", "distance_max", "lambda_min", "lambda_max", "gram_change", "flips",
+    "predictions",
+)  # fmt: skip
 MEMORY = 10_000_000  # pairs (neuron, point) of the cells that run side by side: about 16 bytes each
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Data and initialisation, all float64: ``x`` (n, d), ``y`` (n,), ``w0`` (m, d), ``a`` (m,) of entries -1 and 1."""
+    """Data and initialisation: ``x`` (n, d), ``y`` (n,), ``w0`` (m, d), ``a`` (m,) of entries -1 and 1.
+
+    Raises ValueError where they are no real numbers of these shapes, at most 1e100 in absolute value.
+    """
 
     x: np.ndarray
     y: np.ndarray
     w0: np.ndarray
     a: np.ndarray
+
+    def __post_init__(self):
+        for name, axes in (("x", 2), ("y", 1), ("w0", 2), ("a", 1)):
+            object.__setattr__(self, name, real(name, getattr(self, name), most=HUGE, axes=axes))
+        shaped("y", self.y, self.x.shape[:1])
+        shaped("w0", self.w0, (len(self.w0), self.x.shape[1]))
+        shaped("a", self.a, self.w0.shape[:1])
+        if not (np.abs(self.a) == 1.0).all():
+            raise ValueError("a: its entries should be -1 and 1")
 
     @cached_property
     def inner(self) -> np.ndarray:
@@ -197,7 +214,12 @@ def simulate(
 
     ``final_loss`` (len(problems), len(cells)), the full loss after the last step, is always returned. Divergence is a
     result: from its first loss that is not below DIVERGED on, a cell's columns are inf, and its step is nan.
+
+    Raises ValueError as :func:`adaloss.simulate.linear_regression.simulate` does.
     """
+    check(problems, seeds, cells, iterations, record, batch)
+    for name in columns:
+        one_of("columns", name, COLUMNS)
     out = {}
     for name in columns:
         axes = (len(problems[0].y),) if name == "predictions" else ()

@@ -16,6 +16,8 @@ from scipy.linalg import eigh
 from scipy.linalg.blas import dsymv, dsyrk
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
+from adaloss.arguments import whole
+
 SMALL = 200  # up to this size one full decomposition gives both ends
 NEURONS = 4096  # neurons whose activation patterns h_empirical holds at once
 
@@ -73,16 +75,18 @@ def h_empirical(x: np.ndarray, w: np.ndarray) -> np.ndarray:
     .. math:: H_{ij} = x_i^\top x_j \, \frac1m \sum_{r=1}^m \mathbf 1\{w_r^\top x_i \ge 0, w_r^\top x_j \ge 0\}
 
     Raises ValueError where ``x`` or ``w`` is not a matrix of finite real numbers, or their columns differ in number.
+    Where a product leaves float64 the result is inf or nan.
     """
     x, w = _matrix("x", x), _matrix("w", w)
     if w.shape[1] != x.shape[1]:
         raise ValueError(f"w.shape={w.shape}: should be (m, {x.shape[1]}), with as many columns as x")
     both = np.zeros((len(x), len(x)))
-    for start in range(0, len(w), NEURONS):
-        active = (x @ w[start : start + NEURONS].T >= 0).astype(np.float32)
-        both += active @ active.T  # whole numbers below 2^24: exact in float32
-    both /= len(w)
-    both *= x @ x.T
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(w), NEURONS):
+            active = (x @ w[start : start + NEURONS].T >= 0).astype(np.float32)
+            both += active @ active.T  # whole numbers below 2^24: exact in float32
+        both /= len(w)
+        both *= x @ x.T
     return both
 
 
@@ -117,9 +121,9 @@ def marchenko_pastur(n: int, d: int) -> tuple[float, float]:
 
     :math:`\tfrac14 + \tfrac14 (1 \mp \sqrt{n/d})^2`, the Marchenko-Pastur law for :math:`K/4 + I/4`: a heuristic for
     large n and d. For n > d the least eigenvalue of K is 0, and the 1/4 returned is an upper end, not an estimate: what
-    K/4 + I/4 leaves out takes it below.
+    K/4 + I/4 leaves out takes it below. Raises ValueError where n or d is no whole number of at least 1.
     """
-    root = np.sqrt(n / d)
+    root = np.sqrt(whole("n", n, 1) / whole("d", d, 1))
     return 0.25 + 0.25 * max(1.0 - root, 0.0) ** 2, 0.25 + 0.25 * (1.0 + root) ** 2
 
 
@@ -173,7 +177,8 @@ def _symmetric(h: np.ndarray) -> np.ndarray:
 
 def _refuse_other_lengths(x: np.ndarray) -> None:
     """Allow what x / norm(x) in float64 may leave: relative errors of d/2 + 2 roundings in x, and d in this product."""
-    off = np.abs(np.vecdot(x, x) - 1)
+    with np.errstate(over="ignore"):
+        off = np.abs(np.vecdot(x, x) - 1)
     tolerance = (x.shape[1] + 4) * np.finfo(float).eps
     if off.max() > tolerance:
         i = int(off.argmax())

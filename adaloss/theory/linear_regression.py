@@ -115,8 +115,9 @@ def _bound(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
 
 def _log_excess(x: np.ndarray, constant: float, slope: float) -> np.ndarray:
     """2 log(1 / 2x) + constant + slope x for x < 1/2, and 0 from there on (where it vanishes)."""
-    with np.errstate(divide="ignore"):
-        return np.where(x < 0.5, -2 * np.log(2 * np.minimum(x, 0.5)) + constant + slope * x, 0.0)
+    x = np.asarray(x, dtype=np.float64)
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        return np.where(x >= 0.5, 0.0, -2 * np.log(2 * np.minimum(x, 0.5)) + constant + slope * x)
 
 
 def growth(x: np.ndarray) -> np.ndarray:
@@ -132,7 +133,9 @@ def growth_from(a: np.ndarray, x: np.ndarray) -> np.ndarray:
 
     Nothing is checked: nan gives nan.
     """
-    return np.where(x < 0.5, (1 - (a / x) ** 2) * (1 - 2 * x), 0.0) + growth(x)
+    a, x = np.asarray(a, dtype=np.float64), np.asarray(x, dtype=np.float64)
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        return np.where(x >= 0.5, 0.0, (1 - (a / x) ** 2) * (1 - 2 * x)) + growth(x)
 
 
 def exit_bounds(state: State) -> dict[str, np.ndarray]:

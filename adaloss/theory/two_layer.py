@@ -6,21 +6,31 @@ one, or the empirical one at the start), gradient descent follows :math:`z_{k+1}
 in the limit of infinite width; that is what the bounds below are about.
 
 ``eigenvalues`` are those of H in any order, ``z0`` the coordinates of the first residual along their eigenvectors.
+
+Every function raises ValueError, naming the argument, for what is not an array of finite real numbers of the shape that
+it names, or outside of what it allows. Where a value leaves float64 the result is inf or nan.
 """
 
 import math
 
 import numpy as np
 
+from adaloss.arguments import real, shaped, whole
+
 
 def predict(w: np.ndarray, a: np.ndarray, x: np.ndarray) -> np.ndarray:
     r"""The predictions u (n,), :math:`u_i = \tfrac1{\sqrt m}\sum_r a_r\,\mathrm{relu}(w_r^\top x_i)`."""
-    return np.maximum(x @ w.T, 0.0) @ a / math.sqrt(len(a))
+    w, a, x = _network(w, a, x)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.maximum(x @ w.T, 0.0) @ a / math.sqrt(len(a))
 
 
 def loss(u: np.ndarray, y: np.ndarray) -> float:
     r"""The quadratic loss :math:`\tfrac12\|u - y\|^2`."""
-    return 0.5 * float((u - y) @ (u - y))
+    u, y = real("u", u, axes=1), real("y", y, axes=1)
+    shaped("y", y, u.shape)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return 0.5 * float((u - y) @ (u - y))
 
 
 def gradient(w: np.ndarray, a: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -28,24 +38,39 @@ def gradient(w: np.ndarray, a: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.n
 
     Row r is :math:`\tfrac{a_r}{\sqrt m}\sum_i (u_i - y_i)\,1\{w_r^\top x_i > 0\}\,x_i`.
     """
-    active = x @ w.T > 0
-    residual = predict(w, a, x) - y
-    return (active * residual[:, None]).T @ x * (a / math.sqrt(len(a)))[:, None]
+    (w, a, x), y = _network(w, a, x), real("y", y, axes=1)
+    shaped("y", y, x.shape[:1])
+    with np.errstate(over="ignore", invalid="ignore"):
+        active = x @ w.T > 0
+        residual = predict(w, a, x) - y
+        return (active * residual[:, None]).T @ x * (a / math.sqrt(len(a)))[:, None]
+
+
+def _network(w: np.ndarray, a: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    w, a, x = real("w", w, axes=2), real("a", a, axes=1), real("x", x, axes=2)
+    shaped("a", a, w.shape[:1])
+    shaped("w", w, (len(w), x.shape[1]))
+    return w, a, x
 
 
 def rule_alpha(alpha: float, n: int) -> float:
     r"""The ``alpha`` of the rule ``adaloss`` that makes Theorem 3's update.
 
     :math:`b_{k+1}^2 = b_k^2 + \alpha^2\sqrt n\,\|u - y\|^2` and the loss is :math:`\tfrac12\|u - y\|^2`, so it is
-    :math:`2\alpha^2\sqrt n`.
+    :math:`2\alpha^2\sqrt n`. ``alpha`` positive, ``n`` a whole number of at least 1.
     """
-    return 2.0 * alpha**2 * math.sqrt(n)
+    alpha, n = _number("alpha", alpha, above=0.0), whole("n", n, 1)
+    return 2.0 * alpha * alpha * math.sqrt(n)
 
 
 def linearised(eigenvalues: np.ndarray, z0: np.ndarray, steps: np.ndarray) -> np.ndarray:
     r"""The residuals z_0, z_1, ... of :math:`z_{k+1} = (I - \mathrm{step}_k H)z_k`, (len(steps) + 1, n)."""
-    factors = 1.0 - np.asarray(steps)[:, None] * eigenvalues
-    return np.concatenate([z0[None], z0 * np.cumprod(factors, axis=0)])
+    eigenvalues, z0, steps = real("eigenvalues", eigenvalues, axes=1), real("z0", z0, axes=1), real("steps", steps)
+    shaped("z0", z0, eigenvalues.shape)
+    shaped("steps", steps, (steps.size,))
+    with np.errstate(over="ignore", invalid="ignore"):
+        factors = 1.0 - steps[:, None] * eigenvalues
+        return np.concatenate([z0[None], z0 * np.cumprod(factors, axis=0)])
 
 
 def linearised_adaloss(
@@ -55,11 +80,16 @@ def linearised_adaloss(
 
     :math:`b_{k+1}^2 = b_k^2 + \alpha^2\sqrt n\,\|z_k\|^2` and :math:`z_{k+1} = (I - \tfrac{\eta}{b_{k+1}} H)z_k`.
     """
+    eigenvalues, z0 = real("eigenvalues", eigenvalues, axes=1), real("z0", z0, axes=1)
+    shaped("z0", z0, eigenvalues.shape)
+    b0, eta, alpha = (_number(name, v, above=0.0) for name, v in (("b0", b0), ("eta", eta), ("alpha", alpha)))
+    n, iterations = whole("n", n, 1), whole("iterations", iterations)
     z, b = np.empty((iterations + 1, len(z0))), np.empty(iterations + 1)
     z[0], b[0] = z0, b0
-    for k in range(iterations):
-        b[k + 1] = math.sqrt(b[k] ** 2 + alpha**2 * math.sqrt(n) * float(z[k] @ z[k]))
-        z[k + 1] = (1.0 - eta / b[k + 1] * eigenvalues) * z[k]
+    with np.errstate(over="ignore", invalid="ignore"):
+        for k in range(iterations):
+            b[k + 1] = np.sqrt(b[k] ** 2 + alpha**2 * math.sqrt(n) * (z[k] @ z[k]))
+            z[k + 1] = (1.0 - eta / b[k + 1] * eigenvalues) * z[k]
     return z, b
 
 
@@ -68,9 +98,10 @@ def gradient_descent_iterations(eigenvalues: np.ndarray, z0_sq: float, eps: floa
 
     :math:`T = \lceil \log(\|z_0\|^2/\epsilon) / (2\log\tfrac1{1-\lambda_0/\|H\|}) \rceil \le
     \lceil \tfrac{\|H\|}{2\lambda_0}\log(\|z_0\|^2/\epsilon) \rceil`. Raises ValueError unless H is positive definite
-    and ``eps`` positive.
+    (its condition in float64's range) and ``eps`` positive.
     """
-    least, greatest = float(np.min(eigenvalues)), float(np.max(eigenvalues))
+    eigenvalues, z0_sq = real("eigenvalues", eigenvalues, axes=1), _number("z0_sq", z0_sq, least=0.0)
+    eps, least, greatest = _number("eps", eps), float(np.min(eigenvalues)), float(np.max(eigenvalues))
     if not least > 0.0:
         raise ValueError(f"eigenvalues: the least is {least:g}, should be positive (Assumption 2)")
     if not eps > 0.0:
@@ -79,17 +110,31 @@ def gradient_descent_iterations(eigenvalues: np.ndarray, z0_sq: float, eps: floa
         return 0
     if least == greatest:
         return 1
-    return math.ceil(math.log(z0_sq / eps) / (-2.0 * math.log1p(-least / greatest)))
+    if not least / greatest > 0.0:
+        raise ValueError(f"eigenvalues: the least, {least:g}, is 0 beside the greatest, {greatest:g}")
+    return math.ceil((math.log(z0_sq) - math.log(eps)) / (-2.0 * math.log1p(-least / greatest)))
+
+
+def _number(name: str, value: float, **limits: float) -> float:
+    array = real(name, value, **limits)
+    shaped(name, array, ())
+    return float(array)
 
 
 def best_constant_step(eigenvalues: np.ndarray) -> float:
     r"""The constant step with the fastest linearised worst case, :math:`2 / (\|H\| + \lambda_0)`."""
-    return 2.0 / (float(np.max(eigenvalues)) + float(np.min(eigenvalues)))
+    eigenvalues = real("eigenvalues", eigenvalues, least=0.0, axes=1)
+    return _two_over(eigenvalues.max() + eigenvalues.min())
 
 
 def critical_step(eigenvalues: np.ndarray) -> float:
     r"""The linearised dynamics converge from every start exactly for constant steps in (0, :math:`2/\|H\|`)."""
-    return 2.0 / float(np.max(eigenvalues))
+    return _two_over(real("eigenvalues", eigenvalues, least=0.0, axes=1).max())
+
+
+def _two_over(value: np.float64) -> float:
+    with np.errstate(divide="ignore", over="ignore"):
+        return float(2.0 / value)
 
 
 def weights_travelled(eigenvalues: np.ndarray, z0: np.ndarray) -> float:
@@ -97,7 +142,10 @@ def weights_travelled(eigenvalues: np.ndarray, z0: np.ndarray) -> float:
 
     It depends neither on the width nor on the steps, as long as the residual tends to 0.
     """
-    return math.sqrt(float(np.sum(z0**2 / eigenvalues)))
+    eigenvalues, z0 = real("eigenvalues", eigenvalues, above=0.0, axes=1), real("z0", z0, axes=1)
+    shaped("z0", z0, eigenvalues.shape)
+    with np.errstate(over="ignore"):
+        return math.sqrt(float(np.sum(z0**2 / eigenvalues)))
 
 
 def setting_a(
@@ -111,12 +159,17 @@ def setting_a(
     :math:`s^{(i)}_{k+1} = (1 - \tilde\eta\lambda_i/\tilde b_{k+1})^2 s^{(i)}_k`. The target :math:`\|z\|^2` is
     that of q = 1; iterations count alike. ``eigenvalues`` are returned descending.
     """
-    scale = alpha * n**0.25
+    eigenvalues, z0 = real("eigenvalues", eigenvalues, above=0.0, axes=1), real("z0", z0_in_eigenbasis, axes=1)
+    shaped("z0_in_eigenbasis", z0, eigenvalues.shape)
+    b0, eta, alpha = (_number(name, v, above=0.0) for name, v in (("b0", b0), ("eta", eta), ("alpha", alpha)))
+    scale = alpha * whole("n", n, 1) ** 0.25
     order = np.argsort(eigenvalues)[::-1]
-    descending = np.asarray(eigenvalues)[order]
+    descending = eigenvalues[order]
+    with np.errstate(over="ignore"):
+        s = z0[order] ** 2 / descending
     return {
         "eigenvalues": descending,
-        "s": np.asarray(z0_in_eigenbasis)[order] ** 2 / descending,
+        "s": s,
         "b": b0 / scale,
         "eta": eta / scale,
         "p": 1,
