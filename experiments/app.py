@@ -53,10 +53,10 @@ def main(name: str) -> None:
     interrupt.watch(name)
     try:
         task()
-    except (HydraException, OmegaConfBaseException) as error:
-        _stop(_hydra_line(name, error))
     except UncompletedJobError as error:
         _stop(_submitit_line(error))
+    except Exception as error:
+        _stop(refusal(name, error))
     except interrupt.Stopped as signal:
         interrupt.end(name, signal.number)
 
@@ -190,11 +190,12 @@ class Plan(Callback):
             yield
         except (ConfigError, StoreError) as error:
             _stop(str(error))
-        except (HydraException, OmegaConfBaseException) as error:
-            _stop(_hydra_line(self.name, error))
-        except Exception:
-            traceback.print_exc()
-            sys.exit(1)
+        except Exception as error:
+            try:
+                _stop(refusal(self.name, error))
+            except Exception:
+                traceback.print_exc()
+                sys.exit(1)
 
 
 @cache
@@ -216,6 +217,19 @@ def _parse(name: str, config: DictConfig) -> tuple[Experiment, Store, str | None
 def _folders(runs: list[Run]) -> str:
     first = runs[0].label.split("_b0=")[0]
     return f"{first} ({len(runs)} runs)" if len(runs) > 1 else runs[0].label
+
+
+def refusal(name: str, error: Exception) -> str:
+    """The line about a command line that Hydra refuses; any other error is raised again."""
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return _hydra_line(name, error)
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    if isinstance(error, ValueError | TypeError) and frame.f_globals["__name__"].startswith("hydra."):
+        # Hydra's own stumbling over data=null, data=1.5 or data=[[1]]
+        groups = {folder.name for folder in CONFIGS.iterdir()}
+        given = [word for word in sys.argv if word.lstrip("+~").partition("=")[0] in groups]
+        return f"{' '.join(given)}: not understood, should be names of configurations ({error})"
+    raise error
 
 
 def _hydra_line(name: str, error: Exception) -> str:

@@ -88,7 +88,7 @@ def linearised_adaloss(
     z[0], b[0] = z0, b0
     with np.errstate(over="ignore", invalid="ignore"):
         for k in range(iterations):
-            b[k + 1] = np.sqrt(b[k] ** 2 + alpha**2 * math.sqrt(n) * (z[k] @ z[k]))
+            b[k + 1] = np.sqrt(b[k] ** 2 + alpha * alpha * math.sqrt(n) * (z[k] @ z[k]))
             z[k + 1] = (1.0 - eta / b[k + 1] * eigenvalues) * z[k]
     return z, b
 

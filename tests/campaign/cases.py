@@ -77,7 +77,7 @@ class Forked:
             sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
             sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr
             checkpoint.Checkpoint.__init__.__defaults__ = (0.0,)
-            sys.argv = ["experiments", *CASES.get(name, ()), *map(str, more), f"runs={runs}"]
+            sys.argv = ["experiments", *(more or CASES[name]), f"runs={runs}"]
             os.chdir(ROOT)
             app.main(name)
             code = 0

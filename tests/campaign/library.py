@@ -87,7 +87,7 @@ STOCHASTIC = (BOUND, BOUND, BOUND, BOUND)
 UNIT = MATRIX.map(
     lambda x: x / np.linalg.norm(x, axis=1, keepdims=True)
     if isinstance(x, np.ndarray) and x.dtype == np.float64 and x.ndim == 2 and x.size and (np.abs(x).sum(1) > 0).all()
-    and np.isfinite(x).all() and np.abs(x).max() < 1e100 else x
+    and np.isfinite(x).all() and np.abs(x).max(1).min() > 1e-100 and np.abs(x).max() < 1e100 else x
 )  # fmt: skip
 SYMMETRIC = MATRIX.map(
     lambda x: x @ x.T if isinstance(x, np.ndarray) and x.dtype == np.float64 and x.ndim == 2 and x.size
