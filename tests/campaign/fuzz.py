@@ -42,7 +42,8 @@ NUMBERS = ("0.1", "1", "10", "1e-3", "1e3", "[0.1,1]", "1e100", "1e-300", "1e-8"
 COUNTS = ("1", "2", "3", "7", "16")
 BAD = (
     "0", "-1", "nan", "inf", "-inf", "1e400", "null", "true", "''", "[]", "{}", "[1,1]", "abc", "1e308", "5e-324",
-    "[[1]]",     "99999999999999999999", "'1'", "1,2", "$x", "${b0}", "${nothing}", "???", "[1", "{a:1}", "0x10", "1e", "ü", "a=b",
+    "[[1]]", "99999999999999999999", "'1'", "1,2", "$x", "${b0}", "${nothing}", "???", "[1", "{a:1}", "0x10", "1e",
+    "ü", "a=b",
 )  # fmt: skip
 SGD = ("adaloss", "adagrad_norm", "sgd_constant", "sgd_decay_sqrt", "sgd_decay_sqrt_root", "adagrad_norm_rowwise")
 ADAM = ("adam", "adamloss", "adam_sqrt")
