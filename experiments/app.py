@@ -50,15 +50,15 @@ def main(name: str) -> None:
     task = hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=f"experiment/{name}")(
         partial(job, name)
     )
-    interrupt.watch(name)
-    try:
-        task()
-    except UncompletedJobError as error:
-        _stop(_submitit_line(error))
-    except Exception as error:
-        _stop(refusal(name, error))
-    except interrupt.Stopped as signal:
-        interrupt.end(name, signal.number)
+    with interrupt.watch(name):
+        try:
+            task()
+        except UncompletedJobError as error:
+            _stop(_submitit_line(error))
+        except Exception as error:
+            _stop(refusal(name, error))
+        except interrupt.Stopped as signal:
+            interrupt.end(name, signal.number)
 
 
 def job(name: str, config: DictConfig) -> None:

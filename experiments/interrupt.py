@@ -10,6 +10,8 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 GRACE = 2.0  # seconds that the main thread has
@@ -51,8 +53,9 @@ def watch_start(name: str) -> None:
     _handle(lambda number, _: end(name, number))
 
 
-def watch(name: str) -> None:
-    """From now on a signal ends the process, by Stopped in the main thread where there are workers to end as well.
+@contextmanager
+def watch(name: str) -> Iterator[None]:
+    """Inside, a signal ends the process, by Stopped in the main thread where there are workers to end as well.
 
     A second signal, or GRACE seconds, end it in any case.
     """
@@ -64,19 +67,31 @@ def watch(name: str) -> None:
         raise Stopped(number)
 
     def overdue() -> None:
-        while (number := receive.recv(1)[0]) not in WORDS:
-            pass
-        threading.Event().wait(GRACE)
-        end(name, number)
+        with receive:
+            while heard := receive.recv(1):  # nothing is heard any more where the other end is closed
+                if heard[0] in WORDS:
+                    threading.Event().wait(GRACE)
+                    end(name, heard[0])
 
     # Joblib's tracker of semaphores, which removes what a stop leaves behind, need not speak of it.
-    sys.warnoptions.append("ignore:resource_tracker:UserWarning")
+    quiet = "ignore:resource_tracker:UserWarning"
+    sys.warnoptions.append(quiet)
     receive, send = socket.socketpair()
     send.setblocking(False)
-    signal.set_wakeup_fd(send.fileno(), warn_on_full_buffer=False)
-    watch.send = send  # kept open
-    threading.Thread(target=overdue, daemon=True).start()
+    before = {number: signal.getsignal(number) for number in WORDS}
+    wakeup = signal.set_wakeup_fd(send.fileno(), warn_on_full_buffer=False)
+    listening = threading.Thread(target=overdue, daemon=True)
+    listening.start()
     _handle(stop)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        send.close()
+        listening.join()
+        sys.warnoptions.remove(quiet)
 
 
 def _handle(handler: object) -> None:
