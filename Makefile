@@ -18,8 +18,8 @@ FACTS := errata:errata cost:cost
 COMPARISONS := figure_compare figure_suggest
 
 .DEFAULT_GOAL := help
-.PHONY: help install test coverage mutants smoke reproduce sweep figures claims report publish theory-check compare bench docs \
-    lint clean
+.PHONY: help install test coverage mutants campaign smoke reproduce sweep figures claims report publish theory-check \
+    compare bench docs lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,6 +94,10 @@ docs: $(STAMP) $(VENV)/.docs ## build the documentation's site in site/
 $(VENV)/.docs: $(STAMP)
 	@$(PIP) --constraint constraints.txt --editable '.[docs]'
 	@touch $@
+
+campaign: $(STAMP) ## try to break everything (an hour or more; docs/reliability.md has what came of it)
+	@set -e; for kind in kill concurrency disk fuzz library scale portability security; do \
+	    echo "== $$kind"; $(PY) -m tests.campaign.$$kind; done
 
 lint: $(STAMP) ## check style and formatting
 	@$(PY) -m ruff check .

@@ -69,7 +69,7 @@ def job(name: str, config: DictConfig) -> None:
         runs = experiment.runs()
         alone = HydraConfig.get().mode != RunMode.MULTIRUN
         complete, made = _make(experiment, store, runs, wait=alone)
-    except (ConfigError, StoreError) as error:
+    except (ConfigError, StoreError, MemoryError) as error:
         _stop(str(error))  # here, since Hydra writes lines of its own about an exception that leaves a job
     # One write: the lines of jobs that run side by side stay whole.
     left = len(runs) - complete - made
@@ -123,7 +123,7 @@ def _execute(experiment: Experiment, missing: list[Run], store: Store, progress:
             share = (time.perf_counter() - start) / len(missing)
             store.save(run, status, history, results, share)
             del waiting[run.id]
-    except (ConfigError, StoreError):
+    except (ConfigError, StoreError, MemoryError):
         raise
     except Exception:
         for run in waiting.values():
@@ -188,7 +188,7 @@ class Plan(Callback):
         """Errors end the process here: Hydra would turn them into a warning and go on."""
         try:
             yield
-        except (ConfigError, StoreError) as error:
+        except (ConfigError, StoreError, MemoryError) as error:
             _stop(str(error))
         except Exception as error:
             try:
@@ -255,5 +255,5 @@ def _submitit_line(error: UncompletedJobError) -> str:
 
 
 def _stop(line: str) -> None:
-    print(f"error: {line}", file=sys.stderr)
+    print(f"error: {line or 'out of memory'}", file=sys.stderr)
     sys.exit(2)

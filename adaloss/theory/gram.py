@@ -7,6 +7,7 @@ With :math:`K = XX^\top` it lies between multiples of K: :math:`\max(\|K\|/4, 1/
 :math:`\lambda_{\min}(H^\infty) \ge \lambda_{\min}(K)/2`.
 """
 
+import math
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -183,7 +184,7 @@ def _refuse_other_lengths(x: np.ndarray) -> None:
     if off.max() > tolerance:
         i = int(off.argmax())
         raise ValueError(
-            f"x[{i}]: length {np.linalg.norm(x[i]):.17g} should be 1, its square up to {tolerance:.2g}: "
+            f"x[{i}]: length {math.hypot(*x[i]):.17g} should be 1, its square up to {tolerance:.2g}: "
             "divide the rows by their lengths in float64"
         )
 

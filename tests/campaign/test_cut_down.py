@@ -1,0 +1,158 @@
+"""The campaigns cut down to seconds each."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.campaign import concurrency, disk, fuzz, kill, library, portability, scale, security
+from tests.campaign.cases import CASES, Forked, content, finish, leftovers, start, undisturbed
+from tests.experiments.launch import ROOT
+
+
+@pytest.mark.parametrize(("name", "way"), [("two_layer", start), ("ppo", Forked)])
+def test_kills(name, way, tmp_path):
+    counts, stores, runs, _, late = kill.campaign(name, 3, random.Random(1), tmp_path, way)
+    assert (counts.total(), late) == (3, 0)
+    assert stores >= 1 and runs >= 4
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_ends_joblibs_workers_with_one_line(number, tmp_path):
+    arguments = ("-m", "b0=1,10", "iterations=200000", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "experiments.linear_regression", *arguments, f"runs={tmp_path}"],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    while not (tmp_path / ".claims").exists():  # a worker is at work
+        assert process.poll() is None
+        time.sleep(0.02)
+    assert content(tmp_path) == {}
+    process.send_signal(number)
+    code, _, errors = finish(process, timeout=10)
+    word = {signal.SIGTERM: "terminated", signal.SIGINT: "interrupted"}[number]
+    assert (code, errors) == (
+        128 + number,
+        f"linear_regression: {word}; complete runs are saved, the same command continues\n",
+    )
+
+
+STUBBORN = """
+from experiments import interrupt
+interrupt.watch("exp")
+interrupt._has_workers = lambda: True  # the way by an exception
+import numpy as np
+try:
+    print("ready", flush=True)
+    while True:
+        np.linalg.eigvalsh(np.eye(3000))
+except KeyboardInterrupt:  # as some libraries do
+    while True:
+        np.linalg.eigvalsh(np.eye(3000))
+"""
+
+
+def test_a_stop_that_is_swallowed_ends_all_the_same():
+    process = subprocess.Popen(
+        [sys.executable, "-c", STUBBORN], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    code, _, errors = finish(process, timeout=10)
+    assert code == 130
+    assert errors == "exp: interrupted; complete runs are saved, the same command continues\n"
+
+
+def test_four_processes_make_each_run_once(tmp_path):
+    _, expected = undisturbed("gram", tmp_path / "one")
+    processes = [start("gram", tmp_path / "all") for _ in range(4)]
+    ended = [finish(process) for process in processes]
+    assert [(code, errors) for code, _, errors in ended] == [(0, "")] * 4
+    assert sum(map(concurrency.made, (out for _, out, _ in ended))) == len(expected)
+    assert content(tmp_path / "all") == expected and not leftovers(tmp_path / "all")
+
+
+def test_a_process_waits_for_the_runs_of_another_and_makes_them_where_that_is_killed(tmp_path):
+    arguments = ("iterations=1000000", "data.n=20", "data.d=3", "b0=1")
+    command = [sys.executable, "-m", "experiments.linear_regression", *arguments, f"runs={tmp_path}"]
+    first = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    while not (tmp_path / ".claims/linear_regression").exists():
+        assert first.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.2)
+    second = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert "waiting for 1 runs that other processes are making" in second.stdout.readline()
+    first.kill()
+    first.wait()
+    second.send_signal(signal.SIGTERM)  # it has taken the run over and would now compute for long
+    assert finish(second)[0] == 143
+
+
+@pytest.mark.parametrize("name", ["gram"])
+def test_harm_and_stray_files(name, tmp_path):
+    _, expected = undisturbed(name, tmp_path)
+    assert len([*disk.harmed(name, tmp_path, expected, start)]) == 4
+    disk.strays(name, tmp_path, expected, start)
+
+
+def test_command_lines():
+    counts, _, broken = fuzz.campaign(60, random.Random(1), slow=False)
+    assert not broken
+    whats = {what for key in counts if key != "processes" for what in [key[1]]}
+    assert {"ran", "refused"} <= whats
+
+
+@pytest.mark.parametrize("words", [["data=null"], ["data=[[1]]"], ["+data=-inf"], ["data={a:1}"], ["method=1.5"]])
+@pytest.mark.parametrize("multirun", [[], ["-m"]])
+def test_groups_that_are_no_names(words, multirun, tmp_path):
+    result = finish(Forked("linear_regression", tmp_path / "runs", *multirun, *words))
+    fuzz.judge("linear_regression", words, *result, tmp_path / "runs")
+    assert result[0] == 2
+
+
+@pytest.mark.parametrize("name", library.FUNCTIONS)
+def test_every_public_function(name):
+    counts = library.campaign(name, 40)
+    assert counts[True] > 0
+
+
+def test_reading_a_store_takes_time_in_proportion():
+    found = scale.stores((50, 500), sweep=50)
+    for few, many in zip(found[50], found[500], strict=True):
+        assert many < 3 * few + 0.01  # seconds a run, and of a sweep of 50
+
+
+def test_spawned_processes_compute_the_same():
+    assert portability.spawn_gives_the_same()
+
+
+def test_names_are_allowed_everywhere(tmp_path):
+    undisturbed("linear_regression", tmp_path)
+    assert not portability.unsafe_names(tmp_path)
+
+
+def test_no_call_runs_what_a_foreign_file_says():
+    assert not [found for file in security.sources() for found in security.dangerous_calls(file.read_text())]
+
+
+DANGEROUS = (
+    "torch.load(f)", "torch.load(f, weights_only=False)", "pickle.load(f)", "yaml.load(f)", "tar.extractall(x)",
+    "yaml.load(f, yaml.Loader)", "np.load(f, allow_pickle=True)", "subprocess.run(x, shell=True)", "pd.read_pickle(f)",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", DANGEROUS)
+def test_a_dangerous_call_is_found(text):
+    assert len([*security.dangerous_calls(text)]) == 1
+
+
+def test_foreign_files_are_refused(tmp_path):
+    assert len([*security.tampered(tmp_path)]) == 7
+
+
+def test_every_experiment_is_in_every_campaign():
+    names = {file.stem for file in (ROOT / "configs/experiment").glob("*.yaml")}
+    assert names == set(CASES) == set(fuzz.TINY) == set(fuzz.FIELDS)
