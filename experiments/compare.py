@@ -25,7 +25,7 @@ from experiments.identity import code_hash
 from experiments.peers import PEERS, Peer, Trainer
 from experiments.problems import Task
 from experiments.problems import module as problem_module
-from experiments.schema import Count, Experiment, PositiveList, SeedList, nested
+from experiments.schema import Count, Experiment, SeedList, StepList, nested
 from experiments.store import Run
 
 NAME = "compare"
@@ -54,7 +54,7 @@ class Compare(Experiment):
 
     problem: Annotated[Any, nested("problem", lambda name: problem_module(name).Config, PROBLEMS)]
     optimizer: Annotated[str, AfterValidator(_known)]
-    step: PositiveList
+    step: StepList
     seed: SeedList
     epochs: Count
 

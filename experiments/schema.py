@@ -30,6 +30,7 @@ def distinct(values: list) -> list:
 # A value or a list of values: a list is one batched program and still saves one run per cell.
 _LIST = (BeforeValidator(as_list), AfterValidator(distinct), Field(min_length=1))
 PositiveList = Annotated[list[Positive], *_LIST]
+StepList = Annotated[list[Annotated[Positive, Field(le=1e30)]], *_LIST]  # of parameters in float32
 CountList = Annotated[list[Count], *_LIST]
 SeedList = Annotated[list[Seed], *_LIST]
 

@@ -14,6 +14,7 @@ The folder is written under a temporary name and renamed, so a folder with a sum
 Needs pandas only, so that scripts can read runs without torch or Hydra.
 """
 
+import glob
 import hashlib
 import io
 import json
@@ -164,9 +165,9 @@ class Store:
         for left in self.root.glob(f"{TEMPORARY}{socket.gethostname()}-*"):
             if not _alive(int(left.name.split("-")[-2])):
                 shutil.rmtree(left, ignore_errors=True)
-        for left in self.root.glob("checkpoints/*"):  # of a process killed just after it had saved the run
+        for left in self.root.glob("checkpoints/?*-????????????.*"):  # of a process killed just after it saved the run
             experiment, _, identity = left.stem.rpartition("-")
-            if any(map(_complete, self.root.glob(f"{experiment}/*-{identity}/summary.json"))):
+            if any(map(_complete, (self.root / experiment).glob(f"*-{glob.escape(identity)}/summary.json"))):
                 left.unlink(missing_ok=True)
 
     def has(self, run: Run) -> bool:

@@ -26,7 +26,7 @@ NEURONS = 4096  # neurons whose activation patterns h_empirical holds at once
 class ExtremeEigenvalues(NamedTuple):
     r"""Both ends of a spectrum, and :math:`\|Hv - \lambda v\|` of their unit vectors v.
 
-    Some eigenvalue of H lies within the residual of each value.
+    Some eigenvalue of H lies within the residual of each value; it is inf or nan where a square leaves float64.
     """
 
     lambda_min: float
@@ -149,7 +149,8 @@ def _dense(h: np.ndarray, index: int) -> tuple[float, float]:
 
 
 def _with_residual(h: np.ndarray, value: float, vector: np.ndarray) -> tuple[float, float]:
-    return float(value), float(np.linalg.norm(h @ vector - value * vector))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(value), float(np.linalg.norm(h @ vector - value * vector))
 
 
 def _matrix(name: str, value: np.ndarray) -> np.ndarray:

@@ -110,8 +110,8 @@ def gradient_descent_iterations(eigenvalues: np.ndarray, z0_sq: float, eps: floa
         return 0
     if least == greatest:
         return 1
-    if not least / greatest > 0.0:
-        raise ValueError(f"eigenvalues: the least, {least:g}, is 0 beside the greatest, {greatest:g}")
+    if not least / greatest > np.finfo(float).tiny:
+        raise ValueError(f"eigenvalues: the least, {least:g}, is nothing beside the greatest, {greatest:g}")
     return math.ceil((math.log(z0_sq) - math.log(eps)) / (-2.0 * math.log1p(-least / greatest)))
 
 

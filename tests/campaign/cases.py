@@ -61,15 +61,20 @@ class Forked:
     """
 
     def __init__(self, name, runs, *more):
-        from experiments import app, checkpoint, interrupt
-
         importlib.import_module(f"experiments.{name}")
         self.streams = [tempfile.TemporaryFile("w+") for _ in range(2)]  # noqa: SIM115 (until it has ended)
         self.returncode = None
         self.pid = os.fork()
         if self.pid:
             return
-        code = 1
+        try:
+            os._exit(self._run(name, runs, more))
+        finally:  # whatever happens, the child never goes on as a second parent
+            os._exit(1)
+
+    def _run(self, name, runs, more):
+        from experiments import app, checkpoint, interrupt
+
         try:
             interrupt.watch_start(name)
             for number, stream in enumerate(self.streams, start=1):
@@ -80,14 +85,14 @@ class Forked:
             sys.argv = ["experiments", *(more or CASES[name]), f"runs={runs}"]
             os.chdir(ROOT)
             app.main(name)
-            code = 0
         except SystemExit as error:
-            code = error.code
+            return error.code
         except BaseException:
             traceback.print_exc()
+            return 1
         finally:
             sys.stdout.flush()
-            os._exit(code)
+        return 0
 
     def poll(self):
         if self.returncode is None:

@@ -68,9 +68,8 @@ def harmed(name, complete, expected, way=Forked):
     """Each kind of harm to one run, and what the same command then makes: that run and no other."""
     for harm in ("truncated history", "empty summary", "deleted folder", "file in the folder's place"):
         run = next(complete.glob(f"{name}/*-*/"))
-        before = {
-            path: path.stat().st_mtime_ns for path in complete.rglob("*") if path.is_file() and run not in path.parents
-        }
+        files = (path for path in complete.glob("[!.]*/*-*/*") if run not in path.parents)
+        before = {path: path.stat().st_mtime_ns for path in files}
         if harm == "truncated history":
             data = (run / "history.parquet").read_bytes()
             saved = Store(complete).load(f"{name}/{run.name}")

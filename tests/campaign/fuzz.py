@@ -3,7 +3,7 @@
     python -m tests.campaign.fuzz [lines]
 
 Most go through Hydra's composition and ``experiments.app.job`` in this process, as the command line does; every
-fiftieth is a process of its own.
+fiftieth is a fork that goes through the whole command line.
 """
 
 import contextlib
