@@ -5,6 +5,7 @@ A thread therefore ends the process when the main thread has not ended by itself
 nothing: the store holds whole runs only, and checkpoints lie in it.
 """
 
+import atexit
 import os
 import signal
 import socket
@@ -82,6 +83,8 @@ def watch(name: str) -> Iterator[None]:
     wakeup = signal.set_wakeup_fd(send.fileno(), warn_on_full_buffer=False)
     listening = threading.Thread(target=overdue, daemon=True)
     listening.start()
+    # When all is done, Python's way out takes a moment, in which a signal would make a failure of it.
+    atexit.register(_handle, signal.SIG_IGN)
     _handle(stop)
     try:
         yield

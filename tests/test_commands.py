@@ -36,6 +36,8 @@ ELSEWHERE = {"docs/extending.md": "tests/test_extending.py runs it in a copy of 
 NOT_RUN = {
     r"make (reproduce|test)": "CI runs it (.ci/run), make reproduce at the smallest scale",
     r".*data\.path=ARCHIVE.*": "needs CIFAR-100, pretrained weights and GPUs: composed",
+    r".*data\.path=NEWS.*": "needs the news' CSV files: composed",
+    r"python -m scripts\.figure_[24](_\w+)? --scale paper": "needs the runs of real news: names the sweep that is missing",
     r".*hydra/launcher=submitit_slurm.*": "needs Slurm: composed, and validated where the data are here",
     r"wait": "the shell's",
     r"python -c .*": "needs a network: its names are imported",
@@ -124,7 +126,9 @@ def test_a_command_that_needs_more_is_composed(page, command, inside):
         launcher = re.search(r"launcher=submitit_(\w+)", command)
         if launcher:
             assert config.hydra.launcher._target_.lower().endswith(f"{launcher[1]}launcher")
-        if "ARCHIVE" not in command:
+        if "NEWS" in command:
+            assert config.data.path == "NEWS"
+        elif "ARCHIVE" not in command:
             OmegaConf.set_struct(config, False)
             del config["hydra"]
             assert app._parse(name, config)[0].runs()

@@ -32,6 +32,8 @@ CASES = {
     "vit": VIT,
     "ppo": (*PPO, "seed=[0,1]"),
     "compare": ("-m", "optimizer=adaloss,sgd", "step=[0.01,1]", "seed=[0,1]", "epochs=2"),
+    "lstm": ("data.articles=120", "embedding=8", "hidden=8", "epochs=3", "batch=8", "b0=[0.1,1]", "seed=[0,1]"),
+    "errata": ("-m", "number=2,3,4"),
 }
 # A checkpoint after every step instead of every ten seconds; else what ``python -m experiments.NAME`` does.
 EAGER = """
@@ -42,7 +44,8 @@ import experiments.checkpoint
 experiments.checkpoint.Checkpoint.__init__.__defaults__ = (0.0,)
 runpy.run_module(module, run_name="__main__", alter_sys=True)
 """
-VARYING = ("wall_time_s", "peak_memory_mb")  # between two runs of the same program
+# Between two runs of the same program; the last one seals the others.
+VARYING = ("wall_time_s", "peak_memory_mb", "summary_sha256")
 ENVIRONMENT = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 

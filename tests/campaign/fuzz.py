@@ -37,6 +37,8 @@ TINY = {  # what keeps a valid line small; the fuzz may put other values behind 
     ),
     "ppo": ("frames=64", "envs=2", "steps=16", "epochs=1", "batch=16", "actor=[4]", "critic=[4]"),
     "compare": ("epochs=1",),
+    "lstm": ("data.articles=60", "embedding=4", "hidden=4", "epochs=1", "batch=16"),
+    "errata": ("number=2",),
 }  # fmt: skip
 NUMBERS = ("0.1", "1", "10", "1e-3", "1e3", "[0.1,1]", "1e100", "1e-300", "1e-8", "1e30")
 COUNTS = ("1", "2", "3", "7", "16")
@@ -75,6 +77,11 @@ FIELDS = {
         "step": NUMBERS, "problem": ("digits_mlp", "noisy_regression"), "seed": ("0", "[0,1]"),
         "optimizer": ("adaloss", "sgd", "adam", "adamloss", "adagrad_norm"),
     },
+    "lstm": {
+        "b0": NUMBERS, "eta": NUMBERS, "method": ADAM, "pooling": ("mean", "last"), "batch": COUNTS, "hidden": COUNTS,
+        "data.vocabulary": COUNTS, "data.length": COUNTS, "seed": ("0", "[0,1]"),
+    },
+    "errata": {"number": ("2", "3", "[3,4]", "10")},
 }  # fmt: skip
 SEPARATE = 50  # every fiftieth line is a process
 

@@ -9,8 +9,6 @@ BELOW = "what is under the diagonal is overwritten; the 0 keeps the slower branc
 START = "Newton's first iterate from any start above 1/2 is at or above the root, and the others come down to it"
 BRACKET = "any bracket of the answer, and any 63 or more halvings of it, end at the answer"
 NOT_POSSIBLE = "the result is inf, or 0, whatever the bracket"
-MEET = "the function is 0 at 1/2, where its two pieces meet"
-AT_LEAST_ONE = "b_1 is below the threshold there, so that N and every bound of it are at least 1"
 SECOND = "the other bound of S_i is s_i itself there, and the less of the two is taken"
 
 _TABLE = {
@@ -29,12 +27,6 @@ _TABLE = {
     ("adaloss/theory/gram.py", ONE_COLUMN): [
         ("value, residual = _with_residual(h, value, vectors[:, 0])", "0", "-1"),
         ("return _with_residual(h, value, vectors[:, 0])", "0", "-1"),
-    ],
-    ("adaloss/theory/linear_regression.py", MEET): [
-        ("return np.where(x < 0.5, -2 * np.log(2 * np.minimum(x, 0.5)) + constant", "x < 0.5", "x <= 0.5"),
-    ],
-    ("adaloss/theory/linear_regression.py", AT_LEAST_ONE): [
-        ("np.where(seen, np.maximum(value, 0), np.inf)", "0", "1 -1")
     ],
     ("adaloss/theory/linear_regression.py", SECOND): [
         ("jump = np.where(scale > 2 * b1,", "scale > 2 * b1", "scale >= 2 * b1"),

@@ -79,7 +79,8 @@ def test_figure_1_shows_every_cell_and_hides_no_divergence(smoke):
 
 @pytest.mark.parametrize(("method", "b0"), [("adaloss", 0.01), ("adagrad_norm", 10.0), ("sgd_decay_sqrt", 100.0)])
 def test_figure_1_draws_what_a_plain_loop_computes(method, b0, smoke):
-    hyper = {"eta": 1.0, "alpha": 2.0, "c": 0.0, "c_s": 0.2, "form": "linear"}
+    own = {"adaloss": {"alpha": 2.0, "c": 0.0}, "sgd_decay_sqrt": {"c_s": 0.2, "form": "linear"}}
+    hyper = {"eta": 1.0} | own.get(method, {})
     config = gaussian.Config(name="gaussian", n=1000, d=100, w_star="unit")
     cell = Cell(method, b0, hyper)
     loops = [numpy_cell(gaussian.load(config, seed)[0], seed, cell, iterations=1000, batch=20) for seed in (0, 1)]
