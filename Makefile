@@ -46,6 +46,10 @@ coverage: $(STAMP) ## measure which branches of adaloss its tests take; fails un
 mutants: $(STAMP) ## change the code a little, 150 times a file, and see whether the tests notice (an hour)
 	@$(PY) -m tests.mutation --sample 150
 
+campaign: $(STAMP) ## try to break everything (an hour or more; docs/reliability.md has what came of it)
+	@set -e; for kind in kill concurrency disk fuzz library scale portability security; do \
+	    echo "== $$kind"; $(PY) -m tests.campaign.$$kind; done
+
 smoke: ## the whole way at the smallest scale (a minute or two)
 	@$(MAKE) --no-print-directory reproduce SCALE=smoke
 
@@ -94,10 +98,6 @@ docs: $(STAMP) $(VENV)/.docs ## build the documentation's site in site/
 $(VENV)/.docs: $(STAMP)
 	@$(PIP) --constraint constraints.txt --editable '.[docs]'
 	@touch $@
-
-campaign: $(STAMP) ## try to break everything (an hour or more; docs/reliability.md has what came of it)
-	@set -e; for kind in kill concurrency disk fuzz library scale portability security; do \
-	    echo "== $$kind"; $(PY) -m tests.campaign.$$kind; done
 
 lint: $(STAMP) ## check style and formatting
 	@$(PY) -m ruff check .

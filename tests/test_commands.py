@@ -37,7 +37,7 @@ NOT_RUN = {
     r"make (reproduce|test)": "CI runs it (.ci/run), make reproduce at the smallest scale",
     r".*data\.path=ARCHIVE.*": "needs CIFAR-100, pretrained weights and GPUs: composed",
     r".*data\.path=NEWS.*": "needs the news' CSV files: composed",
-    r"python -m scripts\.figure_[24](_\w+)? --scale paper": "needs the runs of real news: names the sweep that is missing",
+    r"python -m scripts\.figure_[24](_\w+)? --scale paper": "needs the runs of news: names the sweep that is missing",
     r".*hydra/launcher=submitit_slurm.*": "needs Slurm: composed, and validated where the data are here",
     r"wait": "the shell's",
     r"python -c .*": "needs a network: its names are imported",
