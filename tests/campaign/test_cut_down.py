@@ -41,17 +41,17 @@ def test_a_stop_ends_joblibs_workers_with_one_line(number, tmp_path):
 
 
 STUBBORN = """
-from experiments import interrupt
-interrupt.watch("exp").__enter__()
-interrupt._has_workers = lambda: True  # the way by an exception
 import numpy as np
-try:
-    print("ready", flush=True)
-    while True:
-        np.linalg.eigvalsh(np.eye(3000))
-except KeyboardInterrupt:  # as some libraries do
-    while True:
-        np.linalg.eigvalsh(np.eye(3000))
+from experiments import interrupt
+interrupt._has_workers = lambda: True  # the way by an exception
+with interrupt.watch("exp"):
+    try:
+        print("ready", flush=True)
+        while True:
+            np.linalg.eigvalsh(np.eye(1000))
+    except KeyboardInterrupt:  # as some libraries do
+        while True:
+            np.linalg.eigvalsh(np.eye(1000))
 """
 
 

@@ -12,6 +12,7 @@ def test_what_an_experiment_reaches():
     found = reached(("experiments.linear_regression", "experiments.data.gaussian"))
     assert found == {
         "adaloss",
+        "adaloss.arguments",
         "adaloss.simulate",
         "adaloss.simulate.linear_regression",
         "adaloss.stepsizes",
