@@ -19,7 +19,7 @@ LAUNCHERS = {
     "joblib": ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"),
     "submitit_local": ("hydra/launcher=submitit_local",),
 }
-# The smallest sweep of each experiment, and how many jobs it is.
+# The smallest sweep of each experiment, and how many jobs it is (not of cost.py: it measures seconds).
 SWEEPS = {
     "linear_regression": ("method=adaloss,sgd_constant b0=[0.1,1] data.n=50 data.d=5 iterations=30", 2),
     "bounds": ("d=[1,2] problems=5 max_steps=50", 1),
@@ -30,6 +30,8 @@ SWEEPS = {
         1,
     ),
     "ppo": ("frames=64 envs=4 steps=8 epochs=1 batch=16 actor=[4] critic=[4]", 1),
+    "lstm": ("data.articles=120 embedding=4 hidden=4 b0=[0.1,1] epochs=1", 1),
+    "errata": ("number=2,3", 2),
     "compare": ("problem=noisy_regression problem.n=40 problem.d=5 step=[0.01,0.1] epochs=1", 1),
 }
 
