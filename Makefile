@@ -15,7 +15,11 @@ SWEEPS := linear_regression:figure_1 linear_regression:figure_burn_in linear_reg
 # without a figure: what the claims need besides
 FACTS := errata:errata cost:cost
 # what make compare makes: many trainings of other people's optimizers, no part of the paper
-COMPARISONS := figure_compare figure_suggest
+COMPARISONS := compare:figure_compare compare:figure_suggest
+# what is done with each of them
+TRAIN = $(PY) -m experiments.$${pair%%:*} sweep=$${pair\#\#*:} scale=$(SCALE) \
+    hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS)
+DRAW = $(PY) -m scripts.$${pair\#\#*:} --scale $(SCALE)
 
 .DEFAULT_GOAL := help
 .PHONY: help install test coverage mutants campaign smoke reproduce sweep figures claims report publish theory-check \
@@ -53,12 +57,9 @@ campaign: $(STAMP) ## try to break everything (an hour or more; docs/reliability
 smoke: ## the whole way at the smallest scale (a minute or two)
 	@$(MAKE) --no-print-directory reproduce SCALE=smoke
 
-reproduce: $(STAMP) ## make all runs that are missing, then every figure, the claims and the report
-	@set -e; for pair in $(SWEEPS) $(FACTS); do \
-	    $(PY) -m experiments.$${pair%%:*} sweep=$${pair##*:} scale=$(SCALE) \
-	        hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS); \
-	done
-	@$(MAKE) --no-print-directory figures claims report
+reproduce: $(STAMP) ## make all runs that are missing and each sweep's figure, then the claims and the report
+	@set -e; for pair in $(SWEEPS); do $(TRAIN); $(DRAW); done; for pair in $(FACTS); do $(TRAIN); done
+	@$(MAKE) --no-print-directory claims report
 
 sweep: $(STAMP) ## a sweep of your own: EXPERIMENT=linear_regression ARGS='method=adaloss b0=0.1,1' (docs/runs.md)
 	@$(if $(EXPERIMENT),,$(error EXPERIMENT is missing: make sweep EXPERIMENT=linear_regression ARGS='b0=0.1,1'))
@@ -66,7 +67,7 @@ sweep: $(STAMP) ## a sweep of your own: EXPERIMENT=linear_regression ARGS='metho
 	    $(if $(findstring hydra/launcher=,$(ARGS)),,hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS)) $(ARGS)
 
 figures: $(STAMP) ## draw every figure from the saved runs
-	@set -e; for pair in $(SWEEPS); do $(PY) -m scripts.$${pair##*:} --scale $(SCALE); done
+	@set -e; for pair in $(SWEEPS); do $(DRAW); done
 
 claims: $(STAMP) ## decide the paper's claims from the saved runs
 	@$(PY) -m scripts.claims --scale $(SCALE)
@@ -79,14 +80,10 @@ publish: $(STAMP) ## copy the laptop scale's pictures and tables to figures/publ
 	@cp figures/laptop/*.png figures/laptop/*.csv figures/laptop/*.md figures/laptop/report.html figures/published/
 
 theory-check: $(STAMP) ## check every proved bound on random problems (SCALE=paper: ten times as many)
-	@$(PY) -m experiments.bounds sweep=figure_bounds scale=$(SCALE) hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS)
-	@$(PY) -m scripts.figure_bounds --scale $(SCALE)
+	@set -e; pair=bounds:figure_bounds; $(TRAIN); $(DRAW)
 
 compare: $(STAMP) ## train our optimizers and their peers over eight decades of the initial step, and draw that
-	@set -e; for sweep in $(COMPARISONS); do \
-	    $(PY) -m experiments.compare sweep=$$sweep scale=$(SCALE) hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS); \
-	    $(PY) -m scripts.$$sweep --scale $(SCALE); \
-	done
+	@set -e; for pair in $(COMPARISONS); do $(TRAIN); $(DRAW); done
 
 bench: $(STAMP) ## time engines and optimizers beside the alternatives, each in one run
 	@for name in linear_regression gram two_layer optim; do $(PY) -m tests.benchmarks.$$name; done
