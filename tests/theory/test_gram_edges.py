@@ -50,6 +50,25 @@ def test_lanczos_alone_finds_the_greatest_eigenvalue_of_a_large_matrix(scale, mo
     assert largest_eigenvalue(h) == pytest.approx(7 * scale, rel=1e-13)
 
 
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_a_factorisation_alone_finds_both_ends_of_a_large_matrix(scale, monkeypatch):
+    monkeypatch.setattr(gram, "eigh", refuse)
+    h = scale * spectrum([2.0, *np.linspace(2.001, 3, 398), 7.0])
+    np.testing.assert_allclose(extreme_eigenvalues(h)[:2], (2 * scale, 7 * scale), rtol=1e-12)
+
+
+@pytest.mark.parametrize("least", [-1.0, 0.0, 1e-3])
+def test_the_least_eigenvalue_where_there_is_no_way_by_the_inverse(least, monkeypatch):
+    """Not positive definite; singular up to rounding; and iterations that give up or end with a vector that is none."""
+    h = spectrum([least, *np.linspace(0.5, 3, 299)])
+    tolerance = 4 * 300 * np.finfo(float).eps * 3
+    assert extreme_eigenvalues(h).lambda_min == pytest.approx(least, abs=tolerance)
+    monkeypatch.setattr(gram, "eigsh", lambda *args, **kwargs: (np.ones(1), np.eye(300)[:, :1]))
+    assert extreme_eigenvalues(h).lambda_min == pytest.approx(least, abs=tolerance)
+    monkeypatch.setattr(gram, "_lanczos", lambda *args: None)
+    assert extreme_eigenvalues(h).lambda_min == pytest.approx(least, abs=tolerance)
+
+
 def test_the_greatest_of_a_small_matrix_needs_no_lanczos(monkeypatch):
     monkeypatch.setattr(gram, "eigsh", refuse)
     h = spectrum(np.linspace(1, 2, gram.SMALL))
