@@ -16,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from experiments import app, checkpoint, interrupt  # by the parent: a fork is to begin with its handlers
 from tests.experiments.launch import ROOT
 
 VIT = (
@@ -76,8 +77,6 @@ class Forked:
             os._exit(1)
 
     def _run(self, name, runs, more):
-        from experiments import app, checkpoint, interrupt
-
         try:
             interrupt.watch_start(name)
             for number, stream in enumerate(self.streams, start=1):
