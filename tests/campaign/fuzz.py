@@ -89,7 +89,10 @@ SEPARATE = 50  # every fiftieth line is a process
 def line(rng, name):
     """One command line's overrides: some fields with allowed values, and in half of the lines something wrong."""
     fields = FIELDS[name]
-    words = [f"{field}={rng.choice(fields[field])}" for field in rng.sample(sorted(fields), rng.randint(0, 3))]
+    words = [
+        f"{field}={rng.choice(fields[field])}"
+        for field in rng.sample(sorted(fields), rng.randint(0, min(3, len(fields))))
+    ]
     groups = [word for word in words if word.split("=")[0] in ("data", "method", "problem", "weights")]
     words = groups + [word for word in words if word not in groups]
     if rng.random() < 0.5:
