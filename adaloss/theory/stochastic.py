@@ -59,7 +59,8 @@ def b_limit(b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray, 
     x, f = _scale_free(b0, eta, s_max, d0, p)
     x = np.maximum(x, 0.5)
     kappa = 1 + x / np.sqrt(x**2 + f)
-    return np.multiply(eta, s_max, dtype=np.float64) * hroot(2 * x - np.log(x) + f / kappa)
+    eta, s_max = _floats(eta, s_max)
+    return eta * s_max * hroot(2 * x - np.log(x) + f / kappa)
 
 
 @_bound
@@ -70,8 +71,12 @@ def b_limit_headline(b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.
     2 b_0 >= eta S.
     """
     _, f = _scale_free(b0, eta, s_max, d0, p)
-    unit = np.multiply(eta, s_max, dtype=np.float64)
-    return np.maximum(b0, unit) + unit * f
+    b0, eta, s_max = _floats(b0, eta, s_max)
+    return np.maximum(b0, eta * s_max) + eta * s_max * f
+
+
+def _floats(*values: np.ndarray) -> tuple[np.ndarray, ...]:
+    return tuple(np.asarray(value, dtype=np.float64) for value in values)
 
 
 def _least_decrease(
@@ -80,7 +85,7 @@ def _least_decrease(
     """The expected relative decrease of D per step that B3 proves, -inf where 2 b_0 < eta S."""
     limit, mu_n = b_limit(b0, eta, s_max, d0, p), real("mu_n", mu_n, least=0.0)
     broadcast(mu_n=mu_n, b0=limit)
-    b0, eta, s_max = (np.asarray(value, dtype=np.float64) for value in (b0, eta, s_max))
+    b0, eta, s_max = _floats(b0, eta, s_max)
     step, last = eta / b0, eta / limit
     least = np.minimum(step * (2 - s_max * step), last * (2 - s_max * last))
     return np.where(least >= 0, np.minimum(mu_n * np.maximum(least, 0), 1), -np.inf)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -154,3 +155,12 @@ def test_b4_the_gap_is_the_difference_of_the_two_bounds(seed):
     assert gap <= (np.linalg.eigvalsh(problem.x.T @ problem.x)[-1] * (1 + 1e-12) - 1) * d0 / eta
     sharp_norm, sharp_loss = (theory.b_limit(b0, eta, s_max, d0, p) for p in (2, 1))
     assert (sharp_norm >= sharp_loss * (1 - 1e-12)) == (s_max >= 1)
+
+
+@pytest.mark.parametrize("bound", [theory.b_limit, theory.b_limit_headline])
+def test_tensors_are_taken_as_arrays(bound):
+    """Beside an array as well, where torch and NumPy would have to agree whose product it is."""
+    ones, d0 = torch.ones(3), np.array([1.0, 2.0, 4.0])
+    found = bound(ones, 0.5, ones, d0, 2)
+    assert isinstance(found, np.ndarray)
+    np.testing.assert_array_equal(found, bound(np.ones(3), 0.5, np.ones(3), d0, 2))
