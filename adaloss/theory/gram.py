@@ -9,12 +9,11 @@ With :math:`K = XX^\top` it lies between multiples of K: :math:`\max(\|K\|/4, 1/
 
 import math
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
+from scipy.linalg import eigh
 from scipy.linalg.blas import dsymv, dsyrk
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
@@ -95,10 +94,9 @@ def h_empirical(x: np.ndarray, w: np.ndarray) -> np.ndarray:
 def extreme_eigenvalues(h: np.ndarray) -> ExtremeEigenvalues:
     """The least and the greatest eigenvalue of the symmetric ``h`` (n, n), with their residuals.
 
-    The greatest is that of :func:`largest_eigenvalue`. Lower ends of these spectra are clustered, and iterations with
-    ``h`` itself would stop early there; the least one comes from Lanczos iterations with the inverse, by a Cholesky
-    factorisation, which spread them. Where ``h`` has none or they do not end at the accuracy of float64, a dense
-    solver takes their place.
+    The least one comes from a dense reduction to tridiagonal form: these spectra are clustered at their lower end,
+    where iterations without a factorisation stop early or do not converge. The greatest is that of
+    :func:`largest_eigenvalue`.
     Raises ValueError where ``h`` is not a symmetric matrix of finite real numbers.
     """
     h = _symmetric(h)
@@ -106,8 +104,8 @@ def extreme_eigenvalues(h: np.ndarray) -> ExtremeEigenvalues:
         values, vectors = np.linalg.eigh(h)
         (least, residual_min), (most, residual_max) = (_with_residual(h, values[i], vectors[:, i]) for i in (0, -1))
     else:
+        least, residual_min = _dense(h, 0)
         most, residual_max = _largest(h)
-        least, residual_min = _least(h, most)
     return ExtremeEigenvalues(least, most, residual_min, residual_max)
 
 
@@ -134,38 +132,15 @@ def _largest(h: np.ndarray) -> tuple[float, float]:
     n = len(h)
     if n <= SMALL:
         return _dense(h, n - 1)
-    # dsymv reads half of h; a product waits for memory alone
-    found = _lanczos(lambda v: dsymv(1.0, h.T, v), n)
-    if found is not None:
-        value, residual = _with_residual(h, *found)
-        if residual <= n * np.finfo(float).eps * value:
-            return value, residual
-    return _dense(h, n - 1)
-
-
-def _least(h: np.ndarray, most: float) -> tuple[float, float]:
-    """``most`` is the greatest eigenvalue: with it the rounding of ``h`` itself is measured."""
-    n = len(h)
-    try:
-        factor = cho_factor(h.T, lower=True, check_finite=False)  # h.T is in LAPACK's order: one copy, no more
-    except LinAlgError:  # not positive definite
-        return _dense(h, 0)
-    found = _lanczos(lambda v: cho_solve(factor, v, check_finite=False), n)
-    if found is not None and found[0] > 0:
-        value, residual = _with_residual(h, 1.0 / found[0], found[1])
-        if residual <= n * np.finfo(float).eps * most:
-            return value, residual
-    return _dense(h, 0)
-
-
-def _lanczos(product: Callable[[np.ndarray], np.ndarray], n: int) -> tuple[float, np.ndarray] | None:
-    """The greatest eigenvalue of what ``product`` multiplies by, and its vector; None where there is no convergence."""
     start = np.random.default_rng(0).normal(size=n)  # the same numbers at every call
+    # dsymv reads half of h; a product waits for memory alone
+    product = LinearOperator(h.shape, matvec=lambda v: dsymv(1.0, h.T, v), dtype=np.float64)
     try:
-        [value], vectors = eigsh(LinearOperator((n, n), matvec=product, dtype=np.float64), k=1, which="LA", v0=start)
+        [value], vectors = eigsh(product, k=1, which="LA", v0=start)
     except ArpackError:  # ArpackNoConvergence included
-        return None
-    return value, vectors[:, 0]
+        return _dense(h, n - 1)
+    value, residual = _with_residual(h, value, vectors[:, 0])
+    return (value, residual) if residual <= n * np.finfo(float).eps * value else _dense(h, n - 1)
 
 
 def _dense(h: np.ndarray, index: int) -> tuple[float, float]:

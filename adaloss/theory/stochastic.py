@@ -27,12 +27,19 @@ from adaloss.theory.linear_regression import ROUNDING, _bound, growth
 from adaloss.theory.roots import hroot
 
 
-def _scale_free(b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray, p: int) -> tuple:
-    """B0 as x = b_0 / (eta S), and f = S^(p-2) sup D / eta^2 of docs B2, both in units in which eta S = 1."""
+def _checked(
+    b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray, p: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The four as float64 arrays. Raises ValueError where they are no arguments of a bound."""
     power_of(p)
     b0, eta, s_max = (real(n, value, above=0.0) for n, value in (("b0", b0), ("eta", eta), ("s_max", s_max)))
     d0 = real("d0", d0, least=0.0)
     broadcast(b0=b0, eta=eta, s_max=s_max, d0=d0)
+    return b0, eta, s_max, d0
+
+
+def _scale_free(b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray, p: int) -> tuple:
+    """B0 as x = b_0 / (eta S), and f = S^(p-2) sup D / eta^2 of docs B2, both in units in which eta S = 1."""
     x = b0 / (eta * s_max)
     return x, s_max ** (p - 2) * d0 / eta**2 + growth(x)
 
@@ -44,8 +51,9 @@ def error_limit(b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarr
     :math:`D_0 + \eta^2 S^{2-p}\,\ell_0(b_0 / (\eta S))`, which is D_0 where 2 b_0 >= eta S: there the error never
     grows (docs B1).
     """
+    b0, eta, s_max, d0 = _checked(b0, eta, s_max, d0, p)
     _, f = _scale_free(b0, eta, s_max, d0, p)
-    return f * np.asarray(eta, dtype=np.float64) ** 2 * np.asarray(s_max, dtype=np.float64) ** (2 - p)
+    return f * eta**2 * s_max ** (2 - p)
 
 
 @_bound
@@ -56,10 +64,10 @@ def b_limit(b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray, 
     :math:`x = \max(b_0/(\eta S), \tfrac12)`, :math:`f = S^{p-2}D_0/\eta^2 + \ell_0(b_0/(\eta S))` and
     :math:`\kappa = 1 + x/\sqrt{x^2 + f}`.
     """
+    b0, eta, s_max, d0 = _checked(b0, eta, s_max, d0, p)
     x, f = _scale_free(b0, eta, s_max, d0, p)
     x = np.maximum(x, 0.5)
     kappa = 1 + x / np.sqrt(x**2 + f)
-    eta, s_max = _floats(eta, s_max)
     return eta * s_max * hroot(2 * x - np.log(x) + f / kappa)
 
 
@@ -70,22 +78,18 @@ def b_limit_headline(b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.
     :math:`\max(b_0, \eta S) + S^{p-1} D_0 / \eta + \eta S\,\ell_0(b_0 / (\eta S))`; the last term is 0 where
     2 b_0 >= eta S.
     """
+    b0, eta, s_max, d0 = _checked(b0, eta, s_max, d0, p)
     _, f = _scale_free(b0, eta, s_max, d0, p)
-    b0, eta, s_max = _floats(b0, eta, s_max)
     return np.maximum(b0, eta * s_max) + eta * s_max * f
-
-
-def _floats(*values: np.ndarray) -> tuple[np.ndarray, ...]:
-    return tuple(np.asarray(value, dtype=np.float64) for value in values)
 
 
 def _least_decrease(
     b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray, mu_n: np.ndarray, p: int
 ) -> np.ndarray:
     """The expected relative decrease of D per step that B3 proves, -inf where 2 b_0 < eta S."""
+    b0, eta, s_max, d0 = _checked(b0, eta, s_max, d0, p)
     limit, mu_n = b_limit(b0, eta, s_max, d0, p), real("mu_n", mu_n, least=0.0)
     broadcast(mu_n=mu_n, b0=limit)
-    b0, eta, s_max = _floats(b0, eta, s_max)
     step, last = eta / b0, eta / limit
     least = np.minimum(step * (2 - s_max * step), last * (2 - s_max * last))
     return np.where(least >= 0, np.minimum(mu_n * np.maximum(least, 0), 1), -np.inf)

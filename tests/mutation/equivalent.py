@@ -25,7 +25,7 @@ _TABLE = {
         ("np.copyto(square, 0.0, where=lower)  # not written yet", "np.copyto(square, 0.0, where=lower)", "pass"),
     ],
     ("adaloss/theory/gram.py", ONE_COLUMN): [
-        ("return value, vectors[:, 0]", "0", "-1"),
+        ("value, residual = _with_residual(h, value, vectors[:, 0])", "0", "-1"),
         ("return _with_residual(h, value, vectors[:, 0])", "0", "-1"),
     ],
     ("adaloss/theory/linear_regression.py", SECOND): [

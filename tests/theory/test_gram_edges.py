@@ -51,22 +51,15 @@ def test_lanczos_alone_finds_the_greatest_eigenvalue_of_a_large_matrix(scale, mo
 
 
 @pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
-def test_a_factorisation_alone_finds_both_ends_of_a_large_matrix(scale, monkeypatch):
-    monkeypatch.setattr(gram, "eigh", refuse)
+def test_both_ends_of_a_large_matrix_whose_lower_end_is_clustered(scale):
     h = scale * spectrum([2.0, *np.linspace(2.001, 3, 398), 7.0])
     np.testing.assert_allclose(extreme_eigenvalues(h)[:2], (2 * scale, 7 * scale), rtol=1e-12)
 
 
 @pytest.mark.parametrize("least", [-1.0, 0.0, 1e-3])
-def test_the_least_eigenvalue_where_there_is_no_way_by_the_inverse(least, monkeypatch):
-    """Not positive definite; singular up to rounding; and iterations that give up or end with a vector that is none."""
+def test_the_least_eigenvalue_of_a_large_matrix_may_have_any_sign(least):
     h = spectrum([least, *np.linspace(0.5, 3, 299)])
-    tolerance = 4 * 300 * np.finfo(float).eps * 3
-    assert extreme_eigenvalues(h).lambda_min == pytest.approx(least, abs=tolerance)
-    monkeypatch.setattr(gram, "eigsh", lambda *args, **kwargs: (np.ones(1), np.eye(300)[:, :1]))
-    assert extreme_eigenvalues(h).lambda_min == pytest.approx(least, abs=tolerance)
-    monkeypatch.setattr(gram, "_lanczos", lambda *args: None)
-    assert extreme_eigenvalues(h).lambda_min == pytest.approx(least, abs=tolerance)
+    assert extreme_eigenvalues(h).lambda_min == pytest.approx(least, abs=4 * 300 * np.finfo(float).eps * 3)
 
 
 def test_the_greatest_of_a_small_matrix_needs_no_lanczos(monkeypatch):
