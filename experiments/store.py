@@ -38,7 +38,7 @@ import yaml
 
 COMPLETE = ("completed", "diverged")
 RESERVED = ("checkpoints", "sweeps")  # folders beside those of the experiments
-PACKAGES = ("numpy", "scipy", "torch", "pandas", "matplotlib", "scikit-learn")
+PACKAGES = ("numpy", "scipy", "numba", "torch", "pandas", "matplotlib", "scikit-learn")
 TEMPORARY = ".tmp-"
 
 

@@ -23,8 +23,8 @@ def outside(folder):
     return {name.partition(".")[0] for _, name in imports(folder)} - set(sys.stdlib_module_names)
 
 
-def test_the_library_needs_torch_numpy_scipy_and_nothing_else():
-    assert outside("adaloss") <= {"adaloss", "torch", "numpy", "scipy"}
+def test_the_library_needs_four_packages_and_nothing_else():
+    assert outside("adaloss") <= {"adaloss", "torch", "numpy", "scipy", "numba"}
 
 
 def test_only_experiments_know_hydra():

@@ -9,9 +9,8 @@ The network (paper, Section 4) is :math:`f(x) = \tfrac1{\sqrt m}\sum_r a_r\,\mat
 * minibatches of B rows, drawn with replacement: :math:`f = \tfrac1{2B}\sum (u_i - y_i)^2` and its gradient.
 
 How it is fast. A cell is not held as W but as its preactivations X W', and of these only the few that may change sign
-soon are followed step by step: ``adaloss.simulate.flips``. Cells run one after another, so that a cell's arrays stay in
-the cache, where a batch of cells would drive them out; and a cell simulated alone and the same cell among others agree
-to the last bit on one machine with single-threaded BLAS.
+soon are followed step by step, in compiled loops over the cells that run side by side: ``adaloss.simulate.flips``. A
+cell simulated alone and the same cell among others agree to the last bit on one machine with single-threaded BLAS.
 """
 
 from collections import deque

@@ -91,7 +91,9 @@ def test_float16_overflows_by_itself_and_then_trains():
         torch.testing.assert_close(p, q, rtol=1e-2, atol=1e-2)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch", "ignore::UserWarning:torch")  # dynamo's own
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning:torch", "ignore::UserWarning:torch", "ignore:Guards may run slower:RuntimeWarning"
+)  # dynamo's own
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
 def test_nothing_is_compiled_again_after_the_second_step(backend, expected):
     torch._dynamo.reset()
@@ -105,7 +107,9 @@ def test_nothing_is_compiled_again_after_the_second_step(backend, expected):
     assert_same(compiled.train(guarded(), backend=backend), expected, rtol=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch", "ignore::UserWarning:torch")  # dynamo's own
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning:torch", "ignore::UserWarning:torch", "ignore:Guards may run slower:RuntimeWarning"
+)  # dynamo's own
 @pytest.mark.parametrize("name", ["plain", "accumulation", "grad_scaler", "timm_loop", "compiled"])
 def test_the_scripts(name, capsys, monkeypatch):
     compiler = torch.compile  # the real backend takes half a minute

@@ -30,7 +30,9 @@ def run(optimizer, network, parameters, step, times):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch", "ignore::UserWarning:torch")  # dynamo's own
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning:torch", "ignore::UserWarning:torch", "ignore:Guards may run slower:RuntimeWarning"
+)  # dynamo's own
 def test_no_recompilation_after_the_second_step(name):
     torch._dynamo.reset()
     network = Network()

@@ -9,6 +9,7 @@ import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
@@ -92,12 +93,13 @@ def work(rank, ranks, folder):
     came["weighted"] = result(
         net, train(net, optimizer, rows, scale=ranks * len(rows) / ROWS, way="observe", weight=len(rows))
     )
+    mesh = init_device_mesh("cpu", (ranks,))  # without one fully_shard takes a GPU where it sees one
     for name in OPTIMIZERS:
         net = model()
-        fully_shard(net)
+        fully_shard(net, mesh=mesh)
         came[f"FSDP2 {name}"] = result(net, train(net, OPTIMIZERS[name](net.parameters()), share(rank, ranks)))
         resumed = model()
-        fully_shard(resumed)
+        fully_shard(resumed, mesh=mesh)
         optimizer = OPTIMIZERS[name](resumed.parameters())
         first = train(resumed, optimizer, share(rank, ranks), range(STEPS // 2))
         dcp.save(
@@ -108,7 +110,7 @@ def work(rank, ranks, folder):
         with torch.no_grad():
             for p in fresh.parameters():
                 p.zero_()
-        fully_shard(fresh)
+        fully_shard(fresh, mesh=mesh)
         optimizer = OPTIMIZERS[name](fresh.parameters())
         state = {"net": fresh.state_dict(), "optimizer": get_optimizer_state_dict(fresh, optimizer)}
         dcp.load(state, checkpoint_id=f"{folder}/{name}")

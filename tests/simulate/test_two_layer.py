@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaloss.simulate import flips
+from adaloss.simulate import flips, kernels
 from adaloss.simulate.flips import Networks
 from adaloss.simulate.linear_regression import Cell
 from adaloss.simulate.two_layer import Problem, simulate
@@ -220,3 +220,20 @@ def test_most_steps_need_no_product_over_all_neurons():
         _, changed, counts = beside_the_recurrence_of_w(problem, np.full(300, 0.05), batch)
         assert changed > 500
         assert counts["refreshes"] < 60, counts
+
+
+def test_loops_are_compiled_where_no_cache_can_be_written(monkeypatch):
+    asked, njit = [], kernels.njit
+
+    def without_a_folder(cache=False, **options):
+        asked.append(cache)
+        return refuse if cache else njit(**options)
+
+    def refuse(loop):
+        raise RuntimeError(f"cannot cache function {loop.__name__!r}: no locator available")
+
+    monkeypatch.setattr(kernels, "njit", without_a_folder)
+    masks, pairs = np.zeros((1, 2, 3), dtype=bool), np.zeros((1, 3, 3))
+    kernels.compiled()(kernels.turn.py_func)(masks, pairs, 0, 1, 2)
+    assert asked == [True, False]
+    assert masks[0].tolist() == [[False, False, False], [False, False, True]] and pairs[0, 2, 2] == 0.5

@@ -1,0 +1,122 @@
+"""What the experiments do on a GPU, beside the same on the CPU."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+
+from experiments import vit_ranks
+from experiments.data import cifar100
+from experiments.models.vit import VisionTransformer
+from experiments.optimizers import make
+from tests.benchmarks.vit import generated
+from tests.experiments.test_lstm import lstm, nothing_kept
+from tests.experiments.test_vit_experiment import METHODS, few_images, linear, method, tuner
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")]
+PLACES = ("cuda", "cpu")
+
+
+def on(place, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: place == "cuda")
+    assert vit_ranks.device().type == place
+
+
+class Kept:
+    """A checkpoint in memory: what was kept last, as a file would give it back."""
+
+    def __init__(self, last=None):
+        self.last = last
+
+    def keep(self, state):
+        file = io.BytesIO()
+        torch.save(state(), file)
+        self.last = file.getvalue()
+
+    def load(self):
+        return None if self.last is None else torch.load(io.BytesIO(self.last), weights_only=True)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_fine_tuning_takes_the_steps_of_the_cpu(name, monkeypatch):
+    """In float64, where only the order of sums of at most 22 terms differs."""
+    found = {}
+    for place in PLACES:
+        on(place, monkeypatch)
+        model = linear().to(place)
+        torch.manual_seed(0)
+        images = few_images()
+        optimizer = make(method(name), model.parameters(), eta=0.5, b0=0.3)
+        finite, history = tuner(model, optimizer, images, shrink=0.975).train(4, 8, nothing_kept(), iter)
+        assert finite
+        found[place] = (history, *(p.detach().cpu() for p in model.parameters()))
+    np.testing.assert_allclose(found["cuda"][0].to_numpy(), found["cpu"][0].to_numpy(), rtol=1e-10)
+    for ours, theirs in zip(found["cuda"][1:], found["cpu"][1:], strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_vit_at_the_papers_size_of_images(precision, monkeypatch):
+    """Augmentation, forward and backward at 224 x 224; the loss of four steps to what the numbers' digits leave of it.
+
+    float32 products may use TF32's 11 bits, bfloat16 has 8: after a dozen layers a part of ten of their roundoffs.
+    """
+    found = {}
+    for place in PLACES:
+        on(place, monkeypatch)
+        torch.manual_seed(0)
+        images = generated(8, np.random.default_rng(0))
+        model = VisionTransformer(size=224, patch=16, channels=3, width=48, depth=3, heads=3, classes=100).to(place)
+        optimizer = make(method("adaloss"), model.parameters(), eta=1e-2, b0=1.0)
+        tuned = tuner(model, optimizer, images)
+        tuned.precision = precision if place == "cuda" else "float32"
+        _, history = tuned.train(2, 4, nothing_kept(), iter)
+        found[place] = history["loss"].to_numpy()
+    np.testing.assert_allclose(found["cuda"], found["cpu"], rtol=10 * 2.0 ** (-11 if precision == "float32" else -8))
+
+
+def test_images_are_prepared_as_on_the_cpu():
+    """Bytes are interpolated in float32: some of its roundoffs of values of up to 2.7 after the normalisation."""
+    x = torch.randint(0, 256, (5, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    draws = cifar100.draw(5, 32, torch.Generator().manual_seed(1))
+    for prepare in (
+        lambda x: cifar100.normalised(cifar100.cropped(cifar100.resized(x, 256), draws.to(x.device), 224)),
+        lambda x: cifar100.normalised(cifar100.centred(cifar100.resized(x, 256), 224)),
+    ):
+        torch.testing.assert_close(prepare(x.cuda()).cpu(), prepare(x), rtol=1e-4, atol=1e-4)
+
+
+def test_the_lstm_takes_the_steps_of_the_cpu(monkeypatch):
+    """cuDNN's LSTM multiplies in TF32, of 11 bits; Adam divides by the size of a gradient, so that few steps compare."""
+    found = {}
+    for place in PLACES:
+        on(place, monkeypatch)
+        finite, history = lstm().trainer(2.0, 7).train(1, 16, nothing_kept(), iter)
+        assert finite
+        found[place] = history[["loss", "step"]].to_numpy()
+    np.testing.assert_allclose(found["cuda"], found["cpu"], rtol=5e-3)
+
+
+def test_the_lstm_continues_on_the_gpu():
+    """From a checkpoint in the middle of an epoch, to where the training without a break ends."""
+
+    class Killed(Exception):
+        pass
+
+    class Until(Kept):
+        def keep(self, state):
+            super().keep(state)
+            if len(state()["rows"]) == 7:
+                raise Killed
+
+    whole = lstm().trainer(2.0, 7)
+    _, expected = whole.train(3, 16, nothing_kept(), iter)
+    cut = Until()
+    with pytest.raises(Killed):
+        lstm().trainer(2.0, 7).train(3, 16, cut, iter)
+    resumed = lstm().trainer(2.0, 7)
+    _, found = resumed.train(3, 16, Kept(cut.last), iter)
+    assert len(found) == len(expected) == 15
+    # The embedding's gradient is summed by atomic additions, in no fixed order.
+    np.testing.assert_allclose(found[["loss", "step"]], expected[["loss", "step"]], rtol=1e-3)
