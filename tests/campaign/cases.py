@@ -3,21 +3,17 @@
 A new experiment joins every campaign by one line in CASES.
 """
 
-import importlib
 import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
-import traceback
 from pathlib import Path
 
 import pandas as pd
 import yaml
 
-from experiments import app, checkpoint, interrupt  # by the parent: a fork is to begin with its handlers
-from tests.experiments.launch import ROOT
+from tests.experiments.launch import ROOT, Fork, eager, finish
 
 VIT = (
     "data.test=1600", "weights.share=0.5", "weights.epochs=2", "epochs=3", "batch=8",
@@ -58,80 +54,11 @@ def start(name, runs, *more, **options):
     )
 
 
-class Forked:
-    """The same as a fork of this process, which spares it the imports: most of the time of a small case.
-
-    It has what ``finish`` and a signal need of a Popen.
-    """
+class Forked(Fork):
+    """The same as a fork of this process, which spares it the imports: most of the time of a small case."""
 
     def __init__(self, name, runs, *more):
-        importlib.import_module(f"experiments.{name}")
-        self.streams = [tempfile.TemporaryFile("w+") for _ in range(2)]  # noqa: SIM115 (until it has ended)
-        self.returncode = None
-        self.pid = os.fork()
-        if self.pid:
-            return
-        try:
-            os._exit(self._run(name, runs, more))
-        finally:  # whatever happens, the child never goes on as a second parent
-            os._exit(1)
-
-    def _run(self, name, runs, more):
-        try:
-            interrupt.watch_start(name)
-            for number, stream in enumerate(self.streams, start=1):
-                os.dup2(stream.fileno(), number)
-            sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
-            sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr
-            checkpoint.Checkpoint.__init__.__defaults__ = (0.0,)
-            sys.argv = ["experiments", *(more or CASES[name]), f"runs={runs}"]
-            os.chdir(ROOT)
-            app.main(name)
-        except SystemExit as error:
-            return error.code
-        except BaseException:
-            traceback.print_exc()
-            return 1
-        finally:
-            sys.stdout.flush()
-        return 0
-
-    def poll(self):
-        if self.returncode is None:
-            done, status = os.waitpid(self.pid, os.WNOHANG)
-            self.returncode = os.waitstatus_to_exitcode(status) if done else None
-        return self.returncode
-
-    def send_signal(self, number):
-        if self.poll() is None:
-            os.kill(self.pid, number)
-
-    def kill(self):
-        self.send_signal(9)
-        while self.poll() is None:
-            time.sleep(0.01)
-
-    def communicate(self, timeout):
-        end = time.monotonic() + timeout
-        while self.poll() is None:
-            if time.monotonic() > end:
-                raise subprocess.TimeoutExpired("a fork", timeout)
-            time.sleep(0.005)
-        texts = []
-        for stream in self.streams:
-            stream.seek(0)
-            texts.append(stream.read())
-            stream.close()
-        return texts
-
-
-def finish(process, timeout=600):
-    """Returncode, stdout and stderr of a process that ends by itself; none is ever left behind."""
-    try:
-        out, errors = process.communicate(timeout=timeout)
-    finally:
-        process.kill()
-    return process.returncode, out, errors
+        super().__init__(name, [*(more or CASES[name]), f"runs={runs}"], eager)
 
 
 def undisturbed(name, runs, way=start):

@@ -12,7 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.campaign.cases import CASES, Forked, content, finish, leftovers, made, undisturbed
+from tests.campaign.cases import CASES, Forked, content, leftovers, made, undisturbed
+from tests.experiments.launch import finish
 
 
 def together(name, runs, count, kill=0, rng=None, length=0.0):

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from experiments.store import Store, StoreError
-from tests.campaign.cases import CASES, Forked, content, finish, leftovers, made, undisturbed
+from tests.campaign.cases import CASES, Forked, content, leftovers, made, undisturbed
+from tests.experiments.launch import finish
 
 SIZES = ("100k", "200k", "400k")
 

@@ -23,8 +23,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from experiments import app
-from tests.campaign.cases import Forked, content, finish, leftovers
-from tests.experiments.launch import ROOT
+from tests.campaign.cases import Forked, content, leftovers
+from tests.experiments.launch import ROOT, finish
 
 TINY = {  # what keeps a valid line small; the fuzz may put other values behind these
     "linear_regression": ("iterations=20", "data.n=20", "data.d=3"),

@@ -10,8 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.campaign.cases import CASES, ENVIRONMENT, content, finish, start
-from tests.experiments.launch import ROOT
+from tests.campaign.cases import CASES, ENVIRONMENT, content, start
+from tests.experiments.launch import ROOT, finish
 
 FAST = ("tests/test_stepsizes.py", "tests/theory/test_linear_regression.py", "tests/theory/test_gram.py")
 # Characters that Windows does not allow in names; a colon is also a path separator on old macOS.

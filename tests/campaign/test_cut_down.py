@@ -9,11 +9,11 @@ import time
 import pytest
 
 from tests.campaign import concurrency, disk, fuzz, kill, library, portability, scale, security
-from tests.campaign.cases import CASES, Forked, content, finish, leftovers, start, undisturbed
-from tests.experiments.launch import ROOT
+from tests.campaign.cases import CASES, Forked, content, leftovers, start, undisturbed
+from tests.experiments.launch import ROOT, finish
 
 
-@pytest.mark.parametrize(("name", "way"), [("two_layer", start), ("ppo", Forked)])
+@pytest.mark.parametrize(("name", "way"), [("errata", start), ("ppo", Forked)])
 def test_kills(name, way, tmp_path):
     counts, stores, runs, _, late = kill.campaign(name, 3, random.Random(1), tmp_path, way)
     assert (counts.total(), late) == (3, 0)
@@ -67,8 +67,8 @@ def test_a_stop_that_is_swallowed_ends_all_the_same():
 
 
 def test_four_processes_make_each_run_once(tmp_path):
-    _, expected = undisturbed("gram", tmp_path / "one")
-    processes = [start("gram", tmp_path / "all") for _ in range(4)]
+    _, expected = undisturbed("gram", tmp_path / "one", Forked)
+    processes = [Forked("gram", tmp_path / "all") for _ in range(4)]
     ended = [finish(process) for process in processes]
     assert [(code, errors) for code, _, errors in ended] == [(0, "")] * 4
     assert sum(map(concurrency.made, (out for _, out, _ in ended))) == len(expected)
@@ -93,9 +93,9 @@ def test_a_process_waits_for_the_runs_of_another_and_makes_them_where_that_is_ki
 
 @pytest.mark.parametrize("name", ["gram"])
 def test_harm_and_stray_files(name, tmp_path):
-    _, expected = undisturbed(name, tmp_path)
-    assert len([*disk.harmed(name, tmp_path, expected, start)]) == 4
-    disk.strays(name, tmp_path, expected, start)
+    _, expected = undisturbed(name, tmp_path, Forked)
+    assert len([*disk.harmed(name, tmp_path, expected, Forked)]) == 4
+    disk.strays(name, tmp_path, expected, Forked)
 
 
 def test_command_lines():
@@ -130,7 +130,7 @@ def test_spawned_processes_compute_the_same():
 
 
 def test_names_are_allowed_everywhere(tmp_path):
-    undisturbed("linear_regression", tmp_path)
+    undisturbed("linear_regression", tmp_path, Forked)
     assert not portability.unsafe_names(tmp_path)
 
 

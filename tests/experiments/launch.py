@@ -1,23 +1,110 @@
-"""Experiments as a user starts them: one process each."""
+"""Experiments as a user starts them: forks of the test's process, which spares them the imports, or processes."""
 
+import importlib
 import json
+import os
 import subprocess
 import sys
+import tempfile
+import time
+import traceback
 from pathlib import Path
 
 import pandas as pd
 import yaml
 
+from experiments import app, checkpoint, interrupt  # by the parent: a fork is to begin with its handlers
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def command(*args):
-    return [sys.executable, "-m", "experiments.linear_regression", *map(str, args)]
+class Fork:
+    """``python -m experiments.NAME`` as a fork; has what ``finish`` and a signal need of a Popen."""
+
+    def __init__(self, name, arguments, prepare=None):
+        importlib.import_module(f"experiments.{name}")
+        self.streams = [tempfile.TemporaryFile("w+") for _ in range(2)]  # noqa: SIM115 (until it has ended)
+        self.returncode = None
+        self.pid = os.fork()
+        if self.pid:
+            return
+        try:
+            os._exit(self._run(name, arguments, prepare))
+        finally:  # whatever happens, the child never goes on as a second parent
+            os._exit(1)
+
+    def _run(self, name, arguments, prepare):
+        try:
+            interrupt.watch_start(name)
+            for number, stream in enumerate(self.streams, start=1):
+                os.dup2(stream.fileno(), number)
+            sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
+            sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr
+            sys.argv = [f"experiments/{name}.py", *map(str, arguments)]
+            os.chdir(ROOT)
+            if prepare is not None:
+                prepare()
+            app.main(name)
+        except SystemExit as error:
+            return error.code or 0
+        except BaseException:
+            traceback.print_exc()
+            return 1
+        finally:
+            sys.stdout.flush()
+        return 0
+
+    def poll(self):
+        if self.returncode is None:
+            done, status = os.waitpid(self.pid, os.WNOHANG)
+            self.returncode = os.waitstatus_to_exitcode(status) if done else None
+        return self.returncode
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self):
+        self.send_signal(9)
+        while self.poll() is None:
+            time.sleep(0.01)
+        for stream in self.streams:
+            stream.close()
+
+    def communicate(self, timeout):
+        end = time.monotonic() + timeout
+        while self.poll() is None:
+            if time.monotonic() > end:
+                raise subprocess.TimeoutExpired("a fork", timeout)
+            time.sleep(0.005)
+        texts = []
+        for stream in self.streams:
+            stream.seek(0)
+            texts.append(stream.read())
+        return texts
 
 
-def launch(*args, cwd=ROOT, **options):
+def eager():
+    """A checkpoint after every step instead of every ten seconds."""
+    checkpoint.Checkpoint.__init__.__defaults__ = (0.0,)
+
+
+def finish(process, timeout=600):
+    """Returncode, stdout and stderr of a process that ends by itself; none is ever left behind."""
+    try:
+        out, errors = process.communicate(timeout=timeout)
+    finally:
+        process.kill()
+    return process.returncode, out, errors
+
+
+def launch(*arguments, experiment="linear_regression"):
     """Run to the end; the result has returncode, stdout and stderr."""
-    return subprocess.run(command(*args), cwd=cwd, capture_output=True, text=True, timeout=300, check=False, **options)
+    return subprocess.CompletedProcess(arguments, *finish(Fork(experiment, arguments), timeout=300))
+
+
+def command(*arguments, experiment="linear_regression"):
+    return [sys.executable, "-m", f"experiments.{experiment}", *map(str, arguments)]
 
 
 def made(result):
@@ -26,10 +113,10 @@ def made(result):
     return sum(int(line.split(", ")[-1].split()[0]) for line in result.stdout.splitlines() if line.endswith(" made"))
 
 
-def content(root):
+def content(root, experiment="linear_regression"):
     """What a store holds: folder -> (config, bytes of the history, status, results). Half-written folders fail."""
     found = {}
-    for folder in sorted(Path(root).glob("linear_regression/*")):
+    for folder in sorted(Path(root).glob(f"{experiment}/*")):
         summary = json.loads((folder / "summary.json").read_text())
         pd.read_parquet(folder / "history.parquet")
         found[f"{folder.parent.name}/{folder.name}"] = (

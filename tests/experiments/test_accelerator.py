@@ -88,7 +88,7 @@ def test_images_are_prepared_as_on_the_cpu():
 
 
 def test_the_lstm_takes_the_steps_of_the_cpu(monkeypatch):
-    """cuDNN's LSTM multiplies in TF32, of 11 bits; Adam divides by the size of a gradient, so that few steps compare."""
+    """cuDNN's LSTM multiplies in TF32, of 11 bits; Adam divides by a gradient's size, so that few steps compare."""
     found = {}
     for place in PLACES:
         on(place, monkeypatch)

@@ -1,10 +1,11 @@
 """Wrong configurations end with one line that names field, value and what is allowed, before anything is written."""
 
 import resource
+import subprocess
 
 import pytest
 
-from tests.experiments.launch import launch
+from tests.experiments.launch import ROOT, command, launch
 
 WRONG = [
     # arguments, words that the line must have
@@ -109,11 +110,17 @@ def test_no_folder(value):
     assert "should be a folder" in result.stderr
 
 
-def test_full_disk_before_the_work(tmp_path):
-    def no_byte():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+def limited(most, *arguments):
+    """A process of its own whose files may have so many bytes."""
 
-    result = launch(f"runs={tmp_path / 'runs'}", preexec_fn=no_byte)
+    def little():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+    return subprocess.run(command(*arguments), cwd=ROOT, capture_output=True, text=True, check=False, preexec_fn=little)
+
+
+def test_full_disk_before_the_work(tmp_path):
+    result = limited(0, f"runs={tmp_path / 'runs'}")
     refused(result, [f"runs={tmp_path / 'runs'}", "cannot be written", "File too large"], tmp_path)
 
 
@@ -121,10 +128,7 @@ def test_full_disk_during_the_work(tmp_path):
     runs = tmp_path / "runs"
     assert launch("iterations=10", f"runs={runs}").returncode == 0
 
-    def little():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-
-    result = launch("iterations=5000", "record.windows=[[1,5000]]", f"runs={runs}", preexec_fn=little)
+    result = limited(4096, "iterations=5000", "record.windows=[[1,5000]]", f"runs={runs}")
     assert result.returncode == 2
     [line] = result.stderr.splitlines()
     assert "not saved (File too large)" in line

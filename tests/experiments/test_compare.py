@@ -2,9 +2,8 @@
 
 import inspect
 import json
-import subprocess
-import sys
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 
 import numpy as np
@@ -19,6 +18,7 @@ from experiments.peers import PEERS
 from experiments.problems import module
 from experiments.schema import ConfigError, validated
 from tests.experiments.launch import ROOT
+from tests.experiments.launch import launch as launch_experiment
 
 STEPS = 400
 W = torch.tensor([[1.5, -0.5, 2.0]], dtype=torch.float64)
@@ -233,9 +233,7 @@ def test_a_library_that_is_missing_is_named(monkeypatch):
         validated(compare.Compare, GOOD | {"optimizer": "prodigy"})
 
 
-def launch(*args):
-    command = [sys.executable, "-m", "experiments.compare", *map(str, args)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+launch = partial(launch_experiment, experiment="compare")
 
 
 def saved(root):

@@ -1,8 +1,5 @@
 """The sweeps that claims need and no figure: counterexamples as runs, and times measured side by side."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,20 +9,15 @@ from experiments.cost import Cost
 from experiments.errata import Errata
 from experiments.schema import ConfigError, validated
 from experiments.store import Store
-from tests.experiments.launch import ROOT
+from tests.experiments.launch import launch
 
 SMALL = {"model": {"patch": 4, "width": 16, "depth": 1, "heads": 2}, "size": 8, "classes": 3, "batch": 2}
 SMALL |= {"steps": 2, "turns": 3, "seed": 0}
 PARTS = {"gradient", "sgd_constant", "adaloss", "adagrad_norm", "adagrad_norm_rowwise"}
 
 
-def launch(module, *args):
-    command = [sys.executable, "-m", f"experiments.{module}", *map(str, args)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-
-
 def test_a_run_is_what_its_counterexample_computes(tmp_path):
-    result = launch("errata", "sweep=errata", f"runs={tmp_path}")
+    result = launch("sweep=errata", f"runs={tmp_path}", experiment="errata")
     assert (result.returncode, result.stderr) == (0, "")
     runs = Store(tmp_path).load_sweep("errata")
     assert [run.config for run in runs] == [{"number": number} for number in ERRATA]
@@ -37,7 +29,7 @@ def test_a_run_is_what_its_counterexample_computes(tmp_path):
 def test_times_of_all_parts_in_every_turn(tmp_path):
     small = [f"model.{name}={value}" for name, value in SMALL["model"].items()]
     small += [f"{name}={value}" for name, value in SMALL.items() if name != "model"]
-    result = launch("cost", "sweep=cost", *small, f"runs={tmp_path}")
+    result = launch("sweep=cost", *small, f"runs={tmp_path}", experiment="cost")
     assert (result.returncode, result.stderr) == (0, "")
     [run] = Store(tmp_path).load_sweep("cost")
     assert run.history.groupby("turn").part.agg(set).to_dict() == dict.fromkeys((1, 2, 3), PARTS)

@@ -1,5 +1,4 @@
-import subprocess
-import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,15 +7,13 @@ from experiments.data import clusters, digits, near_orthogonal, sphere
 from experiments.schema import ConfigError, validated
 from experiments.store import Store
 from scripts.figure_5 import measured, messages, over_seeds
-from tests.experiments.launch import ROOT
+from tests.experiments.launch import launch as launch_experiment
 from tests.reference.gram import naive
 
 MODULES = {"sphere": sphere, "digits": digits, "clusters": clusters, "near_orthogonal": near_orthogonal}
 
 
-def launch(*args):
-    command = [sys.executable, "-m", "experiments.gram", *map(str, args)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+launch = partial(launch_experiment, experiment="gram")
 
 
 def checked(name, **fields):

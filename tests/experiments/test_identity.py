@@ -1,11 +1,12 @@
 """A run's identity changes with exactly the code and the data that its numbers depend on."""
 
 import shutil
+import subprocess
 
 import pytest
 
 from experiments.identity import reached
-from tests.experiments.launch import ROOT, launch, made
+from tests.experiments.launch import ROOT, command, made
 
 
 def test_what_an_experiment_reaches():
@@ -34,7 +35,8 @@ def project(tmp_path_factory):
 
 
 def sweep(project, data):
-    return made(launch("-m", f"data={data}", "b0=1,10", "iterations=50", "runs=runs", cwd=project))
+    words = command(f"data={data}", "b0=[1,10]", "iterations=50", "runs=runs")
+    return made(subprocess.run(words, cwd=project, capture_output=True, text=True, check=False))
 
 
 def test_changed_lines_make_exactly_the_runs_that_depend_on_them(project):

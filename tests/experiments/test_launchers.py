@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from joblib.externals.loky import get_reusable_executor
+from submitit.core.core import Job
 from submitit.core.utils import UncompletedJobError
 
 from experiments import app
@@ -79,6 +80,7 @@ def test_every_launcher_makes_the_same_store(experiment, tmp_path, monkeypatch, 
 
 @pytest.mark.parametrize("launcher", ["basic", "submitit_local"])
 def test_a_job_that_cannot_save_says_so_in_one_line(launcher, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(Job, "_results_timeout_s", 1)  # 15 on a slow network's file system
     monkeypatch.chdir(ROOT)
     (tmp_path / "gram").write_text("a file in the way")
     words = ["-m", "data.n=20", "data.d=20", f"runs={tmp_path}", *LAUNCHERS[launcher]]

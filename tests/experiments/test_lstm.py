@@ -3,9 +3,8 @@
 import math
 import re
 import signal
-import subprocess
-import sys
 import time
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -20,10 +19,9 @@ from experiments.lstm_data import PADDING
 from experiments.models.lstm import LSTMClassifier
 from experiments.schema import ConfigError, validated
 from experiments.store import Run
-from tests.experiments.launch import ROOT
-from tests.experiments.test_vit_app import content, made
+from tests.experiments.launch import ROOT, Fork, content, eager, made
+from tests.experiments.launch import launch as launch_experiment
 
-MODULE = "experiments.lstm"
 DATA = {
     "name": "synthetic_news",
     "articles": 120,
@@ -50,9 +48,7 @@ VALUES = {
 SMALL = ("data.articles=120", "embedding=8", "hidden=8", "epochs=3", "batch=16")
 
 
-def launch(*args):
-    command = [sys.executable, "-m", MODULE, *map(str, args)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+launch = partial(launch_experiment, experiment="lstm")
 
 
 def lstm(**changed):
@@ -202,26 +198,18 @@ def test_lists_are_single_runs_and_nothing_is_made_twice(tmp_path):
     assert made(launch(*SMALL, "b0=[1,100]", "seed=[0,1]", f"runs={tmp_path / 'many'}")) == 0
 
 
-# Starts the experiment with a checkpoint after every step.
-EAGER = (
-    "import runpy, experiments.checkpoint as c; c.Checkpoint.__init__.__defaults__ = (0.0,); "
-    f"runpy.run_module('{MODULE}', run_name='__main__', alter_sys=True)"
-)
-
-
 def test_killed_in_the_middle_and_started_again_gives_the_same_bits(tmp_path):
     arguments = (*SMALL, "epochs=60", "b0=0.1", "seed=0")
     assert made(launch(*arguments, f"runs={tmp_path / 'undisturbed'}")) == 1
-    command = [sys.executable, "-c", EAGER, *arguments, f"runs={tmp_path / 'killed'}"]
     reached = [0]
     for _ in range(2):
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = Fork("lstm", (*arguments, f"runs={tmp_path / 'killed'}"), eager)
         deadline = time.time() + 120
         while kept(tmp_path / "killed") < reached[-1] + 8:
             assert time.time() < deadline and process.poll() is None
             time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
+        process.kill()
+        assert process.returncode == -signal.SIGKILL
         reached.append(kept(tmp_path / "killed"))
     assert 0 < reached[1] < reached[2] < 300 and any(steps % 5 for steps in reached)
     assert made(launch(*arguments, f"runs={tmp_path / 'killed'}")) == 1

@@ -2,9 +2,8 @@
 
 import math
 import signal
-import subprocess
-import sys
 import time
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -18,10 +17,9 @@ from experiments.ppo_networks import Actor, Network, actor_loss, advantages, cri
 from experiments.ppo_train import Rows, Trainer
 from experiments.schema import ConfigError, validated
 from experiments.store import Run
-from tests.experiments.launch import ROOT
-from tests.experiments.test_vit_app import content, made
+from tests.experiments.launch import Fork, content, eager, made
+from tests.experiments.launch import launch as launch_experiment
 
-MODULE = "experiments.ppo"
 VALUES = {
     "method": {"name": "adamloss", "alpha": 1.0, "c": 0.0},
     "env": {"name": "pendulum"},
@@ -44,9 +42,7 @@ VALUES = {
 SMALL = ("frames=640", "envs=4", "steps=64", "epochs=2", "batch=32", "actor=[8]", "critic=[8,8]")
 
 
-def launch(*args):
-    command = [sys.executable, "-m", MODULE, *map(str, args)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+launch = partial(launch_experiment, experiment="ppo")
 
 
 def ppo(**changed):
@@ -326,26 +322,18 @@ def test_lists_are_single_runs_and_nothing_is_made_twice(tmp_path):
     assert "nothing to train" in launch("-m", *words, "b0=[1,100]", "seed=[0,1]", f"runs={tmp_path / 'many'}").stdout
 
 
-# Starts the experiment with a checkpoint after every rollout.
-EAGER = (
-    "import runpy, experiments.checkpoint as c; c.Checkpoint.__init__.__defaults__ = (0.0,); "
-    f"runpy.run_module('{MODULE}', run_name='__main__', alter_sys=True)"
-)
-
-
 def test_killed_in_the_middle_and_started_again_gives_the_same_bits(tmp_path):
     arguments = (*SMALL, "frames=25600", "b0=100", "seed=0")
     assert made(launch(*arguments, f"runs={tmp_path / 'undisturbed'}")) == 1
-    command = [sys.executable, "-c", EAGER, *arguments, f"runs={tmp_path / 'killed'}"]
     reached = [0]
     for _ in range(2):
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = Fork("ppo", (*arguments, f"runs={tmp_path / 'killed'}"), eager)
         deadline = time.time() + 120
         while kept(tmp_path / "killed") < reached[-1] + 16:
             assert time.time() < deadline and process.poll() is None
             time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
+        process.kill()
+        assert process.returncode == -signal.SIGKILL
         reached.append(kept(tmp_path / "killed"))
     assert 0 < reached[1] < reached[2] < 1600
     assert made(launch(*arguments, f"runs={tmp_path / 'killed'}")) == 1

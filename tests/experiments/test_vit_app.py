@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,8 @@ from hydra import compose, initialize_config_dir
 from safetensors.torch import save_file
 
 from experiments.models.vit import VisionTransformer
-from tests.experiments.launch import ROOT
+from tests.experiments.launch import ROOT, Fork, content, eager, finish, made
+from tests.experiments.launch import launch as launch_experiment
 from tests.experiments.test_cifar100 import members, parts, write
 from tests.experiments.test_vit import SMALL
 
@@ -32,39 +34,16 @@ SHORT = (
     "batch=8",
     *(f"model.{name}={value}" for name, value in MODEL.items()),
 )
-MODULE = ("-m", "experiments.vit")
-TOGETHER = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *MODULE)
 
 
-def launch(*args, way=MODULE, **options):
-    return subprocess.run(
-        [sys.executable, *way, *map(str, args)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        **options,
-    )
+launch = partial(launch_experiment, experiment="vit")
 
 
-def made(result):
-    assert result.returncode == 0, result.stderr
-    return sum(int(line.split(", ")[-1].split()[0]) for line in result.stdout.splitlines() if line.endswith(" made"))
-
-
-def content(root, experiment="vit"):
-    """folder -> (configuration, history's bytes, status, results)."""
-    found = {}
-    for folder in sorted(Path(root, experiment).glob("*")):
-        summary = json.loads((folder / "summary.json").read_text())
-        found[folder.name] = (
-            yaml.safe_load((folder / "config.yaml").read_text()),
-            (folder / "history.parquet").read_bytes(),
-            summary["status"],
-            summary["result"],
-        )
-    return found
+def launch_two(*args):
+    """The same on two processes that train one model together."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "experiments.vit", *map(str, args)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
 
 
 def histories(root):
@@ -80,7 +59,7 @@ def undisturbed(tmp_path_factory):
 
 
 def test_one_run_for_each_cell_and_one_pretraining_for_all(undisturbed):
-    runs = content(undisturbed)
+    runs = content(undisturbed, "vit")
     assert len(runs) == 4
     assert {(config["b0"], config["seed"]) for config, *_ in runs.values()} == {
         (b, s) for b in (0.1, 1) for s in (0, 1)
@@ -93,12 +72,13 @@ def test_one_run_for_each_cell_and_one_pretraining_for_all(undisturbed):
         assert status == "completed" and result["weights_sha256"] == checksum
         assert config["weight_decay"] == {"value": 1e-4, "by": "eta"} and config["method"]["name"] == "adaloss"
     for name, history in histories(undisturbed).items():
+        result = runs[f"vit/{name}"][3]
         ends = history.dropna()
         steps = len(history) // 6
         assert 10 <= steps <= 12 and list(history["iteration"]) == list(range(1, 6 * steps + 1))
         assert list(ends["iteration"]) == [steps * k for k in range(1, 7)]
         best = ends.loc[ends["validation_accuracy"].idxmax()]
-        assert (best["epoch"], best["test_accuracy"]) == (runs[name][3]["best_epoch"], runs[name][3]["test_accuracy"])
+        assert (best["epoch"], best["test_accuracy"]) == (result["best_epoch"], result["test_accuracy"])
         assert (history["step"].diff()[1:] < 0).all() and history["loss"].notna().all()
     assert not list(Path(undisturbed, "checkpoints").glob("*"))
 
@@ -109,54 +89,40 @@ def test_a_cell_alone_is_the_same_and_the_pretraining_is_found(undisturbed, tmp_
     result = launch(*SHORT, "b0=1", "seed=1", f"runs={tmp_path}")
     assert made(result) == 1
     assert [path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("vit_pretrain/*/*"))] == before
-    assert content(tmp_path).items() <= content(undisturbed).items()
-
-
-# Starts the experiment with a checkpoint after every step.
-EAGER = (
-    "import runpy, experiments.checkpoint as c; c.Checkpoint.__init__.__defaults__ = (0.0,); "
-    "runpy.run_module('experiments.vit', run_name='__main__', alter_sys=True)"
-)
+    assert content(tmp_path, "vit").items() <= content(undisturbed, "vit").items()
 
 
 def test_killed_in_the_middle_and_started_again_gives_the_same_bits(undisturbed, tmp_path):
     """Kills once in the pretraining and then in each run, whenever a new checkpoint is there."""
-    arguments = [sys.executable, "-c", EAGER, *SHORT, "b0=0.1", "seed=[0,1]", f"runs={tmp_path}"]
+    arguments = (*SHORT, "b0=0.1", "seed=[0,1]", f"runs={tmp_path}")
     for stem in ("vit_pretrain-*.pt", "vit-*.pt", "vit-*.pt"):
-        saved = len(content(tmp_path))
-        process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        saved = len(content(tmp_path, "vit"))
+        process = Fork("vit", arguments, eager)
         deadline = time.time() + 120
-        while not list(tmp_path.glob(f"checkpoints/{stem}")) or len(content(tmp_path)) > saved + 1:
+        while not list(tmp_path.glob(f"checkpoints/{stem}")) or len(content(tmp_path, "vit")) > saved + 1:
             assert time.time() < deadline and process.poll() is None
             time.sleep(0.002)
         time.sleep(0.05)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
+        process.kill()
+        assert process.returncode == -signal.SIGKILL
         [kept] = tmp_path.glob("checkpoints/*.pt")
         steps = len(torch.load(kept, weights_only=True)["rows"])
         assert steps > 0
-    assert made(launch(*SHORT, "b0=0.1", "seed=[0,1]", f"runs={tmp_path}")) >= 1
-    assert content(tmp_path).items() <= content(undisturbed).items() and len(content(tmp_path)) == 2
+    assert made(launch(*arguments)) >= 1
+    found = content(tmp_path, "vit")
+    assert found.items() <= content(undisturbed, "vit").items() and len(found) == 2
     [ours], [theirs] = (content(root, "vit_pretrain").values() for root in (tmp_path, undisturbed))
     assert ours == theirs
     assert not list(tmp_path.glob("checkpoints/*.pt"))
 
 
 def test_two_jobs_at_once_on_an_empty_store(undisturbed, tmp_path):
-    both = [
-        subprocess.Popen(
-            [sys.executable, *MODULE, *SHORT, "b0=0.1", "seed=[0,1]", f"runs={tmp_path}"],
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
+    both = [Fork("vit", (*SHORT, "b0=0.1", "seed=[0,1]", f"runs={tmp_path}")) for _ in range(2)]
     for process in both:
-        _, errors = process.communicate(timeout=120)
-        assert (process.returncode, errors) == (0, "")
-    assert content(tmp_path).items() <= content(undisturbed).items() and len(content(tmp_path)) == 2
+        code, _, errors = finish(process, timeout=120)
+        assert (code, errors) == (0, "")
+    found = content(tmp_path, "vit")
+    assert found.items() <= content(undisturbed, "vit").items() and len(found) == 2
     assert content(tmp_path, "vit_pretrain") == content(undisturbed, "vit_pretrain")
     assert not [*tmp_path.glob(".tmp-*"), *tmp_path.glob("checkpoints/*")]
 
@@ -176,22 +142,22 @@ def test_two_processes_train_what_one_does(method, b0, tmp_path):
         "weights=file", f"weights.path={weights}", f"method={method}", f"b0={b0}", "batch=9",
     )  # fmt: skip
     one = launch(*arguments, f"runs={tmp_path / 'one'}")
-    two = launch(*arguments, f"runs={tmp_path / 'two'}", way=TOGETHER)
+    two = launch_two(*arguments, f"runs={tmp_path / 'two'}")
     count = b0.count(",") + 1
     assert made(one) == made(two) == count  # and not twice as many: the second process is silent and saves nothing
-    assert content(tmp_path / "one").keys() == content(tmp_path / "two").keys()
+    assert content(tmp_path / "one", "vit").keys() == content(tmp_path / "two", "vit").keys()
     for name, alone in histories(tmp_path / "one").items():
         shared = histories(tmp_path / "two")[name]
         pd.testing.assert_frame_equal(shared, alone, check_exact=False, rtol=1e-6, atol=1e-6)
-    assert [result["processes"] for *_, result in content(tmp_path / "two").values()] == [2] * count
+    assert [result["processes"] for *_, result in content(tmp_path / "two", "vit").values()] == [2] * count
 
 
 def test_two_processes_find_what_is_complete(undisturbed):
-    assert made(launch(*SHORT, "b0=1", "seed=[0,1]", f"runs={undisturbed}", way=TOGETHER)) == 0
+    assert made(launch_two(*SHORT, "b0=1", "seed=[0,1]", f"runs={undisturbed}")) == 0
 
 
 def test_two_processes_pretrain_what_one_does(undisturbed, tmp_path):
-    assert made(launch(*SHORT, "b0=0.1", f"runs={tmp_path}", way=TOGETHER)) == 1
+    assert made(launch_two(*SHORT, "b0=0.1", f"runs={tmp_path}")) == 1
     ours, theirs = (
         pd.read_parquet(next(root.glob("vit_pretrain/*/history.parquet"))) for root in (tmp_path, undisturbed)
     )
@@ -215,7 +181,7 @@ def test_the_papers_scale_cut_to_two_steps(tmp_path):
         f"runs={tmp_path / 'runs'}",
     )  # fmt: skip
     assert made(result) == 5  # one of each method
-    for config, _, status, found in content(tmp_path / "runs").values():
+    for config, _, status, found in content(tmp_path / "runs", "vit").values():
         assert config["precision"] == "bfloat16" and "path" not in config["data"] and "path" not in config["weights"]
         assert status == "completed" and found["classes"] == 100
     for history in histories(tmp_path / "runs").values():
@@ -247,7 +213,7 @@ def test_weights_of_another_model_fail_no_run(tmp_path):
     weights = random_weights(tmp_path / "w.safetensors", size=8, patch=4, channels=1, **MODEL)
     result = launch("weights=file", f"weights.path={weights}", f"runs={tmp_path / 'runs'}")
     assert result.returncode == 2 and result.stderr.startswith(f"error: {weights}: not this model's weights (")
-    assert result.stderr.count("\n") == 1 and not content(tmp_path / "runs")
+    assert result.stderr.count("\n") == 1 and not content(tmp_path / "runs", "vit")
 
 
 PAGE = (ROOT / "docs/paper_scale.md").read_text()
