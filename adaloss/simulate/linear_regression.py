@@ -262,7 +262,7 @@ def simulate(
 
     at = {t: i for i, t in enumerate(record)}
     out = {name: [None] * len(at) for name in columns}
-    with np.errstate(over="ignore", invalid="ignore"):  # a cell that overflows is a result
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a cell that overflows is a result
         for t in progress(range(1, iterations + 1)):
             data.draw(t)
             state.observe()

@@ -88,7 +88,7 @@ def linearised_adaloss(
     z[0], b[0] = z0, b0
     with np.errstate(over="ignore", invalid="ignore"):
         for k in range(iterations):
-            b[k + 1] = np.sqrt(b[k] ** 2 + alpha * alpha * math.sqrt(n) * (z[k] @ z[k]))
+            b[k + 1] = np.hypot(b[k], alpha * n**0.25 * np.linalg.norm(z[k]))  # squares may leave float64
             z[k + 1] = (1.0 - eta / b[k + 1] * eigenvalues) * z[k]
     return z, b
 
@@ -124,17 +124,17 @@ def _number(name: str, value: float, **limits: float) -> float:
 def best_constant_step(eigenvalues: np.ndarray) -> float:
     r"""The constant step with the fastest linearised worst case, :math:`2 / (\|H\| + \lambda_0)`."""
     eigenvalues = real("eigenvalues", eigenvalues, least=0.0, axes=1)
-    return _two_over(eigenvalues.max() + eigenvalues.min())
+    return _inverse(0.5 * eigenvalues.max() + 0.5 * eigenvalues.min())
 
 
 def critical_step(eigenvalues: np.ndarray) -> float:
     r"""The linearised dynamics converge from every start exactly for constant steps in (0, :math:`2/\|H\|`)."""
-    return _two_over(real("eigenvalues", eigenvalues, least=0.0, axes=1).max())
+    return _inverse(0.5 * real("eigenvalues", eigenvalues, least=0.0, axes=1).max())
 
 
-def _two_over(value: np.float64) -> float:
+def _inverse(value: np.float64) -> float:
     with np.errstate(divide="ignore", over="ignore"):
-        return float(2.0 / value)
+        return float(1.0 / value)
 
 
 def weights_travelled(eigenvalues: np.ndarray, z0: np.ndarray) -> float:

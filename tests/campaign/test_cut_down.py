@@ -9,13 +9,13 @@ import time
 import pytest
 
 from tests.campaign import concurrency, disk, fuzz, kill, library, portability, scale, security
-from tests.campaign.cases import CASES, Forked, content, leftovers, start, undisturbed
+from tests.campaign.cases import CASES, Forked, content, leftovers, undisturbed
 from tests.experiments.launch import ROOT, finish
 
 
-@pytest.mark.parametrize(("name", "way"), [("errata", start), ("ppo", Forked)])
-def test_kills(name, way, tmp_path):
-    counts, stores, runs, _, late = kill.campaign(name, 3, random.Random(1), tmp_path, way)
+@pytest.mark.parametrize("name", ["two_layer", "ppo"])
+def test_kills(name, tmp_path):
+    counts, stores, runs, _, late = kill.campaign(name, 3, random.Random(1), tmp_path, Forked)
     assert (counts.total(), late) == (3, 0)
     assert stores >= 1 and runs >= 4
 

@@ -1,17 +1,16 @@
 """The comparison's figure: widths of constructed curves, messages that follow the table, and the smoke scale drawn."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from experiments import peers
 from scripts import figure_compare as figure
-from tests.experiments.launch import ROOT
+from tests.experiments.launch import launch
+from tests.scripts.synthetic import start
 
 COMPARED = {name: peer for name, peer in peers.PEERS.items() if not peer.looks}
+PROBLEMS = ("digits_mlp", "noisy_regression")
 STEPS = [1e-3, 1e-2, 1e-1, 1.0, 10.0]
 
 
@@ -125,17 +124,14 @@ def test_the_markdown_says_what_the_table_says():
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory):
-    """The whole way at the smallest scale."""
+    """The whole way at the smallest scale, on two of the four problems."""
     root = tmp_path_factory.mktemp("compare")
-    for module, *args in (
-        ("experiments.compare", "sweep=figure_compare", "scale=smoke", f"runs={root / 'runs'}"),
-        ("scripts.figure_compare", "--runs", root / "runs", "--figures", root / "one"),
-        ("scripts.figure_compare", "--runs", root / "runs", "--figures", root / "two"),
-    ):
-        result = subprocess.run(
-            [sys.executable, "-m", module, *map(str, args)], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        assert (result.returncode, result.stderr) == (0, "")
+    words = ("sweep=figure_compare", "scale=smoke", f"hydra.sweeper.params.problem='{','.join(PROBLEMS)}'")
+    result = launch(*words, f"runs={root / 'runs'}", experiment="compare")
+    assert (result.returncode, result.stderr) == (0, "")
+    with pytest.MonkeyPatch.context() as patch:
+        for figures in ("one", "two"):
+            start("figure_compare", patch, "--runs", root / "runs", "--figures", root / figures)
     return root
 
 
@@ -148,10 +144,10 @@ def test_the_smoke_scale_is_drawn_from_every_run_and_alike_twice(smoke):
     }
     assert files == {file.name: file.read_bytes() for file in (smoke / "two").iterdir()}
     curves = pd.read_csv(smoke / "one/figure_compare.csv", comment="#")
-    assert len(curves) == 4 * len(COMPARED) * 3  # problems, optimizers, steps
+    assert len(curves) == len(PROBLEMS) * len(COMPARED) * 3  # problems, optimizers, steps
     assert (curves.seeds == 1).all() and (curves.value_min == curves.value).all()
     table = pd.read_csv(smoke / "one/figure_compare_widths.csv", comment="#")
-    assert len(table) == 4 * len(COMPARED)
+    assert len(table) == len(PROBLEMS) * len(COMPARED)
     for row in table.itertuples():
         curve = curves[(curves.problem == row.problem) & (curves.optimizer == row.optimizer)]
         assert row.best == (curve.value.max() if row.metric == "accuracy" else curve.value.min())

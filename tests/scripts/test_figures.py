@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -14,20 +12,16 @@ from adaloss.simulate.eigenbasis import simulate_eigenbasis
 from adaloss.simulate.linear_regression import Cell
 from experiments.data import gaussian
 from scripts import figure_burn_in, figure_c
-from tests.experiments.launch import ROOT, launch
+from tests.experiments.launch import launch
 from tests.reference.linear_regression import numpy_cell
+from tests.scripts.synthetic import start
 
 SWEEPS = ("figure_1", "figure_burn_in", "figure_c")
 
 
 def draw(sweep, runs, figures):
-    return subprocess.run(
-        [sys.executable, "-m", f"scripts.{sweep}", "--runs", runs, "--figures", figures],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        start(sweep, patch, "--runs", runs, "--figures", figures)
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +30,7 @@ def smoke(tmp_path_factory):
     for sweep in SWEEPS:
         result = launch(f"sweep={sweep}", "scale=smoke", f"runs={root / 'runs'}")
         assert result.returncode == 0, result.stderr
-        result = draw(sweep, root / "runs", root / "figures")
-        assert (result.returncode, result.stderr) == (0, "")
+        draw(sweep, root / "runs", root / "figures")
     return root
 
 
@@ -47,7 +40,7 @@ def table(smoke, name):
 
 @pytest.mark.parametrize("sweep", SWEEPS)
 def test_the_same_runs_give_the_same_bytes(sweep, smoke, tmp_path):
-    assert draw(sweep, smoke / "runs", tmp_path).returncode == 0
+    draw(sweep, smoke / "runs", tmp_path)
     files = sorted(tmp_path.iterdir())
     assert {file.suffix for file in files} == {".png", ".pdf", ".csv"}
     for file in files:
@@ -132,10 +125,12 @@ def test_figure_c_follows_the_runs(smoke):
 def test_a_missing_run_is_one_line(smoke, tmp_path):
     runs = tmp_path / "runs"
     shutil.copytree(smoke / "runs/sweeps", runs / "sweeps")
-    result = draw("figure_burn_in", runs, tmp_path / "figures")
-    assert result.returncode == 1
-    assert len(result.stderr.splitlines()) == 1
-    assert "run missing or unreadable; delete it and run the sweep again" in result.stderr
-    result = draw("figure_burn_in", tmp_path / "nowhere", tmp_path / "figures")
-    assert "the sweep 'figure_burn_in' has not been finished; run it with sweep=figure_burn_in" in result.stderr
+    for folder, words in (
+        (runs, "run missing or unreadable; delete it and run the sweep again"),
+        (tmp_path / "nowhere", "the sweep 'figure_burn_in' has not been finished; run it with sweep=figure_burn_in"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            draw("figure_burn_in", folder, tmp_path / "figures")
+        [line] = stop.value.code.splitlines()
+        assert line.startswith("error: ") and words in line
     assert not (tmp_path / "figures").exists()

@@ -36,10 +36,10 @@ def trajectory(state, steps=STEPS):
     return np.array(b), np.array(s)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(seeds, methods, st.integers(1, 20))
 def test_no_bound_is_violated(seed, p, d):
-    state, targets = random_problems(np.random.default_rng(seed), 40, d, p)
+    state, targets = random_problems(np.random.default_rng(seed), 30, d, p)
     measured = Measurement(state, targets, 1500)
     measured.run(iter)
     assert {name: int(count.sum()) for name, count in measured.violations.items()} == dict.fromkeys(

@@ -138,3 +138,10 @@ def test_weights_travel_the_same_way_whatever_the_steps(seed, n):
     for step in rng.uniform(0.2, 1.5, 3000) / eigenvalues[-1]:
         weights, z = weights - step * features.T @ z, z - step * h @ z
     np.testing.assert_allclose(np.linalg.norm(weights), want, rtol=1e-6)
+
+
+def test_numbers_at_the_ends_of_float64():
+    z, b = theory.linearised_adaloss(np.full(3, 0.5), np.full(3, 0.5), 1e-200, 1e-200, 1e-200, 5, 1)
+    assert b[1] == pytest.approx(1e-200 * (1 + 0.75 * 5**0.5) ** 0.5, rel=1e-15)  # the squares are 0
+    np.testing.assert_allclose(z[1], (1 - 0.5e-200 / b[1]) * z[0], rtol=1e-15)
+    assert theory.best_constant_step(np.array([1.7e308])) == 1 / 1.7e308 and theory.critical_step(np.zeros(2)) == np.inf
