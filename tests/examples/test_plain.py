@@ -5,6 +5,7 @@ import torch
 
 from examples import accumulation, compiled, grad_scaler, plain, problem, timm_loop
 from tests.examples.comparing import STEPS, assert_b_differs, assert_runs, assert_same, loader, observe_the_last_only
+from tests.optim.problems import COMPILES
 
 
 def test_plain_is_the_literal_recurrence():
@@ -91,6 +92,7 @@ def test_float16_overflows_by_itself_and_then_trains():
         torch.testing.assert_close(p, q, rtol=1e-2, atol=1e-2)
 
 
+@COMPILES
 @pytest.mark.filterwarnings(
     "ignore::DeprecationWarning:torch", "ignore::UserWarning:torch", "ignore:Guards may run slower:RuntimeWarning"
 )  # dynamo's own
@@ -110,7 +112,9 @@ def test_nothing_is_compiled_again_after_the_second_step(backend, expected):
 @pytest.mark.filterwarnings(
     "ignore::DeprecationWarning:torch", "ignore::UserWarning:torch", "ignore:Guards may run slower:RuntimeWarning"
 )  # dynamo's own
-@pytest.mark.parametrize("name", ["plain", "accumulation", "grad_scaler", "timm_loop", "compiled"])
+@pytest.mark.parametrize(
+    "name", ["plain", "accumulation", "grad_scaler", "timm_loop", pytest.param("compiled", marks=COMPILES)]
+)
 def test_the_scripts(name, capsys, monkeypatch):
     compiler = torch.compile  # the real backend takes half a minute
     monkeypatch.setattr(torch, "compile", lambda what, backend: compiler(what, backend="eager"))

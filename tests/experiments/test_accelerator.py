@@ -40,7 +40,7 @@ class Kept:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_fine_tuning_takes_the_steps_of_the_cpu(name, monkeypatch):
-    """In float64, where only the order of sums of at most 22 terms differs."""
+    """In float64, but for the size of a step, which the GPU holds in float32: 6e-8 of each of 12 steps."""
     found = {}
     for place in PLACES:
         on(place, monkeypatch)
@@ -51,9 +51,9 @@ def test_fine_tuning_takes_the_steps_of_the_cpu(name, monkeypatch):
         finite, history = tuner(model, optimizer, images, shrink=0.975).train(4, 8, nothing_kept(), iter)
         assert finite
         found[place] = (history, *(p.detach().cpu() for p in model.parameters()))
-    np.testing.assert_allclose(found["cuda"][0].to_numpy(), found["cpu"][0].to_numpy(), rtol=1e-10)
+    np.testing.assert_allclose(found["cuda"][0].to_numpy(), found["cpu"][0].to_numpy(), rtol=1e-6)
     for ours, theirs in zip(found["cuda"][1:], found["cpu"][1:], strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -88,14 +88,15 @@ def test_images_are_prepared_as_on_the_cpu():
 
 
 def test_the_lstm_takes_the_steps_of_the_cpu(monkeypatch):
-    """cuDNN's LSTM multiplies in TF32, of 11 bits; Adam divides by a gradient's size, so that few steps compare."""
+    """cuDNN's LSTM multiplies in TF32, of 11 bits, and Adam divides by a gradient's size: steps multiply it."""
     found = {}
     for place in PLACES:
         on(place, monkeypatch)
         finite, history = lstm().trainer(2.0, 7).train(1, 16, nothing_kept(), iter)
         assert finite
         found[place] = history[["loss", "step"]].to_numpy()
-    np.testing.assert_allclose(found["cuda"], found["cpu"], rtol=5e-3)
+    np.testing.assert_allclose(found["cuda"][:2], found["cpu"][:2], rtol=5e-3)
+    np.testing.assert_allclose(found["cuda"], found["cpu"], rtol=5e-2)
 
 
 def test_the_lstm_continues_on_the_gpu():

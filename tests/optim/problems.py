@@ -1,9 +1,13 @@
 """One small regression problem, with its loss and gradient in NumPy and in torch (float64)."""
 
 import numpy as np
+import pytest
 import torch
 
 SHAPES = [(4, 3), (4,), (2, 4), (2,)]
+COMPILES = pytest.mark.skipif(
+    tuple(map(int, torch.__version__.split(".")[:2])) < (2, 13), reason="torch.compile of a step needs torch 2.13"
+)
 
 
 class Network:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from adaloss.optim import AdaGradNorm, AdaLoss, AdamLoss
-from tests.optim.problems import Network
+from tests.optim.problems import COMPILES, Network
 
 OPTIMIZERS = {
     "AdaLoss": partial(AdaLoss, lr=0.1, b0=0.5),
@@ -29,6 +29,7 @@ def run(optimizer, network, parameters, step, times):
     return seen
 
 
+@COMPILES
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.filterwarnings(
     "ignore::DeprecationWarning:torch", "ignore::UserWarning:torch", "ignore:Guards may run slower:RuntimeWarning"
