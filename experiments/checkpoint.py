@@ -1,6 +1,6 @@
 """How a long run keeps how far it has come, so that the same command continues it to the same bits after a kill."""
 
-import os
+import io
 import pickle
 import time
 from typing import Any
@@ -39,12 +39,13 @@ class Checkpoint:
         temporary = unfinished(self.file)
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(state(), temporary)
+            whole = io.BytesIO()  # torch's own writer does not say that a disk is full
+            torch.save(state(), whole)
+            temporary.write_bytes(whole.getbuffer())
             temporary.replace(self.file)
-        except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError on a full disk
-            reason = os.strerror(error.errno) if getattr(error, "errno", None) else str(error).splitlines()[0]
+        except OSError as error:
             raise StoreError(
-                f"{self.file}: the run's state is not kept ({reason}); complete runs are untouched: "
+                f"{self.file}: the run's state is not kept ({error.strerror or error}); complete runs are untouched: "
                 "mend the folder and give the same command again"
             ) from error
         finally:

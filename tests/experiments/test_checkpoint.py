@@ -1,5 +1,4 @@
-import errno
-import os
+import resource
 
 import pandas as pd
 import pytest
@@ -52,19 +51,18 @@ def test_a_spoilt_checkpoint_is_no_checkpoint(opened, spoilt):
     assert Checkpoint(run).load() is None
 
 
-def test_a_full_disk_is_one_line_and_leaves_the_last_checkpoint(opened, monkeypatch):
+def test_a_full_disk_is_one_line_and_leaves_the_last_checkpoint(opened):
     _, run = opened
     checkpoint = Checkpoint(run, every=0.0)
     checkpoint.keep(lambda: STATE)
     before = run.checkpoint.read_bytes()
-
-    def full(state, file):
-        file.write_bytes(b"half")
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(StoreError, match="No space left on device") as caught:
-        checkpoint.keep(lambda: STATE)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
+    try:
+        with pytest.raises(StoreError, match="File too large") as caught:
+            checkpoint.keep(lambda: STATE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "\n" not in str(caught.value)
     assert [file.read_bytes() for file in run.checkpoint.parent.iterdir()] == [before]
 
