@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from adaloss.optim import AdaGradNorm, AdaLoss, AdamLoss
 
-STEPS, ROWS = 30, 12
+STEPS, ROWS = 12, 12
 OPTIMIZERS = {
     "AdaLoss": partial(AdaLoss, lr=0.3, b0=0.5, momentum=0.9, weight_decay=1e-3),
     "AdamLoss": partial(AdamLoss, lr=0.1, b0=0.5),
