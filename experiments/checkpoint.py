@@ -41,7 +41,7 @@ class Checkpoint:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             whole = io.BytesIO()  # torch's own writer does not say that a disk is full
             torch.save(state(), whole)
-            temporary.write_bytes(whole.getbuffer())
+            temporary.write_bytes(whole.getvalue())
             temporary.replace(self.file)
         except OSError as error:
             raise StoreError(

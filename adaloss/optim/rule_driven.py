@@ -212,7 +212,7 @@ class RuleDriven:
         groups = self.param_groups
         etas = [group["lr"] for group in groups]
         asked = [group.get("fused") for group in groups]
-        scaler = skip is not None and "found_inf" in self.__dict__
+        of_scaler = self._grad_scaler()
         if skip is not None:
             self.found_inf = skip.float()
         try:
@@ -228,8 +228,8 @@ class RuleDriven:
                 group["lr"] = eta
                 if "fused" in group:
                     group["fused"] = fuse
-            if skip is not None and not scaler:
-                del self.found_inf
+            if skip is not None:
+                self.found_inf = of_scaler
 
     def _grad_scaler(self) -> torch.Tensor | None:
         """Whether the GradScaler that called met an infinity; None if none called."""

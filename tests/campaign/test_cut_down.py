@@ -13,7 +13,7 @@ from tests.campaign.cases import CASES, Forked, content, leftovers, undisturbed
 from tests.experiments.launch import ROOT, finish
 
 
-@pytest.mark.parametrize("name", ["two_layer", "ppo"])
+@pytest.mark.parametrize("name", ["gram", "ppo"])
 def test_kills(name, tmp_path):
     counts, stores, runs, _, late = kill.campaign(name, 3, random.Random(1), tmp_path, Forked)
     assert (counts.total(), late) == (3, 0)
