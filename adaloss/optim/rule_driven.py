@@ -15,6 +15,7 @@ They are Python numbers where the parameters are on the CPU, which is fastest th
 import functools
 import inspect
 import math
+import sys
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -49,6 +50,8 @@ class RuleDriven:
 
     def __init__(self, params: Any, *args: Any, b0: float, nonfinite: str = "raise", **kwargs: Any) -> None:
         check_number("b0", b0, above=0.0)
+        if isinstance(kwargs.get("lr"), int | float):  # torch takes inf, and integers that no float holds
+            check_number("lr", kwargs["lr"])
         if nonfinite not in ("raise", "skip"):
             raise ValueError(f"nonfinite={nonfinite!r}: allowed are 'raise' and 'skip'")
         given = {**kwargs, "nonfinite": nonfinite}
@@ -301,7 +304,7 @@ def check_number(name: str, value: Any, *, above: float | None = None) -> None:
     """Raise TypeError or ValueError, naming it, unless ``value`` is a finite number (greater than ``above``)."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name}={value!r}: should be a number")
-    if not math.isfinite(value) or (above is not None and value <= above):
+    if not abs(value) <= sys.float_info.max or (above is not None and value <= above):  # nan and huge integers too
         raise ValueError(
             f"{name}={value!r}: should be finite" + ("" if above is None else f" and greater than {above}")
         )
