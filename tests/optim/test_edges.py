@@ -320,3 +320,25 @@ def test_rows_of_sparse_gradients_are_refused_in_words():
     p.grad = torch.eye(2).to_sparse()
     with pytest.raises(RuntimeError, match=r"^granularity='row' knows no sparse gradients; use granularity='global'$"):
         AdaGradNorm([p], granularity="row").step()
+
+
+@pytest.mark.parametrize(("cls", "what"), [(AdaLoss, "loss"), (AdaGradNorm, "gradient's norm")])
+@pytest.mark.parametrize("nonfinite", ["raise", "skip"])
+def test_a_step_that_is_not_taken_is_not_counted(cls, what, nonfinite):
+    p = torch.nn.Parameter(torch.ones(3, dtype=torch.float64))
+    optimizer = cls([p], lr=0.1, b0=0.5, nonfinite=nonfinite)
+    for t in range(1, 6):
+        loss = (p * p).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        if t == 3:
+            p.grad[0] = math.nan
+            loss = loss.detach() * math.nan
+        arguments = {} if cls is AdaGradNorm else {"loss": loss}
+        if t == 3 and nonfinite == "raise":
+            with pytest.raises(RuntimeError, match=f"^step 3: the {what} is nan"):
+                optimizer.step(**arguments)
+        else:
+            optimizer.step(**arguments)
+        assert optimizer.param_groups[0]["t"] == t - (t >= 3)
+        assert (optimizer.effective_lr == [0.0]) == (t == 3)
