@@ -18,6 +18,7 @@ SHOWN = {
     ("sphere", "n / ||H||"): "figure_6_sphere_gram",
 }
 ALIKE = 2.0  # "almost the same": within this factor
+NOISE = 100 * RESOLUTION  # of the initial loss: the predictions are sums of some hundred rounded steps
 
 
 def over_seeds(runs: list[SavedRun]) -> pd.DataFrame:
@@ -60,7 +61,7 @@ def messages(drawn: pd.DataFrame) -> list[Message]:
     found = []
     for (name, eta), problem in drawn.groupby(["data", "eta"], sort=False):
         data = f"{name}, eta = {eta}"
-        last = losses(problem, WINDOWS[-1]).clip(lower=RESOLUTION * problem.start_loss.min())
+        last = losses(problem, WINDOWS[-1]).clip(lower=NOISE * problem.start_loss.min())
         ratio = last["adaloss"] / last["adagrad_norm"]
         good = ratio <= ALIKE
         found.append(

@@ -120,6 +120,13 @@ def test_figure_6_sentences_that_fail(method, ends, failing, evidence, tmp_path)
     assert found[min(failing)].evidence.endswith(evidence)
 
 
+def test_figure_6_compares_no_rounding(tmp_path):
+    """Losses around eps^2, one nine times the other."""
+    ends = ENDS | {"adaloss": (8e-32, 1e-6, 1e-6), "adagrad_norm": (9e-33, 1e-6, 1e-6)}
+    first = figure_6.messages(figure_6.over_seeds(network_runs(tmp_path, ends, problems=[("sphere", "1")])))[0]
+    assert first.holds and "at 3 of 3 values of b0" in first.evidence
+
+
 def test_no_b0_below_the_critical_one_decides_nothing(tmp_path):
     runs = network_runs(tmp_path / "6", critical=0.01, problems=[("sphere", "1")])
     assert [m.holds for m in figure_6.messages(figure_6.over_seeds(runs))] == [True, None, None, None]
