@@ -7,12 +7,13 @@ import torch.distributed as dist
 from adaloss.optim import AdaLoss
 from examples import ddp, problem
 from tests.examples.comparing import STEPS, assert_runs, assert_same
+from tests.optim.problems import ranks_of
 
 
-def work(rank, folder):
+def work(rank, ranks, folder):
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=ranks)
     model, optimizer = ddp.train(problem.loader(STEPS))
     torch.save((model.state_dict(), optimizer.state_dict()), f"{folder}/rank{rank}.pt")
     dist.destroy_process_group()
@@ -21,7 +22,7 @@ def work(rank, folder):
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
-    torch.multiprocessing.spawn(work, (folder,), nprocs=2)
+    ranks_of(work, 2, folder)
     return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
 
 

@@ -21,7 +21,7 @@ SWEEP = (
     "iterations=2000",
 )
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
-KILLS = 4  # for each launcher; python -m tests.campaign.kill has more, of every experiment
+KILLS = 3  # for each launcher; python -m tests.campaign.kill has more, of every experiment
 
 
 @pytest.fixture(scope="module")

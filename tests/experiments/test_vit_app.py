@@ -1,13 +1,16 @@
 """Fine-tuning as a user starts it: pretraining found again, kills, several processes, the paper's path cut to size."""
 
 import json
+import os
 import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +22,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from safetensors.torch import save_file
 
+from experiments import vit_ranks
 from experiments.models.vit import VisionTransformer
 from tests.experiments.launch import ROOT, Fork, content, eager, finish, made
 from tests.experiments.launch import launch as launch_experiment
@@ -39,8 +43,28 @@ SHORT = (
 launch = partial(launch_experiment, experiment="vit")
 
 
-def launch_two(*args):
-    """The same on two processes that train one model together."""
+def fork_two(*args):
+    """The same on two processes that train one model together, as torchrun starts them: what the first one says."""
+    with socket.create_server(("localhost", 0)) as free:
+        port = free.getsockname()[1]
+
+    entered = []
+
+    def joined(rank):
+        words = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "localhost", "MASTER_PORT": port}
+        os.environ.update({name: str(value) for name, value in words.items()})
+        warnings.filterwarnings("ignore", "Grad strides", UserWarning)  # torch's, an error to pytest alone
+        until_the_end = vit_ranks.joined()
+        until_the_end.__enter__()
+        entered.append(until_the_end)
+
+    both = [Fork("vit", args, partial(joined, rank)) for rank in range(2)]
+    first, second = (finish(process, timeout=120) for process in both)
+    assert second[:2] == (0, ""), second
+    return subprocess.CompletedProcess(args, *first)
+
+
+def torchrun(*args):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["-m", "experiments.vit", *map(str, args)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
@@ -142,7 +166,7 @@ def test_two_processes_train_what_one_does(tmp_path):
         "weights=file", f"weights.path={weights}", "method=adaloss,adagrad_norm_rowwise", "b0=[1,10]", "batch=9",
     )  # fmt: skip
     one = launch(*arguments, f"runs={tmp_path / 'one'}")
-    two = launch_two(*arguments, f"runs={tmp_path / 'two'}")
+    two = fork_two(*arguments, f"runs={tmp_path / 'two'}")
     assert made(one) == made(two) == 4  # and not twice as many: the second process is silent and saves nothing
     assert content(tmp_path / "one", "vit").keys() == content(tmp_path / "two", "vit").keys()
     for name, alone in histories(tmp_path / "one").items():
@@ -152,11 +176,11 @@ def test_two_processes_train_what_one_does(tmp_path):
 
 
 def test_two_processes_find_what_is_complete(undisturbed):
-    assert made(launch_two(*SHORT, "b0=1", "seed=[0,1]", f"runs={undisturbed}")) == 0
+    assert made(torchrun(*SHORT, "b0=1", "seed=[0,1]", f"runs={undisturbed}")) == 0
 
 
 def test_two_processes_pretrain_what_one_does(undisturbed, tmp_path):
-    assert made(launch_two(*SHORT, "b0=0.1", f"runs={tmp_path}")) == 1
+    assert made(fork_two(*SHORT, "b0=0.1", f"runs={tmp_path}")) == 1
     ours, theirs = (
         pd.read_parquet(next(root.glob("vit_pretrain/*/history.parquet"))) for root in (tmp_path, undisturbed)
     )

@@ -10,6 +10,12 @@ COMPILES = pytest.mark.skipif(
 )
 
 
+def ranks_of(work, count, folder):
+    """Run ``work(rank, count, folder)`` in so many processes: forks, which need no imports, where there is no GPU."""
+    method = "spawn" if torch.cuda.is_available() else "fork"
+    torch.multiprocessing.start_processes(work, (count, folder), nprocs=count, start_method=method)
+
+
 class Network:
     """mean((W2 tanh(W1 x + b1) + b2 - y)^2) on a new batch at every iteration; a different noise for each t."""
 

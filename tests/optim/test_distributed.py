@@ -14,6 +14,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from adaloss.optim import AdaGradNorm, AdaLoss, AdamLoss
+from tests.optim.problems import ranks_of
 
 STEPS, ROWS = 12, 12
 OPTIMIZERS = {
@@ -126,7 +127,7 @@ def work(rank, ranks, folder):
 def ranks(request, tmp_path_factory):
     """What every rank came to."""
     folder = tmp_path_factory.mktemp("ranks")
-    torch.multiprocessing.spawn(work, (request.param, folder), nprocs=request.param)
+    ranks_of(work, request.param, folder)
     return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(request.param)]
 
 

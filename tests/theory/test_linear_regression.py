@@ -36,7 +36,7 @@ def trajectory(state, steps=STEPS):
     return np.array(b), np.array(s)
 
 
-@settings(max_examples=30)
+@settings(max_examples=24)
 @given(seeds, methods, st.integers(1, 20))
 def test_no_bound_is_violated(seed, p, d):
     state, targets = random_problems(np.random.default_rng(seed), 30, d, p)
