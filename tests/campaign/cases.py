@@ -86,8 +86,3 @@ def content(runs):
 def leftovers(runs):
     """What no finished store should hold: half-written folders, checkpoints of complete runs."""
     return [path.name for pattern in (".tmp-*", "checkpoints/*", "sweeps/.tmp-*") for path in Path(runs).glob(pattern)]
-
-
-def made(out):
-    """How many runs the jobs of one call made, by their own account."""
-    return sum(int(line.split(", ")[-1].split()[0]) for line in out.splitlines() if line.endswith(" made"))

@@ -12,8 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.campaign.cases import CASES, Forked, content, leftovers, made, undisturbed
-from tests.experiments.launch import finish
+from tests.campaign.cases import CASES, Forked, content, leftovers, undisturbed
+from tests.experiments.launch import finish, made_by_job
 
 
 def together(name, runs, count, kill=0, rng=None, length=0.0):
@@ -27,7 +27,7 @@ def together(name, runs, count, kill=0, rng=None, length=0.0):
     for k, process in enumerate(processes):
         code, out, errors = finish(process)
         assert (code, errors) == (0, "") or (k < kill and code == -signal.SIGKILL), (name, code, errors)
-        total += made(out)
+        total += sum(made_by_job(out))
     return total, time.perf_counter() - begun
 
 

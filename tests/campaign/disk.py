@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from experiments.store import Store, StoreError
-from tests.campaign.cases import CASES, Forked, content, leftovers, made, undisturbed
-from tests.experiments.launch import finish
+from tests.campaign.cases import CASES, Forked, content, leftovers, undisturbed
+from tests.experiments.launch import finish, made_by_job
 
 SIZES = ("100k", "200k", "400k")
 
@@ -85,7 +85,7 @@ def harmed(name, complete, expected, way=Forked):
             if harm == "file in the folder's place":
                 run.write_text("in the way")
         code, out, errors = finish(way(name, complete))
-        assert (code, errors, made(out)) == (0, "", 1), (harm, code, out, errors)
+        assert (code, errors, sum(made_by_job(out))) == (0, "", 1), (harm, code, out, errors)
         assert content(complete) == expected, harm
         for path, when in before.items():
             assert path.stat().st_mtime_ns == when, (harm, path)
@@ -110,7 +110,7 @@ def strays(name, complete, expected, way=Forked):
         file.parent.mkdir(exist_ok=True)
         file.write_text("mine")
     code, out, errors = finish(way(name, complete))
-    assert (code, errors, made(out)) == (0, "", 0), errors
+    assert (code, errors, sum(made_by_job(out))) == (0, "", 0), errors
     assert all(file.read_text() == "mine" for file in files)
     for file in files:
         file.unlink()

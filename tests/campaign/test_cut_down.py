@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from tests.campaign import concurrency, disk, fuzz, kill, library, portability, scale, security
+from tests.campaign import disk, fuzz, kill, library, portability, scale, security
 from tests.campaign.cases import CASES, Forked, content, leftovers, undisturbed
-from tests.experiments.launch import ROOT, finish
+from tests.experiments.launch import ROOT, finish, made_by_job
 
 
 @pytest.mark.parametrize("name", ["gram", "ppo"])
@@ -71,7 +71,7 @@ def test_four_processes_make_each_run_once(tmp_path):
     processes = [Forked("gram", tmp_path / "all") for _ in range(4)]
     ended = [finish(process) for process in processes]
     assert [(code, errors) for code, _, errors in ended] == [(0, "")] * 4
-    assert sum(map(concurrency.made, (out for _, out, _ in ended))) == len(expected)
+    assert sum(sum(made_by_job(out)) for _, out, _ in ended) == len(expected)
     assert content(tmp_path / "all") == expected and not leftovers(tmp_path / "all")
 
 

@@ -115,10 +115,15 @@ def command(*arguments, experiment="linear_regression"):
     return [sys.executable, "-m", f"experiments.{experiment}", *map(str, arguments)]
 
 
+def made_by_job(out):
+    """How many runs each job of one call made anew, by its own account."""
+    return [int(line.split(", ")[-1].split()[0]) for line in out.splitlines() if line.endswith(" made")]
+
+
 def made(result):
-    """How many runs the jobs of one call made anew, by their own account."""
+    """How many runs the jobs of one call made anew together."""
     assert result.returncode == 0, result.stderr
-    return sum(int(line.split(", ")[-1].split()[0]) for line in result.stdout.splitlines() if line.endswith(" made"))
+    return sum(made_by_job(result.stdout))
 
 
 def content(root, experiment="linear_regression"):

@@ -1,15 +1,15 @@
 """What the experiments do on a GPU, beside the same on the CPU."""
 
-import io
-
 import numpy as np
 import pytest
 import torch
 
 from experiments import vit_ranks
+from experiments.checkpoint import Checkpoint
 from experiments.data import cifar100
 from experiments.models.vit import VisionTransformer
 from experiments.optimizers import make
+from experiments.store import Run
 from tests.benchmarks.vit import generated
 from tests.experiments.test_lstm import lstm, nothing_kept
 from tests.experiments.test_vit_experiment import METHODS, few_images, linear, method, tuner
@@ -21,21 +21,6 @@ PLACES = ("cuda", "cpu")
 def on(place, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: place == "cuda")
     assert vit_ranks.device().type == place
-
-
-class Kept:
-    """A checkpoint in memory: what was kept last, as a file would give it back."""
-
-    def __init__(self, last=None):
-        self.last = last
-
-    def keep(self, state):
-        file = io.BytesIO()
-        torch.save(state(), file)
-        self.last = file.getvalue()
-
-    def load(self):
-        return None if self.last is None else torch.load(io.BytesIO(self.last), weights_only=True)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -99,25 +84,23 @@ def test_the_lstm_takes_the_steps_of_the_cpu(monkeypatch):
     np.testing.assert_allclose(found["cuda"], found["cpu"], rtol=5e-2)
 
 
-def test_the_lstm_continues_on_the_gpu():
+def test_the_lstm_continues_on_the_gpu(tmp_path):
     """From a checkpoint in the middle of an epoch, to where the training without a break ends."""
 
     class Killed(Exception):
         pass
 
-    class Until(Kept):
+    class Until(Checkpoint):
         def keep(self, state):
             super().keep(state)
             if len(state()["rows"]) == 7:
                 raise Killed
 
-    whole = lstm().trainer(2.0, 7)
-    _, expected = whole.train(3, 16, nothing_kept(), iter)
-    cut = Until()
+    run = Run("lstm", "a", {}, "code", "data", checkpoint=tmp_path / "lstm.pt")
+    _, expected = lstm().trainer(2.0, 7).train(3, 16, nothing_kept(), iter)
     with pytest.raises(Killed):
-        lstm().trainer(2.0, 7).train(3, 16, cut, iter)
-    resumed = lstm().trainer(2.0, 7)
-    _, found = resumed.train(3, 16, Kept(cut.last), iter)
+        lstm().trainer(2.0, 7).train(3, 16, Until(run, every=0.0), iter)
+    _, found = lstm().trainer(2.0, 7).train(3, 16, Checkpoint(run), iter)
     assert len(found) == len(expected) == 15
     # The embedding's gradient is summed by atomic additions, in no fixed order.
     np.testing.assert_allclose(found[["loss", "step"]], expected[["loss", "step"]], rtol=1e-3)

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from experiments.identity import reached
-from tests.experiments.launch import ROOT, command, made
+from tests.experiments.launch import ROOT, command, made_by_job
 
 
 def test_what_an_experiment_reaches():
@@ -40,8 +40,8 @@ def sweep(project):
     result = subprocess.run(words, cwd=project, capture_output=True, text=True, check=False)
     if "nothing to train" in result.stdout:
         return 0, 0
-    assert made(result) >= 0
-    return tuple(int(line.split(", ")[-1].split()[0]) for line in result.stdout.splitlines() if line.endswith(" made"))
+    assert result.returncode == 0, result.stderr
+    return tuple(made_by_job(result.stdout))
 
 
 def test_changed_lines_make_exactly_the_runs_that_depend_on_them(project):
