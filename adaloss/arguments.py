@@ -1,7 +1,9 @@
 """What public functions ask of their arguments: one line that names the argument, its value and what is allowed."""
 
+import math
 from collections.abc import Mapping, Sequence
 from inspect import signature
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -48,6 +50,25 @@ def real(
         words = " and ".join(["a number" if infinite else "finite", *limits])
         raise ValueError(f"{name}={array[~good].flat[0]:g}: should be {words}")
     return array
+
+
+def number(name: str, value: Any, *, above: float | None = None, finite: bool = True) -> float:
+    """``value``, a real number of Python or NumPy (an array without axes too), as a float.
+
+    Raises TypeError for anything else, and ValueError where it is not ``finite`` or not ``above`` a limit.
+    """
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name}={_short(value)}: should be a number")
+    try:
+        result = float(value)
+    except OverflowError:  # a whole number that no float holds
+        result = math.inf
+    if (finite and not math.isfinite(result)) or (above is not None and not result > above):
+        words = "finite" if above is None else f"finite and greater than {above}"
+        raise ValueError(f"{name}={_short(value)}: should be {words}")
+    return result
 
 
 def whole(name: str, value: Any, least: int = 0) -> int:

@@ -69,3 +69,4 @@ def adam_sqrt(b, loss, grad_norm_sq, t, *, eta=1.0):
 
 
 RULES = {rule.__name__: rule for rule in (adaloss, adagrad_norm, sgd_constant, sgd_decay_sqrt, adamloss, adam_sqrt)}
+OF_GRADIENT = {"adagrad_norm"}  # the rules that need grad_norm_sq; the others may be given None

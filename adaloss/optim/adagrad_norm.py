@@ -1,12 +1,14 @@
 """AdaGrad-Norm: the step size from the gradient's norm, of all parameters or of each row."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
+import torch.distributed as dist
 
 from adaloss import stepsizes
-from adaloss.optim.rule_driven import RuleDriven
+from adaloss.optim.losses import averages
+from adaloss.optim.rule_driven import RuleDriven, choice, whole
 
 
 class AdaGradNorm(RuleDriven, torch.optim.SGD):
@@ -19,35 +21,64 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
     bias), as the paper's Table 1 does (footnote 8): those b are ``optimizer.state[p]["b"]``, and ``optimizer.b`` is
     their root mean square. There the rows' gradients are divided by their b before torch.optim.SGD sees them, so that
     ``momentum`` averages what is already divided and ``weight_decay`` pulls with :math:`\eta\,` ``weight_decay``.
+    Norms are float64 sums.
 
     Args:
         params, lr, b0: parameters or parameter groups, :math:`\eta`, :math:`b_0 > 0`.
         granularity: "global" or "row".
         nonfinite: as :class:`~adaloss.optim.LossDriven`, for a gradient whose norm is not finite.
+        process_group: the ranks that train together, for ``granularity="global"``: None is the default group, False
+            says that this rank trains alone.
         **kwargs: torch.optim.SGD's.
 
-    Raises TypeError or ValueError, naming the argument, for a value that cannot be used.
+    Raises TypeError or ValueError, naming the argument, for a value that cannot be used. With ``granularity="global"``
+    the first step raises RuntimeError where the ranks see gradients of different norms: each would have a b of its own.
+    They do where whole parameters are split among the ranks (ZeroRedundancyOptimizer); ``"row"`` suits that.
     """
 
     rule = staticmethod(stepsizes.adagrad_norm)
     of_gradient = True
-    settings = ("nonfinite", "granularity")
+    options: ClassVar[dict[str, Any]] = {**RuleDriven.options, "granularity": choice("global", "row")}
 
     def __init__(
         self, params: Any, lr: float = 1.0, b0: float = 1.0, granularity: str = "global", **kwargs: Any
     ) -> None:
-        if granularity not in ("global", "row"):
-            raise ValueError(f"granularity={granularity!r}: allowed are 'global' and 'row'")
         super().__init__(params, lr=lr, b0=b0, granularity=granularity, **kwargs)
 
-    def _gradients(self) -> list[torch.Tensor]:
-        return [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
+    def _ready(self) -> None:
+        super()._ready()
+        self._compared = False  # with the other ranks
+
+    def _accept(self, groups: list[dict[str, Any]]) -> None:
+        super()._accept(groups)
+        for group, ours in zip(groups, self.param_groups, strict=True):
+            if group["granularity"] != ours["granularity"]:
+                raise ValueError(
+                    f"the state to load has granularity={group['granularity']!r}: it is {ours['granularity']!r} here"
+                )
 
     def _grad_norm_sq(self) -> float | torch.Tensor:
-        norm = _whole(torch.nn.utils.get_total_norm(self._gradients()).double())
-        return float(norm) ** 2 if self._on_host() else norm**2
+        device = self._device
+        norms = [_norm(gradient) for gradient in self._gradients()] if device.type != "meta" else []
+        if not norms:
+            return 0.0 if self._on_host() else torch.zeros((), dtype=torch.float64, device=device)
+        norm_sq = whole(torch.stack([norm.to(device) for norm in norms]).square().sum())
+        if not self._compared and averages(self.process_group):
+            self._compare(norm_sq)
+        return float(norm_sq) if self._on_host() else norm_sq
 
-    def _advance(self, loss: None) -> None:
+    def _compare(self, norm_sq: torch.Tensor) -> None:
+        ends = torch.stack([norm_sq, -norm_sq])
+        dist.all_reduce(ends, op=dist.ReduceOp.MAX, group=self.process_group)
+        most, least = ends.tolist()
+        self._compared = math.isfinite(most)
+        if most + least > 1e-3 * most:
+            raise RuntimeError(
+                f"the gradient's norm differs between the ranks, {(-least) ** 0.5:g} to {most**0.5:g}: use "
+                "granularity='row' where parameters are split among them, process_group=False where each trains alone"
+            )
+
+    def _advance(self, loss: float | None) -> None:
         if self.param_groups[0]["granularity"] == "global":
             super()._advance(loss)
         else:
@@ -56,55 +87,82 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
 
     def _advance_by_row(self) -> None:
         """The row-wise step. It waits for the device once, to know whether the gradient is finite."""
-        first = self.param_groups[0]
-        if self._grad_scaler() is not None:
+        first, nothing = self.param_groups[0], [0.0] * len(self.param_groups)
+        if self.found_inf is not None:
             if self.found_inf:
-                return
+                return self._taken(first["b"], first["t"], nothing)
             self._unscale()
         t = int(first["t"]) + 1
         gradients = {p: p.grad for group in self.param_groups for p in group["params"] if p.grad is not None}
         if any(gradient.layout is not torch.strided for gradient in gradients.values()):
             raise RuntimeError("granularity='row' knows no sparse gradients; use granularity='global'")
-        if not gradients:
-            return
         rows = {}
         for p, gradient in gradients.items():
             norm = torch.linalg.vector_norm(_rows(gradient), dim=1, dtype=torch.float64)
-            before = self.state[p].get("b", torch.full_like(norm, first["b0"]))
+            before = self.state[p].get("b", torch.full_like(norm, first[self._key["b0"]]))
             rows[p] = self.rule(before, None, norm.square(), t)  # b, and 1 / b
-        total = torch.stack([_whole(b.square().sum()) for b, _ in rows.values()]).sum()
-        mean = math.sqrt(float(total) / sum(b.numel() for b, _ in rows.values()))
+        count = sum(b.numel() for b, _ in rows.values())
+        if not count:
+            return None
+        total = torch.stack([whole(b.square().sum()).to(self._device) for b, _ in rows.values()]).sum()
+        mean = math.sqrt(float(total) / count) if not total.is_meta else float(first["b"])
         if not math.isfinite(mean):
+            self._taken(first["b"], first["t"], nothing)
             if first["nonfinite"] == "raise":
                 raise RuntimeError(f"step {t}: the gradient's norm is not finite; the parameters and b are unchanged")
-            return
+            return None
         try:
             for p, (b, inverse) in rows.items():
                 self.state[p]["b"] = b
-                p.grad = (_rows(p.grad) * inverse.to(p.dtype)[:, None]).reshape(p.shape)
-            self._torch_update(
-                [group["lr"] for group in self.param_groups], [self._fuses(g) for g in self.param_groups]
-            )
+                p.grad = _scaled(gradients[p], inverse)
+            self._torch_update([group["lr"] for group in self.param_groups])
         finally:
             for p, gradient in gradients.items():
                 p.grad = gradient
-        self._taken(mean, t, [float(group["lr"]) / mean for group in self.param_groups])
+        return self._taken(mean, t, [float(group["lr"]) / mean for group in self.param_groups])
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As torch's, which casts the state to the parameters' dtype: the rows' b stay float64."""
-        super().load_state_dict(state_dict)
-        numbers = [i for group in state_dict["param_groups"] for i in group["params"]]
+        loaded = {}
+        # The last of the hooks before, so that it sees what the others have made; the first of those after.
+        before = self.register_load_state_dict_pre_hook(lambda _, state: loaded.update(state))
+        after = self.register_load_state_dict_post_hook(lambda _: self._restore_rows(loaded), prepend=True)
+        try:
+            super().load_state_dict(state_dict)
+        finally:
+            before.remove()
+            after.remove()
+
+    def _restore_rows(self, loaded: dict[str, Any]) -> None:
+        numbers = [i for group in loaded["param_groups"] for i in group["params"]]
         parameters = [p for group in self.param_groups for p in group["params"]]
-        for number, p in zip(numbers, parameters, strict=True):
-            if "b" in state_dict["state"].get(number, ()):
-                self.state[p]["b"] = state_dict["state"][number]["b"].to(p.device, torch.float64)
+        for i, p in zip(numbers, parameters, strict=True):
+            if "b" in loaded["state"].get(i, ()):
+                self.state[p]["b"] = loaded["state"][i]["b"].to(p.device, torch.float64)
 
 
-def _whole(scalar: torch.Tensor) -> torch.Tensor:
-    """The sum over all ranks, where parameters are sharded."""
-    return scalar.full_tensor() if hasattr(scalar, "full_tensor") else scalar  # a DTensor
+def _real(gradient: torch.Tensor) -> torch.Tensor:
+    return torch.view_as_real(gradient.resolve_conj()) if gradient.is_complex() else gradient
+
+
+def _norm(gradient: torch.Tensor) -> torch.Tensor:
+    """In float64: squares of float16 overflow, and bfloat16 rounds to 3 digits."""
+    if gradient.layout is torch.sparse_coo:
+        gradient = gradient.coalesce()
+    if gradient.layout is not torch.strided:
+        gradient = gradient.values()
+    return torch.linalg.vector_norm(_real(gradient), dtype=torch.float64)
 
 
 def _rows(gradient: torch.Tensor) -> torch.Tensor:
-    """One row for each index of the first axis; a scalar is one row."""
-    return gradient.reshape(len(gradient) if gradient.dim() else 1, -1)
+    """Real numbers, one row for each index of the first axis; a scalar is one row."""
+    gradient = _real(gradient if gradient.dim() else gradient[None])
+    return gradient.flatten(1) if gradient.dim() > 1 else gradient[:, None]
+
+
+def _scaled(gradient: torch.Tensor, inverse: torch.Tensor) -> torch.Tensor:
+    """Each row times its number, in at least float32, as the gradient's dtype."""
+    dtype = gradient.dtype.to_real()
+    inverse = inverse.to(torch.promote_types(dtype, torch.float32))
+    inverse = inverse.reshape(-1, *[1] * (gradient.dim() - 1)) if gradient.dim() else inverse.reshape(())
+    return (gradient * inverse).to(gradient.dtype)

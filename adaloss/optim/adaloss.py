@@ -20,8 +20,8 @@ class AdaLoss(LossDriven, torch.optim.SGD):
         params: parameters or parameter groups; a group may set ``lr``, ``momentum``, ``weight_decay`` and so on.
         lr: :math:`\eta`: 1 in the paper's theory, 0.1 in its Table 1.
         b0, alpha, c, nonfinite, process_group: see :class:`~adaloss.optim.LossDriven`.
-        momentum, dampening, weight_decay, nesterov, maximize, foreach, fused: torch.optim.SGD's. With ``foreach`` and
-            ``fused`` left open the fused kernel runs where it is safe.
+        momentum, dampening, weight_decay, nesterov, and by keyword maximize, foreach, fused: torch.optim.SGD's. On the
+            CPU ``fused=True`` runs torch's fused kernel where that computes what the others do.
 
     Raises TypeError or ValueError, naming the argument, for a value that cannot be used.
     """
@@ -29,7 +29,7 @@ class AdaLoss(LossDriven, torch.optim.SGD):
     def __init__(
         self,
         params: Any,
-        lr: float = 1.0,
+        lr: float | torch.Tensor = 1.0,
         b0: float = 1.0,
         alpha: float = 1.0,
         c: float = 0.0,
@@ -37,29 +37,10 @@ class AdaLoss(LossDriven, torch.optim.SGD):
         dampening: float = 0,
         weight_decay: float = 0,
         nesterov: bool = False,
-        *,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        fused: bool | None = None,
-        nonfinite: str = "raise",
-        process_group: Any = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            params,
-            lr=lr,
-            b0=b0,
-            alpha=alpha,
-            c=c,
-            momentum=momentum,
-            dampening=dampening,
-            weight_decay=weight_decay,
-            nesterov=nesterov,
-            maximize=maximize,
-            foreach=foreach,
-            fused=fused,
-            nonfinite=nonfinite,
-            process_group=process_group,
-        )
+        kwargs |= {"momentum": momentum, "dampening": dampening, "weight_decay": weight_decay, "nesterov": nesterov}
+        super().__init__(params, lr=lr, b0=b0, alpha=alpha, c=c, **kwargs)
 
 
 class AdamLoss(LossDriven, torch.optim.Adam):
@@ -74,9 +55,8 @@ class AdamLoss(LossDriven, torch.optim.Adam):
         b0: the paper's :math:`b_0`; here b is what stands under the root, so the first step is about
             :math:`\eta / \sqrt{b_0}`.
         alpha, c, nonfinite, process_group: see :class:`~adaloss.optim.LossDriven`.
-        betas, eps, weight_decay, amsgrad, maximize, foreach, fused, decoupled_weight_decay: torch.optim.Adam's;
-            ``decoupled_weight_decay=True`` is AdamW's. With ``foreach`` and ``fused`` left open the fused kernel runs
-            where it is safe.
+        betas, eps, weight_decay, amsgrad, and by keyword maximize, foreach, fused, capturable, decoupled_weight_decay:
+            torch.optim.Adam's; ``decoupled_weight_decay=True`` is AdamW's. ``fused`` as in :class:`AdaLoss`.
 
     Raises TypeError or ValueError, naming the argument, for a value that cannot be used.
     """
@@ -86,7 +66,7 @@ class AdamLoss(LossDriven, torch.optim.Adam):
     def __init__(
         self,
         params: Any,
-        lr: float = 1.0,
+        lr: float | torch.Tensor = 1.0,
         b0: float = 100.0,
         alpha: float = 1.0,
         c: float = 0.0,
@@ -94,28 +74,7 @@ class AdamLoss(LossDriven, torch.optim.Adam):
         eps: float = 1e-8,
         weight_decay: float = 0,
         amsgrad: bool = False,
-        *,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        fused: bool | None = None,
-        decoupled_weight_decay: bool = False,
-        nonfinite: str = "raise",
-        process_group: Any = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            params,
-            lr=lr,
-            b0=b0,
-            alpha=alpha,
-            c=c,
-            betas=betas,
-            eps=eps,
-            weight_decay=weight_decay,
-            amsgrad=amsgrad,
-            maximize=maximize,
-            foreach=foreach,
-            fused=fused,
-            decoupled_weight_decay=decoupled_weight_decay,
-            nonfinite=nonfinite,
-            process_group=process_group,
-        )
+        kwargs |= {"betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad}
+        super().__init__(params, lr=lr, b0=b0, alpha=alpha, c=c, **kwargs)

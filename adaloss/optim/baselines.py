@@ -1,11 +1,11 @@
 """The paper's baselines: step sizes fixed in advance, on torch.optim.SGD and torch.optim.Adam."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
 from adaloss import stepsizes
-from adaloss.optim.rule_driven import RuleDriven, check_number
+from adaloss.optim.rule_driven import RuleDriven, choice, positive
 
 
 class SGDConstant(RuleDriven, torch.optim.SGD):
@@ -30,15 +30,13 @@ class SGDDecaySqrt(RuleDriven, torch.optim.SGD):
     """
 
     rule = staticmethod(stepsizes.sgd_decay_sqrt)
-    hyper = ("c_s", "form")
+    hyper: ClassVar[dict[str, Any]] = {"c_s": 1.0, "form": "root"}
+    options: ClassVar[dict[str, Any]] = {**RuleDriven.options, "c_s": positive, "form": choice("root", "linear")}
 
     def __init__(
         self, params: Any, lr: float = 1.0, b0: float = 1.0, c_s: float = 1.0, form: str = "root", **kwargs: Any
     ) -> None:
-        check_number("c_s", c_s, above=0.0)
-        if form not in ("root", "linear"):
-            raise ValueError(f"form={form!r}: allowed are 'root' and 'linear'")
-        super().__init__(params, lr=lr, b0=b0, c_s=float(c_s), form=form, **kwargs)
+        super().__init__(params, lr=lr, b0=b0, c_s=c_s, form=form, **kwargs)
 
 
 class AdamSqrt(RuleDriven, torch.optim.Adam):

@@ -5,107 +5,188 @@ r"""A torch optimizer whose step size comes from a rule of ``adaloss.stepsizes``
 :math:`\eta` back. So momentum, weight decay, ``maximize``, ``foreach`` and ``fused`` are torch's, and every torch
 learning-rate scheduler acts on :math:`\eta`.
 
-What the rule remembers lies in the parameter groups, where ``state_dict`` saves it as it is: ``b`` (float64), ``t``
-(steps taken) and ``effective_lr`` (the last step). ``b`` and ``t`` belong to the optimizer; all groups hold the same.
+What the rule remembers lies in the parameter groups, where ``state_dict`` saves it: ``b`` (float64), ``t`` (steps
+taken), ``effective_lr`` (the last step) and ``rule`` (its name). They belong to the optimizer: all groups hold the same
+``b`` and ``t``, and the same ``b0`` and hyperparameters.
 
-They are Python numbers where the parameters are on the CPU, which is fastest there. On an accelerator, and under
-``torch.compile``, they are tensors on the parameters' device, and no step waits for the device.
+They are Python numbers where the parameters are on the CPU, which is fastest there, and tensors on the parameters'
+device where that is an accelerator (:mod:`adaloss.optim.on_device`). ``torch.compile`` runs a step as it is.
 """
 
+import copy
 import functools
 import inspect
 import math
-import sys
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
-from torch.optim import optimizer as torch_optimizer
 
-from adaloss.optim.implementation import contiguous, fused_is_safe, fusible
+from adaloss.arguments import number, one_of
+from adaloss.optim.fused import exact, seen
+from adaloss.optim.losses import Losses, Value, averages, mean
+from adaloss.optim.on_device import OnDevice
+from adaloss.optim.wrappers import hooked_on_demand, uncompiled
 
-SHARED = ("b", "t")
-NUMBERS_ON_THE_HOST = ("cpu", "mps")  # mps has no float64
+NUMBERS_ON_THE_HOST = ("cpu", "mps", "meta")  # mps has no float64, meta no values
+positive = functools.partial(number, above=0.0)
 
 
-class RuleDriven:
-    """See the module. Subclasses set ``rule`` and name hyperparameters in ``hyper``, other options in ``settings``."""
+def choice(*allowed: str) -> Callable[[str, Any], Any]:
+    """A check that an option is one of the allowed words."""
+
+    def check(name: str, value: Any) -> Any:
+        one_of(name, value, allowed)
+        return value
+
+    return check
+
+
+class RuleDriven(OnDevice):
+    """See the module. Subclasses set ``rule``, the defaults of its ``hyper`` and the checks of all ``options``."""
 
     rule: ClassVar[Callable]
-    hyper: ClassVar[tuple[str, ...]] = ()
+    of_loss: ClassVar[bool] = False
     of_gradient: ClassVar[bool] = False
-    settings: ClassVar[tuple[str, ...]] = ("nonfinite",)
+    hyper: ClassVar[dict[str, Any]] = {}
+    options: ClassVar[dict[str, Callable]] = {"b0": positive, "nonfinite": choice("raise", "skip")}
     _step_supports_amp_scaling = True  # GradScaler then always calls step(): no observed loss is ever left over
+    found_inf: torch.Tensor | None = None  # GradScaler says here, for the time of a step, whether it met an infinity
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if issubclass(cls, torch.optim.LBFGS):
+        at = cls.__mro__.index(RuleDriven)
+        for base in cls.__mro__[:at]:
+            if issubclass(base, torch.optim.Optimizer) and not issubclass(base, RuleDriven):
+                raise TypeError(f"class {cls.__name__}: name what drives before {base.__name__}, which it drives")
+        owner = next((k for k in cls.__mro__[at:] if "step" in vars(k) and not issubclass(k, RuleDriven)), None)
+        if owner is None:
+            return  # not mixed with an optimizer yet
+        if issubclass(owner, torch.optim.LBFGS):
             raise TypeError("LBFGS evaluates its closure several times a step: no rule of one loss a step can drive it")
-        owner = next((k for k in cls.__mro__ if "step" in vars(k) and not issubclass(k, RuleDriven)), None)
-        if owner is not None:
-            # Without the wrappers that torch puts around it: hooks and profiling are those of our own step.
-            cls._torch_step = staticmethod(inspect.unwrap(owner.step))
-        if "step" in vars(cls):
-            cls.step = _hooked_on_demand(cls.step)
+        if issubclass(owner, torch.optim.Rprop):
+            raise TypeError("Rprop uses lr in its first step alone: a rule for it would do nothing")
+        # Without torch's hooks and profiler, which go around our step. torch's own steps also set the gradient mode, as
+        # ours does; what anybody else has put around a step stays.
+        whole = owner.step.__wrapped__ if getattr(owner.step, "hooked", False) else owner.step
+        cls._torch_step = staticmethod(inspect.unwrap(whole) if owner.__module__.startswith("torch.optim.") else whole)
+        taken = inspect.signature(owner.__init__).parameters
+        cls._key = {name: f"loss_{name}" if name in taken else name for name in cls.options}
 
-    def __init__(self, params: Any, *args: Any, b0: float, nonfinite: str = "raise", **kwargs: Any) -> None:
-        check_number("b0", b0, above=0.0)
-        if isinstance(kwargs.get("lr"), int | float):  # torch takes inf, and integers that no float holds
-            check_number("lr", kwargs["lr"])
-        if nonfinite not in ("raise", "skip"):
-            raise ValueError(f"nonfinite={nonfinite!r}: allowed are 'raise' and 'skip'")
-        given = {**kwargs, "nonfinite": nonfinite}
-        own = {"b0": float(b0)} | {name: given.pop(name) for name in (*self.hyper, *self.settings)}
-        super().__init__(params, *args, **given)
+    def __init__(self, params: Any, *args: Any, process_group: Any = None, **kwargs: Any) -> None:
+        if process_group is True:
+            raise TypeError("process_group=True: should be a process group, None (the default one) or False (none)")
+        defaults = {"nonfinite": "raise", **self.hyper}
+        self._own = {}  # the defaults that torch's constructor does not know; add_param_group moves them there
+        for name, check in self.options.items():
+            key = self._key[name]
+            if key not in kwargs and name not in defaults:
+                raise TypeError(f"{type(self).__name__} misses the argument {key}")
+            self._own[key] = check(key, kwargs.pop(key, defaults.get(name)))
+        if "lr" in kwargs:
+            kwargs["lr"] = _rate(kwargs["lr"])
+        self.process_group = process_group
+        self._ready()
+        super().__init__(params, *args, **kwargs)
         if self.defaults.get("differentiable"):
             raise ValueError("differentiable=True: a step size from the loss's value cannot be differentiated through")
-        for group in self.param_groups:
-            _complete(group, own | {"b": own["b0"], "t": 0})
-        self._ready()
 
     def _ready(self) -> None:
-        """What is not saved."""
-        parameters = [p for group in self.param_groups for p in group["params"]]
-        self._anchor = parameters[0]  # its device is where b lives
-        self._fused_allowed = all(map(fusible, parameters)) and all(map(contiguous, self.state.values()))
+        """What no state has."""
+        self._losses = Losses()
+        self._fused = {}  # of each group whose last step the CPU's fused kernel took: what it was given
         self._failed = None  # device scalar: the step of the first non-finite value, 0 for none yet
         self._arriving = None  # a copy of it on its way to the host, and the event that says it is there
 
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """As torch's; raises ValueError where the group names what is the optimizer's (``b0``, ``alpha``, ...)."""
-        super().add_param_group(param_group)
-        if hasattr(self, "_anchor"):  # not while torch's own constructor runs
-            try:
-                names = ("b0", *self.hyper, *self.settings, *SHARED)
-                _complete(param_group, {name: self.param_groups[0][name] for name in names})
-            except ValueError:
-                self.param_groups.pop()
-                raise
-            self._fused_allowed &= all(map(fusible, param_group["params"]))
+    # Groups
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """As torch's; raises ValueError where the state is of an optimizer without a step-size rule."""
-        if not all(name in group for group in state_dict["param_groups"] for name in SHARED):
-            raise ValueError(f"the state to load has no b: it was not saved by {type(self).__name__}")
-        super().load_state_dict(state_dict)
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """As torch's. Raises ValueError where the group's ``b0``, ``alpha``, ... differ from the other groups'."""
+        self.defaults.update(vars(self).pop("_own", {}))
+        super().add_param_group(param_group)
+        try:
+            self._complete(param_group)
+        except (TypeError, ValueError):
+            self.param_groups.pop()
+            raise
+
+    def _complete(self, group: dict[str, Any]) -> None:
+        first = self.param_groups[0]
+        if "lr" not in group:
+            raise TypeError(f"{type(self).__name__} has no lr that a rule could set")
+        group["lr"] = _rate(group["lr"])
+        for name, check in self.options.items():
+            group[self._key[name]] = check(self._key[name], group[self._key[name]])
+        if group is first:
+            self._check_range(group)
+        state = {"rule": self.rule.__name__, "b": first[self._key["b0"]], "t": 0}
+        for name in (*self._key.values(), *state):
+            should = state["rule"] if name == "rule" else first.get(name, state.get(name))
+            if group.setdefault(name, should) != should:
+                raise ValueError(f"{name}={group[name]!r} in a parameter group: it is {should!r} for all groups")
+        group["effective_lr"] = 0.0
+
+    def _check_range(self, group: dict[str, Any]) -> None:
+        """Raise ValueError where the rule leaves float64 before any loss came in."""
+        key = self._key["b0"]
+        b0, hyper = group[key], self._hyper(group)
+        try:
+            b, step = self.rule(b0, hyper.get("c", 0.0), 0.0, 1, **hyper)
+        except ZeroDivisionError:
+            b, step = 0.0, math.inf
+        if not (math.isclose(b, b0, rel_tol=1e-9) and 0.0 < step < math.inf):
+            raise ValueError(f"{key}={b0!r}: should be from about 1e-150 to 1e150, so that float64 holds its square")
+
+    def _hyper(self, group: dict[str, Any]) -> dict[str, Any]:
+        return {name: group[self._key[name]] for name in self.hyper}
+
+    # State
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "process_group": self.process_group, "_losses": self._losses}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        if "defaults" not in state:  # load_state_dict calls this with what its hooks have made of the state
+            self._accept(state["param_groups"])
         self._ready()
+        super().__setstate__(state)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "RuleDriven":
+        memo[id(self.process_group)] = self.process_group  # which cannot be copied
+        twin = memo[id(self)] = type(self).__new__(type(self))
+        twin.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return twin
+
+    def _accept(self, groups: list[dict[str, Any]]) -> None:
+        """Raise ValueError where the groups to load are of another rule; they keep ``nonfinite`` as it is here."""
+        for group, ours in zip(groups, self.param_groups, strict=True):
+            missing = [name for name in ("b", "t", *self._key.values()) if name not in group]
+            if missing:
+                raise ValueError(f"the state to load is not of {type(self).__name__}: it has no {', '.join(missing)}")
+            rule = group.setdefault("rule", self.rule.__name__)  # version 0.1 did not save it
+            if rule != self.rule.__name__:
+                raise ValueError(
+                    f"the state to load has rule={rule!r}: {type(self).__name__}'s is {self.rule.__name__!r}"
+                )
+            group["nonfinite"] = ours["nonfinite"]
 
     def state_dict(self) -> dict[str, Any]:
         """As torch's; ``b`` of every group is a float64 tensor, whatever holds it while training."""
         self.raise_failure()
-        saved = super().state_dict()
-        for group in saved["param_groups"]:
-            group["b"] = self.b
-        return saved
+        held = [group["b"] for group in self.param_groups]
+        try:
+            for group in self.param_groups:
+                group["b"] = _scalar(group["b"])
+            return super().state_dict()
+        finally:
+            for group, b in zip(self.param_groups, held, strict=True):
+                group["b"] = b
 
     @property
     def b(self) -> torch.Tensor:
         """The rule's state :math:`b_t`: a copy, a float64 scalar on the device that holds it."""
         self.raise_failure()
-        return torch.as_tensor(self.param_groups[0]["b"], dtype=torch.float64).clone()
+        return _scalar(self.param_groups[0]["b"])
 
     @property
     def effective_lr(self) -> list[float]:
@@ -115,196 +196,222 @@ class RuleDriven:
         """
         return [float(group["effective_lr"]) for group in self.param_groups]
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Take one step; return what ``closure``, which computes the gradient, returns."""
-        value = None
-        if closure is not None:
-            with torch.enable_grad():
-                value = closure()
-        self._advance(None)
-        return value
+    # The loss
 
-    def _advance(self, loss: float | torch.Tensor | None) -> None:
-        """One step of rule and update. ``loss`` is what the rule sees, None if it needs none."""
-        with torch.no_grad():
+    @uncompiled
+    def observe(self, loss: Value, weight: Value = 1.0) -> None:
+        r"""Tell the loss of a (micro-)batch whose gradient is in the coming step, unscaled.
+
+        The rule sees :math:`\sum_i w_i f_i / \sum_i w_i` over all calls since the last step, on all ranks; a rule that
+        needs no loss sees none. ``zero_grad()`` drops what was observed, except a loss whose ``backward()`` runs later.
+        Raises TypeError for what is not a real scalar, ValueError for a ``weight`` that is not above 0.
+        """
+        value = self._value(loss)
+        share = self._value(weight, "weight") if isinstance(weight, torch.Tensor) else weight
+        if not isinstance(share, torch.Tensor):  # the host does not wait for a device's
+            share = positive("weight", share)
+        if self.of_loss:
+            self._losses.add(loss, value, share)
+
+    @uncompiled
+    def zero_grad(self, *args: Any, **kwargs: Any) -> None:
+        """As torch's; the losses observed so far have no part in the coming step (see :meth:`observe`)."""
+        super().zero_grad(*args, **kwargs)
+        self._losses.make_void()
+
+    def _value(self, loss: Value, name: str = "loss") -> Value:
+        """A float where the numbers are on the host, a float64 scalar on the parameters' device elsewhere."""
+        if isinstance(loss, torch.Tensor):
+            if loss.numel() != 1 or loss.is_complex():
+                kind = f"{'complex ' if loss.is_complex() else ''}tensor of shape {tuple(loss.shape)}"
+                raise TypeError(f"{name} is a {kind}: should be a real scalar, such as its mean")
+            if type(loss) is not torch.Tensor:
+                loss = whole(loss)
             if self._on_host():
+                return 0.0 if loss.is_meta else float(loss.item())
+            return loss.detach().to(self._device, torch.float64, copy=True).reshape(())  # a loop may divide it in place
+        try:
+            value = number(name, loss, finite=False)
+        except TypeError:
+            raise TypeError(f"{name} is a {type(loss).__name__}: should be a number or a scalar tensor") from None
+        return value if self._on_host() else torch.tensor(value, dtype=torch.float64, device=self._device)
+
+    @hooked_on_demand
+    def step(self, closure: Callable[[], Any] | None = None, *, loss: Value | None = None) -> Any:
+        """Take one step; return what the closure returns, or ``loss``.
+
+        Where the closure itself observes, what it returns has no part in the rule. A closure that returns None and
+        leaves no gradient skips the step. A rule that needs no loss ignores it. Raises RuntimeError where a loss is
+        needed and none or two came in, or where one was not finite (see ``nonfinite``); parameters and b are unchanged
+        then, and what was observed is forgotten.
+        """
+        before, returned = 0, None
+        if closure is not None:
+            before = len(self._losses)
+            if not callable(closure):
+                raise TypeError(
+                    f"step({type(closure).__name__}): should be a closure; a loss is given as step(loss=loss)"
+                )
+            try:
+                with torch.enable_grad():
+                    returned = closure()
+            except BaseException:
+                self._losses.forget(before)
+                raise
+        told = self._told(before, loss, returned) if self.of_loss else None
+        if told is not None:
+            total, weights = told
+            averaged = averages(self.process_group)
+            self._advance(mean(total, weights, self._home(), self.process_group) if averaged else total / weights)
+        elif closure is not None and returned is None and not self._gradients():
+            return None
+        elif self._fills_state():
+            self._step_uncounted()
+        elif self.of_loss:
+            raise RuntimeError(
+                "step() got no loss: use step(loss=loss), a closure that returns the loss, or observe(loss) before "
+                "step(), with its backward() after the last zero_grad()"
+            )
+        else:
+            if loss is not None:
+                self._value(loss)  # refuses what is none
+            self._advance(None)
+        return loss if returned is None else returned
+
+    def _told(self, before: int, loss: Value | None, returned: Value | None) -> tuple[Value, Value] | None:
+        """The sum of the losses and of their weights; the closure was called when there were ``before`` of them."""
+        seen = self._losses.take(before) if self._losses else None
+        if seen is not None and seen[2]:  # the closure has observed
+            returned = None
+        if loss is None and returned is None:
+            return seen and seen[:2]
+        if seen is not None or (loss is not None and returned is not None):
+            both = "was observed and given to step() too" if seen else "came of a closure and loss= too"
+            raise RuntimeError(f"this step's loss {both}: it should come in one way")
+        return self._value(returned if loss is None else loss), 1.0
+
+    # The step
+
+    def _home(self) -> torch.device | None:
+        """The first parameter's device, where b lives."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                return p.device
+        return None
+
+    @property
+    def _device(self) -> torch.device:
+        return self._home() or torch.device("cpu")
+
+    def _on_host(self) -> bool:
+        return self._device.type in NUMBERS_ON_THE_HOST
+
+    def _gradients(self) -> list[torch.Tensor]:
+        return [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
+
+    def _what(self) -> str:
+        return "gradient's norm" if self.of_gradient else "loss"
+
+    def _grad_norm_sq(self) -> Value:
+        """What a rule of the gradient's norm sees."""
+        raise NotImplementedError
+
+    def _fills_state(self) -> bool:
+        """Whether torch.distributed.checkpoint takes this step, to fill the state: every eta and gradient is 0."""
+        etas = [group["lr"] for group in self.param_groups]
+        if any((isinstance(eta, torch.Tensor) and eta.device.type != "cpu") or eta != 0.0 for eta in etas):
+            return False
+        return self.of_loss or not any(bool((whole(gradient) != 0).any()) for gradient in self._gradients())
+
+    def _step_uncounted(self) -> None:
+        names = ("b", "t", "effective_lr")
+        held = [[group[name] for name in names] for group in self.param_groups]
+        self._advance(self._value(self._hyper(self.param_groups[0]).get("c", 0.0)))
+        for group, values in zip(self.param_groups, held, strict=True):
+            group.update(zip(names, values, strict=True))
+
+    def _advance(self, loss: Value | None) -> None:
+        """One step of rule and update. ``loss`` is what the rule sees, None if it needs none."""
+        gradients = torch.is_grad_enabled()
+        torch.set_grad_enabled(False)  # which takes half the time of no_grad
+        try:
+            if isinstance(loss, float) or self._on_host():
                 self._advance_on_host(loss)
             else:
                 self._advance_on_device(loss)
-
-    def _on_host(self) -> bool:
-        return self._anchor.device.type in NUMBERS_ON_THE_HOST and not torch.compiler.is_compiling()
-
-    def _grad_norm_sq(self) -> float | torch.Tensor | None:
-        """What a rule of the gradient's norm sees; None for the others, which see the loss."""
-        return None
+        finally:
+            torch.set_grad_enabled(gradients)
 
     def _advance_on_host(self, loss: float | None) -> None:
         groups = self.param_groups
         first = groups[0]
         b, t = float(first["b"]), int(first["t"]) + 1
-        if self._grad_scaler() is not None:
+        if self.found_inf is not None:
             if float(self.found_inf):
                 return self._taken(b, t - 1, [0.0] * len(groups))
             self._unscale()
         norm_sq = self._grad_norm_sq() if self.of_gradient else None
-        seen = norm_sq if loss is None else loss
-        if seen is not None and not math.isfinite(seen):
+        hyper = self._hyper(first)
+        taken = [self.rule(b, loss, norm_sq, t, eta=float(group["lr"]), **hyper) for group in groups]
+        after, steps = taken[0][0], [step for _, step in taken]
+        if not math.isfinite(sum(steps, after)):
             self._taken(b, t - 1, [0.0] * len(groups))
             if first["nonfinite"] == "raise":
-                what = "gradient's norm" if self.of_gradient else "loss"
-                raise RuntimeError(f"step {t}: the {what} is {seen}; the parameters and b={b} are unchanged")
+                seen = norm_sq if self.of_gradient else loss
+                raise RuntimeError(f"step {t}: the {self._what()} is {seen}; the parameters and b={b} are unchanged")
             return None
-        hyper, steps, fused = {name: first[name] for name in self.hyper}, [], []
-        for group in groups:
-            after, step = self.rule(b, loss, norm_sq, t, eta=group["lr"], **hyper)
-            steps.append(step)
-            fused.append(self._fuses(group))
-        self._torch_update(steps, fused)
+        self._torch_update(steps)
         return self._taken(after, t, steps)
 
-    def _advance_on_device(self, loss: torch.Tensor | None) -> None:
-        self._raise_arrived_failure()
-        groups, device = self.param_groups, self._anchor.device
-        first = groups[0]
-        b = torch.as_tensor(first["b"], dtype=torch.float64, device=device)
-        t = torch.as_tensor(first["t"], dtype=torch.int64, device=device)
-        found_inf = self._grad_scaler()
-        fused = [self._fuses(group) for group in groups]
-        if found_inf is not None and (self.of_gradient or not all(fused)):
-            self._unscale()
-        norm_sq = self._grad_norm_sq() if self.of_gradient else None
-        seen = norm_sq if loss is None else loss
-        good = torch.ones((), dtype=torch.bool, device=device) if found_inf is None else (found_inf == 0).reshape(())
-        failed = torch.zeros_like(good)
-        if seen is not None:
-            failed = good & ~torch.isfinite(seen)  # where GradScaler skips the step there is nothing to tell
-            good = good & ~failed
-        hyper = {name: first[name] for name in self.hyper}
-        after, steps = b, []
-        for group in groups:
-            after, step = self.rule(b, loss, norm_sq, t + 1, eta=group["lr"], **hyper)
-            steps.append(torch.where(good, step, 0.0).float())  # what the fused kernels take
-        if all(fused):
-            self._torch_update(steps, fused, ~good)
-        elif good:  # waits for the device: only a fused kernel can be told there to leave everything as it is
-            # Only a number suits torch's Adam with foreach=True, unless it is capturable.
-            wants_number = [group.get("foreach") and not group.get("capturable", True) for group in groups]
-            self._torch_update([float(s) if w else s for s, w in zip(steps, wants_number, strict=True)], fused)
-        before = torch.zeros_like(t) if self._failed is None else self._failed
-        self._failed = torch.where((before == 0) & failed, t + 1, before)
-        self._send_failure()
-        self._taken(torch.where(good, after, b), t + good, steps)
-
-    def _taken(self, b: Any, t: Any, steps: list[Any]) -> None:
+    def _taken(self, b: Value, t: Any, steps: list[Value]) -> None:
         for group, step in zip(self.param_groups, steps, strict=True):
             group["b"], group["t"], group["effective_lr"] = b, t, step
 
-    def _fuses(self, group: dict[str, Any]) -> bool:
-        """Whether this step of the group runs torch's fused kernel: where asked for or left open, and if it is safe."""
-        if not self._fused_allowed or "fused" not in group:
-            return False
-        if not group["fused"] and (group["fused"] is False or group["foreach"] is not None):
-            return False
-        # Once unsafe, for good: what the other implementations leave in the state may be laid out differently.
-        self._fused_allowed = fused_is_safe(group["params"])
-        return self._fused_allowed
-
-    def _torch_update(self, steps: list[Any], fused: list[bool], skip: torch.Tensor | None = None) -> None:
-        """Run torch's own update with ``steps`` as learning rates; fused kernels do nothing where ``skip`` holds."""
-        groups = self.param_groups
-        etas = [group["lr"] for group in groups]
-        asked = [group.get("fused") for group in groups]
-        of_scaler = self._grad_scaler()
-        if skip is not None:
-            self.found_inf = skip.float()
+    def _torch_update(self, steps: list[Value]) -> None:
+        """Run torch's own update with ``steps`` as learning rates."""
+        etas, unfit = [], []
         try:
-            for group, step in zip(groups, steps, strict=True):
+            for group, step in zip(self.param_groups, steps, strict=True):
+                etas.append(group["lr"])
                 group["lr"] = step
-            if fused != asked:
-                for group, fuse in zip(groups, fused, strict=True):
-                    if fuse or group.get("fused"):
-                        group["fused"] = fuse or None
+                if group.get("fused") and not self._fuses(group):
+                    unfit.append(group)
+                    group["fused"] = False
             self._torch_step(self)
         finally:
-            for group, eta, fuse in zip(groups, etas, asked, strict=True):
+            for group, eta in zip(self.param_groups, etas, strict=False):
                 group["lr"] = eta
-                if "fused" in group:
-                    group["fused"] = fuse
-            if skip is not None:
-                self.found_inf = of_scaler
+            for group in unfit:
+                group["fused"] = True
 
-    def _grad_scaler(self) -> torch.Tensor | None:
-        """Whether the GradScaler that called met an infinity; None if none called."""
-        return self.__dict__.get("found_inf")
+    def _fuses(self, group: dict[str, Any]) -> bool:
+        """Whether the fused kernel, which was asked for, may run."""
+        now = seen(group)
+        if now is not None and self._fused.get(id(group)) == now:
+            return True
+        fuses = exact(group, self.state)
+        self._fused[id(group)] = now if fuses else None
+        return fuses or self._device.type not in ("cpu", "meta")  # the others' kernels refuse what they cannot take
 
     def _unscale(self) -> None:
         """Divide the gradients by GradScaler's scale, which it leaves to this step; it has looked for infinities."""
         if self.grad_scale is not None:
-            grads = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
-            torch._foreach_mul_(grads, 1.0 / self.grad_scale)
+            for gradient in self._gradients():
+                gradient.mul_((1.0 / self.grad_scale).to(gradient.device))
         self.grad_scale = self.found_inf = None
 
-    def _send_failure(self) -> None:
-        device = self._failed.device
-        if device.type != "cpu" and not torch.compiler.is_compiling() and self.param_groups[0]["nonfinite"] == "raise":
-            event = torch.Event(device)
-            self._arriving = self._failed.to("cpu", non_blocking=True), event
-            event.record()
 
-    def _raise_arrived_failure(self) -> None:
-        if self._arriving is not None and self._arriving[1].query() and self._arriving[0]:
-            self.raise_failure()
-
-    def raise_failure(self) -> None:
-        """Raise the RuntimeError of a non-finite value that the device met and the host has not heard of; waits for it.
-
-        On an accelerator and under ``torch.compile`` a step with a non-finite loss (or gradient norm) leaves parameters
-        and b as they are without telling the host at once. A later step raises as soon as the news has arrived;
-        this call, ``state_dict()`` and ``b`` raise now.
-        """
-        if self._failed is None or self.param_groups[0]["nonfinite"] != "raise":
-            return
-        step, self._failed, self._arriving = int(self._failed), None, None
-        if step:
-            what = "gradient's norm" if self.of_gradient else "loss"
-            raise RuntimeError(f"step {step}: the {what} was not finite; that step left parameters and b unchanged")
+def whole(tensor: torch.Tensor) -> torch.Tensor:
+    """All of it on every rank, where it is a DTensor."""
+    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
 
 
-def _complete(group: dict[str, Any], own: dict[str, Any]) -> None:
-    """Add what is the optimizer's to one of its groups."""
-    for name, value in own.items():
-        if name in group:
-            raise ValueError(f"{name}={group[name]!r} in a parameter group: the optimizer has one for all groups")
-        group[name] = value
-    group["effective_lr"] = 0.0
+def _scalar(b: Value) -> torch.Tensor:
+    """A copy as float64 tensor, on the device that holds it, whatever the default device is."""
+    device = b.device if isinstance(b, torch.Tensor) else "cpu"
+    return torch.as_tensor(b, dtype=torch.float64, device=device).clone()
 
 
-def _hooked_on_demand(step: Callable) -> Callable:
-    """``step`` with torch's hooks and profiler around it where there are any; that costs as much as a small update."""
-    hooked = torch.optim.Optimizer.profile_hook_step(step)
-
-    @functools.wraps(step)
-    def wrapper(self: RuleDriven, *args: Any, **kwargs: Any) -> Any:
-        if (
-            self._optimizer_step_pre_hooks
-            or self._optimizer_step_post_hooks
-            or torch_optimizer._global_optimizer_pre_hooks
-            or torch_optimizer._global_optimizer_post_hooks
-            or torch.autograd._profiler_enabled()
-        ):
-            return hooked(self, *args, **kwargs)
-        return step(self, *args, **kwargs)
-
-    wrapper.hooked = True  # tells torch.optim.Optimizer that it need not wrap it
-    return wrapper
-
-
-def check_number(name: str, value: Any, *, above: float | None = None) -> None:
-    """Raise TypeError or ValueError, naming it, unless ``value`` is a finite number (greater than ``above``)."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name}={value!r}: should be a number")
-    if not abs(value) <= sys.float_info.max or (above is not None and value <= above):  # nan and huge integers too
-        raise ValueError(
-            f"{name}={value!r}: should be finite" + ("" if above is None else f" and greater than {above}")
-        )
+def _rate(lr: Any) -> Any:
+    """A learning rate; torch takes strings, inf, and integers that no float holds, and fails later."""
+    return lr if isinstance(lr, torch.Tensor) else number("lr", lr)

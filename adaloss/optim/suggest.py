@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import torch
 
+from adaloss.arguments import number
 from adaloss.optim.adaloss import AdaLoss, AdamLoss
-from adaloss.optim.rule_driven import check_number
 
 POWERS = range(-12, 13)  # of 2: the steps that are tried, in units of Polyak's
 # What is suggested of the best step: along AdaLoss's direction the curvature usually grows in the first epoch.
@@ -60,8 +60,7 @@ def suggest(
         raise TypeError(f"optimizer={optimizer!r}: should be AdaLoss or AdamLoss")
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise ValueError(f"steps={steps!r}: should be a whole number of at least 1")
-    check_number("alpha", alpha, above=0.0)
-    check_number("c", c)
+    alpha, c = number("alpha", alpha, above=0.0), number("c", c)
     params, closures = [p for p in params if p.requires_grad], list(closures)
     if not params:
         raise ValueError("params: none of them requires a gradient")

@@ -32,6 +32,7 @@ product.
 """
 
 from collections import Counter
+from collections.abc import Collection
 
 import numpy as np
 
@@ -64,7 +65,7 @@ class Networks:
         a: np.ndarray,
         cells: int = 1,
         *,
-        norms: range = range(0),
+        norms: Collection[int] = (),
         ahead: float = AHEAD,
     ):
         self.n, self.m = n, m = preactivations.shape
@@ -103,13 +104,13 @@ class Networks:
         return pre * self.m**0.5
 
     def direction(self, g: np.ndarray) -> np.ndarray | None:
-        """Prepare steps along sum g_i grad u_i, ``g`` (cells, n); return the squared lengths of those of ``norms``."""
+        """Prepare steps along sum g_i grad u_i, ``g`` (cells, n); return their squared lengths, right for ``norms``."""
         self.g = np.ascontiguousarray(g)
         kernels.directions(
             self.scaled, self.signs, self.masks, self.pairs, self.neurons, self.points, self.listed, self.g,
             self.slopes, self.changes, self.norms_sq,
         )  # fmt: skip
-        return self.norms_sq[self.norms.start : self.norms.stop] if self.norms else None
+        return self.norms_sq if self.norms else None
 
     def move(self, steps: np.ndarray) -> None:
         """Take the steps that were prepared, ``steps`` (cells,) times their directions."""

@@ -24,7 +24,7 @@ import numpy as np
 from scipy.linalg.blas import dgemm
 
 from adaloss.arguments import HUGE, one_of, real, recorded, rule_of, shaped, whole
-from adaloss.stepsizes import RULES
+from adaloss.stepsizes import OF_GRADIENT, RULES
 
 TILE = 32
 DIVERGED = 1e200  # a loss above this (or not finite) ends a cell: its square would leave float64
@@ -109,7 +109,7 @@ def _layout(cells: Sequence[Cell]) -> tuple[list[_Group], np.ndarray, np.ndarray
         first = len(slots) // TILE
         slots += padded
         tiles = slice(first, len(slots) // TILE)
-        groups.append(_Group(tiles, partial(RULES[method], **hyper, **dict(words)), method == "adagrad_norm"))
+        groups.append(_Group(tiles, partial(RULES[method], **hyper, **dict(words)), method in OF_GRADIENT))
     place = np.empty(len(cells), dtype=np.intp)
     place[slots[::-1]] = np.arange(len(slots))[::-1]  # padding repeats a cell: its first place is the last written
     b0 = np.array([cells[j].b0 for j in slots], dtype=np.float64).reshape(-1, TILE)

@@ -24,7 +24,7 @@ import numpy as np
 from adaloss.arguments import HUGE, one_of, real, shaped
 from adaloss.simulate.flips import CELLS, Networks
 from adaloss.simulate.linear_regression import DIVERGED, Cell, check, minibatches
-from adaloss.stepsizes import RULES
+from adaloss.stepsizes import OF_GRADIENT, RULES
 
 COLUMNS = (
     "loss", "step", "full_loss", "distance", "distance_max", "lambda_min", "lambda_max", "gram_change", "flips",
@@ -123,19 +123,19 @@ class _Rules:
 
     def __init__(self, cells: Sequence[Cell]):
         self.b = np.array([cell.b0 for cell in cells], dtype=np.float64)
-        self.groups, self.norms, start = [], range(0), 0
+        self.groups, self.norms, start = [], set(), 0
         for (method, words, numbers), members in groupby(cells, _rule):
             some = list(members)
             hyper = {name: np.array([cell.hyper[name] for cell in some]) for name in numbers}
             where, start = slice(start, start + len(some)), start + len(some)
             self.groups.append((where, partial(RULES[method], **hyper, **dict(words))))
-            if method == "adagrad_norm":
-                self.norms = range(where.start, where.stop)
+            if method in OF_GRADIENT:
+                self.norms.update(range(where.start, where.stop))
         self.steps = np.empty(len(cells))
 
     def __call__(self, loss: np.ndarray, norms_sq: np.ndarray | None, t: int) -> np.ndarray:
         for where, rule in self.groups:
-            norm_sq = norms_sq if where.start in self.norms else None
+            norm_sq = norms_sq[where] if where.start in self.norms else None
             self.b[where], self.steps[where] = rule(self.b[where], loss[where], norm_sq, t)
         return self.steps
 

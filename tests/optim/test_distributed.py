@@ -1,6 +1,7 @@
 """Several gloo processes against one process on the global batch. Each process loses differently on its own rows."""
 
 import itertools
+import warnings
 from functools import partial
 
 import numpy as np
@@ -15,6 +16,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from adaloss.optim import AdaGradNorm, AdaLoss, AdamLoss
 from tests.optim.problems import ranks_of
+
+with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # torch's own, of torch.jit
+    from torch.distributed.optim import ZeroRedundancyOptimizer
 
 STEPS, ROWS = 12, 12
 OPTIMIZERS = {
@@ -52,14 +56,12 @@ def train(net, optimizer, rows=slice(None), steps=range(STEPS), scale=1.0, way="
         optimizer.zero_grad()
         loss = ((net(x) - y) ** 2).mean()
         (loss * scale).backward()
-        if isinstance(optimizer, AdaGradNorm):
-            optimizer.step()
-        elif way == "observe":
+        if way == "observe":
             optimizer.observe(loss, weight=weight)
             optimizer.step()
         else:
             optimizer.step(loss=loss)
-        seen.append(float(optimizer.b))
+        seen.append(float(getattr(optimizer, "b", 0.0)))  # ZeRO's is within
     return seen
 
 
@@ -94,6 +96,20 @@ def work(rank, ranks, folder):
     came["weighted"] = result(
         net, train(net, optimizer, rows, scale=ranks * len(rows) / ROWS, way="observe", weight=len(rows))
     )
+    for name, of in OPTIMIZERS.items():
+        net = DistributedDataParallel(model())
+        optimizer = ZeroRedundancyOptimizer(net.parameters(), of.func, **of.keywords)
+        if name == "AdaGradNorm" and ranks > 1:
+            with pytest.raises(RuntimeError, match="norm differs between the ranks"):
+                train(net, optimizer, share(rank, ranks))
+            continue
+        train(net, optimizer, share(rank, ranks))
+        came[f"ZeRO {name}"] = result(net, [])
+    net = DistributedDataParallel(torch.nn.Linear(3, 2, bias=False).double())  # all ranks but one have no parameter
+    with torch.no_grad():
+        net.module.weight.fill_(0.1)
+    train(net, ZeroRedundancyOptimizer(net.parameters(), AdaLoss, lr=0.3, b0=2.0), share(rank, ranks))
+    came["ZeRO, one parameter"] = result(net, [])
     mesh = init_device_mesh("cpu", (ranks,))  # without one fully_shard takes a GPU where it sees one
     for name in OPTIMIZERS:
         net = model()
@@ -155,3 +171,22 @@ def test_local_batches_of_different_sizes_are_weighted(ranks):
 def test_a_distributed_checkpoint_resumes_to_the_bit(ranks, name):
     for came in ranks:
         assert torch.equal(came[f"resumed {name}"], came[f"FSDP2 {name}"])
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_parameters_may_be_split_among_the_ranks(ranks, name):
+    """By ZeroRedundancyOptimizer; where that would give every rank a norm of its own, it is refused in ``work``."""
+    for came in ranks:
+        if f"ZeRO {name}" in came:
+            expected = alone(name)[:-STEPS]
+            torch.testing.assert_close(came[f"ZeRO {name}"], expected, rtol=1e-10, atol=1e-12)
+    assert all((f"ZeRO {name}" in came) == (name != "AdaGradNorm" or len(ranks) == 1) for came in ranks)
+
+
+def test_a_rank_may_be_without_parameters(ranks):
+    net = torch.nn.Linear(3, 2, bias=False).double()
+    with torch.no_grad():
+        net.weight.fill_(0.1)
+    train(net, AdaLoss(net.parameters(), lr=0.3, b0=2.0))
+    for came in ranks:
+        torch.testing.assert_close(came["ZeRO, one parameter"], result(net, []), rtol=1e-10, atol=1e-12)

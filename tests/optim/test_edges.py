@@ -1,16 +1,15 @@
 """Defaults, the mean over ranks in one process, and what is refused or kept at the edges."""
 
 import math
-import warnings
 
 import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
 
+from adaloss.arguments import number
 from adaloss.optim import AdaGradNorm, AdaLoss, AdamLoss, AdamSqrt, LossDriven, SGDConstant, SGDDecaySqrt, rule_driven
-from adaloss.optim.implementation import contiguous, fused_is_safe, fusible
-from adaloss.optim.rule_driven import check_number
+from adaloss.optim.fused import exact, seen
 from tests.optim.problems import Network, train
 from tests.reference import optim as literal
 
@@ -143,8 +142,6 @@ def test_a_step_without_loss_needs_every_eta_to_be_zero():
     optimizer = AdaLoss([{"params": [p], "lr": 0.0}, {"params": [q], "lr": 1.0}])
     with pytest.raises(RuntimeError, match="got no loss"):
         optimizer.step()
-    with pytest.raises(RuntimeError, match="the closure returned None"):
-        AdaLoss([p], lr=0.0).step(lambda: None)
 
 
 def test_a_mixin_has_alpha_1_and_c_0():
@@ -211,47 +208,81 @@ def test_differentiable_is_refused(cls):
 
 
 def test_numbers_that_are_checked():
-    check_number("x", 0)
-    check_number("x", -1e300)
-    check_number("x", 1e-300, above=0.0)
+    assert number("x", 0) == 0.0
+    assert number("x", -1e300) == -1e300
+    assert number("x", 1e-300, above=0.0) == 1e-300
+    assert number("x", math.inf, finite=False) == math.inf
     for value, above, words in [
         (0.0, 0.0, r"x=0\.0: should be finite and greater than 0\.0"),
         (math.inf, 0.0, "x=inf"),
         (math.nan, None, "x=nan: should be finite$"),
+        (10**400, None, "x=1000.*: should be finite$"),
+        (np.float32("nan"), 0.0, "nan"),
     ]:
         with pytest.raises(ValueError, match=words):
-            check_number("x", value, above=above)
-    for value in (True, "1", None, torch.tensor(1.0)):
+            number("x", value, above=above)
+    for value in (True, "1", None, torch.tensor(1.0), np.bool_(True), np.ones(1), 1j):
         with pytest.raises(TypeError, match="should be a number"):
-            check_number("x", value)
+            number("x", value)
 
 
 # Kernels
 
 
+def two(gradient=None, **state):
+    """A group of two parameters, and their state: of the second the gradient and the state are right."""
+    fits = torch.ones(2, 3)
+    p, q = (torch.nn.Parameter(fits.clone()) for _ in range(2))
+    p.grad_dtype = None
+    p.grad, q.grad = fits if gradient is None else gradient, fits
+    of_each = {p: state, q: {"momentum_buffer": fits}} if state else {}
+    return {"params": [p, q], "momentum": 0.9}, of_each
+
+
 def test_what_a_fused_kernel_may_take():
-    p = torch.nn.Parameter(torch.ones(2, 3))
-    assert fusible(p) and fusible(torch.ones(2))
-    assert not fusible(torch.nn.Parameter(torch.ones(2, dtype=torch.complex64)))
-    assert not fusible(torch.nn.parameter.UninitializedParameter())
-    assert fused_is_safe([p])  # no gradient yet
-    p.grad = torch.ones(3, 2).T
-    assert not fused_is_safe([p])
-    p.grad = torch.ones(2, 3)
-    assert fused_is_safe([p]) and not fused_is_safe([p, torch.nn.Parameter(torch.ones(3, 2).T)])
-    p.grad = torch.ones(2, 3).to_sparse()
-    assert fused_is_safe([p]) is False
-    with warnings.catch_warnings(action="ignore"):  # torch calls this layout a beta
-        compressed = torch.eye(2, 3).to_sparse_csr()
-    assert fused_is_safe([compressed]) is False  # whatever torch says of strides that are not there
-    assert contiguous({"step": 3, "momentum": torch.ones(2, 3)}) and contiguous({})
-    assert not contiguous({"a": torch.ones(2, 3), "b": torch.ones(2, 3).T})
+    fits = torch.ones(2, 3)
+    assert exact({"params": [torch.nn.Parameter(fits)]}, {})  # no gradient
+    assert exact(*two())
+    assert exact(*two(momentum_buffer=fits))
+    assert not exact(*two(momentum_buffer=fits, other=fits))
+    for wrong in (
+        torch.ones(3, 2).T,
+        fits.T,
+        torch.ones(6),
+        fits.double(),
+        fits.to_sparse(),
+        None,
+        1.0,
+        fits.to("meta"),
+    ):
+        assert not exact(*two(momentum_buffer=wrong)), wrong
+    for gradient in (torch.ones(3, 2).T, fits.double(), fits.to_sparse()):
+        assert not exact(*two(gradient)), gradient
+    for dtype in (torch.bfloat16, torch.float16, torch.complex64):
+        p = torch.nn.Parameter(torch.ones(2, 3, dtype=dtype))
+        p.grad = torch.ones_like(p)
+        assert not exact({"params": [p]}, {})
+    group, state = two()
+    assert not exact(group, state, skips=True)  # a momentum that would stay unwritten
+    assert exact(group | {"momentum": 0}, state, skips=True)
+    assert exact(*two(momentum_buffer=fits), skips=True)
+    for step, holds in ((torch.tensor(1.0), True), (torch.tensor(1.0, dtype=torch.float64), False), (1, False)):
+        assert exact(group, {p: {"exp_avg": fits, "step": step} for p in group["params"]}) is holds
+
+
+def test_what_is_looked_at_every_time():
+    group, _ = two()
+    assert seen(group) == (2, torch.float32)
+    for gradient in (torch.ones(3, 2).T, torch.eye(2, 3).to_sparse(), None):
+        group["params"][1].grad = gradient
+        assert seen(group) is None
+    assert seen({"params": []}) is None
 
 
 @pytest.mark.parametrize(
     ("asked", "fuses"),
     [
-        ({}, True),
+        ({}, False),
         ({"fused": True}, True),
         ({"fused": False}, False),
         ({"foreach": True}, False),
@@ -260,32 +291,25 @@ def test_what_a_fused_kernel_may_take():
     ids=str,
 )
 def test_which_kernel_runs(asked, fuses, monkeypatch):
-    """The fused one where it is asked for or left open; afterwards the group says again what was asked."""
+    """The fused one where it is asked for; afterwards the group says again what was asked."""
     p, optimizer = single(b0=2.0, **asked)
-    seen = []
+    ran = []
     true = optimizer._torch_step
 
     def watch(of):
-        seen.extend((group["fused"], group["lr"]) for group in of.param_groups)
+        ran.extend((group["fused"], group["lr"]) for group in of.param_groups)
         true(of)
 
     monkeypatch.setattr(optimizer, "_torch_step", watch)
     optimizer.step(loss=5.0)
-    assert [(bool(fused), lr) for fused, lr in seen] == [(fuses, 1 / 3)]
+    assert [(bool(fused), lr) for fused, lr in ran] == [(fuses, 1 / 3)]
     assert optimizer.param_groups[0]["fused"] is asked.get("fused")
     assert optimizer.param_groups[0]["lr"] == 1.0
-    p.grad = torch.ones(4, dtype=torch.float64)[::2]  # strided: not safe, now and later
+    p.grad = torch.ones(4, dtype=torch.float64)[::2]
     optimizer.step(loss=7.0)
     p.grad = torch.ones(2, dtype=torch.float64)
     optimizer.step(loss=9.0)
-    assert [bool(fused) for fused, _ in seen] == [fuses, False, False]
-
-
-def test_an_added_group_that_no_fused_kernel_takes_ends_their_use():
-    _, optimizer = single(b0=2.0)
-    assert optimizer._fuses(optimizer.param_groups[0])
-    optimizer.add_param_group({"params": [torch.nn.Parameter(torch.ones(2, dtype=torch.complex64))]})
-    assert not optimizer._fuses(optimizer.param_groups[0])
+    assert [bool(fused) for fused, _ in ran] == [fuses, False, fuses]
 
 
 def test_an_error_of_torch_leaves_eta_as_it_was(monkeypatch):

@@ -165,6 +165,8 @@ def lbfgs():
 
 def step_with(**kwargs):
     made = optimizer()
+    for p in made.param_groups[0]["params"]:
+        p.grad = torch.ones_like(p)
     made.step(**kwargs)
 
 
@@ -227,10 +229,10 @@ BAD = {
         ValueError,
         "granularity='column'",
     ),
-    "b0 in a group": (lambda: group(b0=1.0), ValueError, "b0=1.0 in a parameter group"),
+    "b0 in a group": (lambda: group(b0=-1.0), ValueError, "b0=-1.0: should be finite and greater than 0"),
     "alpha in an added group": (lambda: added_group(alpha=2.0), ValueError, "alpha=2.0 in a parameter group"),
     "no loss": (step_with, RuntimeError, "step\\(\\) got no loss"),
-    "closure returns None": (lambda: step_with(closure=lambda: None), RuntimeError, "the closure returned None"),
+    "closure returns None": (lambda: step_with(closure=lambda: None), RuntimeError, "step\\(\\) got no loss"),
     "closure and loss": (
         lambda: step_with(closure=lambda: torch.tensor(1.0), loss=1.0),
         RuntimeError,

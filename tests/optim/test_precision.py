@@ -161,24 +161,6 @@ def test_unscaled_and_clipped_gradients_leave_b(place):
     assert float(moved) == pytest.approx(0.1 * optimizer.effective_lr[0], rel=1e-4)
 
 
-@pytest.mark.parametrize("place", PATHS, indirect=True)
-@pytest.mark.parametrize("told", ["scaled", "product with a constant"])
-def test_a_scaled_loss_is_refused_and_the_true_one_is_not(told, place):
-    problem = Linear(place)
-    optimizer, scaler = AdaLoss([problem.w]), torch.amp.GradScaler(place)
-    loss = problem.loss()
-    scaler.scale(loss).backward()
-    before = problem.w.detach().clone()
-    with pytest.raises(RuntimeError, match="looks like scaler"):
-        scaler.step(
-            optimizer,
-            loss=scaler.scale(loss) if told == "scaled" else loss * scaler.scale(torch.ones((), device=place)),
-        )
-    assert torch.equal(problem.w, before)
-    scaler.step(optimizer, loss=2.0 * loss.detach())
-    assert not torch.equal(problem.w, before)
-
-
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_autocast_is_the_loop_with_the_rounded_loss(dtype):
     """b is the literal recurrence, in float64, of the losses that the lower precision gave; parameters stay float32."""

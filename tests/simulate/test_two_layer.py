@@ -20,6 +20,7 @@ HYPER = {
 }
 CELLS = [Cell(method, b0, HYPER[method]) for method, b0 in product(HYPER, (0.05, 1.0, 30.0))]
 CELLS.append(Cell("sgd_decay_sqrt", 3.0, {"eta": 0.9, "c_s": 0.2, "form": "root"}))
+CELLS.append(Cell("adagrad_norm", 2.0, {}))  # of other hyperparameters: a second group that needs the norm
 
 
 def network(seed, n=12, d=9, m=60):

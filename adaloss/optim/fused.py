@@ -1,0 +1,73 @@
+"""When torch's fused kernel computes what its other implementations do.
+
+The CPU's takes whatever memory it is given: it compares neither shapes nor strides, leaves most bfloat16 and float16
+entries as they are (pytorch#191763, torch 2.13), and fails where one parameter has a momentum and another none yet.
+Everywhere a first step that the kernel skips leaves a momentum that nobody has written.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+PLAIN = {torch.Tensor, torch.nn.Parameter}  # not a subclass, such as DTensor
+DTYPES = {
+    "cpu": {torch.float32, torch.float64},
+    "cuda": {torch.float32, torch.float64, torch.float16, torch.bfloat16},
+}
+
+
+def exact(group: dict[str, Any], state: Mapping[torch.Tensor, Any], *, skips: bool = False) -> bool:
+    """Whether the fused kernel may take this step of the group, and where ``skips``, leave it as it is.
+
+    For each parameter with a gradient, the gradient and all its state should have its shape, dtype and device, dense
+    and contiguous; either all of these parameters have a state or none has.
+    """
+    params = [p for p in group["params"] if p.grad is not None]
+    if not params:
+        return True
+    kept = [state.get(p, {}) for p in params]
+    if any(of.keys() != kept[0].keys() for of in kept):
+        return False
+    columns = [[of[name] for of in kept] for name in kept[0] if name != "step"]
+    columns = [column for column in columns if any(value is not None for value in column)]  # an empty momentum
+    if skips and group.get("momentum") and not columns:
+        return False
+    columns += [[p.grad for p in params]]
+    steps = [of["step"] for of in kept] if "step" in kept[0] else []
+    try:
+        return (
+            set(map(type, params)) <= PLAIN
+            and {p.dtype for p in params} <= DTYPES.get(params[0].device.type, set())
+            and _alike(params, columns)
+            and all(step.dtype is torch.float32 for step in steps)
+        )
+    except (AttributeError, TypeError, RuntimeError):  # no tensor, or none that is strided
+        return False
+
+
+def seen(group: dict[str, Any]) -> tuple | None:
+    """How many gradients there are, and of what dtype; None where one is missing, or not dense and contiguous.
+
+    While this is the same and the kernel took the last step, :func:`exact` would say yes again, at ten times the cost,
+    unless the group's tensors are replaced by hand.
+    """
+    gradients = [p.grad for p in group["params"]]
+    try:
+        return (len(gradients), gradients[0].dtype) if all(map(torch.Tensor.is_contiguous, gradients)) else None
+    except (TypeError, RuntimeError, IndexError):  # None, a sparse one, none at all
+        return None
+
+
+def _alike(params: list[torch.Tensor], columns: list[list[torch.Tensor]]) -> bool:
+    shapes, dtypes = [p.shape for p in params], [p.dtype for p in params]
+    everything = [*params]
+    for column in columns:
+        if [t.dtype for t in column] != dtypes or [t.shape for t in column] != shapes:
+            return False
+        everything += column
+    return (
+        all(map(torch.Tensor.is_contiguous, everything))
+        and len({t.device for t in everything}) == 1
+        and len({t.layout for t in everything}) == 1
+    )

@@ -1,0 +1,75 @@
+"""The losses that an optimizer was told for its coming step."""
+
+import torch
+import torch.distributed as dist
+
+DISTRIBUTED = dist.is_available()
+Value = float | torch.Tensor  # a float64 scalar, where it should not wait for the device
+
+
+class Observed:
+    """One loss and its weight. ``void`` says that its gradient was set to zero and has not come back since."""
+
+    def __init__(self, value: Value, weight: Value) -> None:
+        self.value, self.weight, self.void = value, weight, False
+
+    def revive(self, gradient: torch.Tensor) -> None:
+        """The loss's ``backward()`` runs: its gradient will be in the coming step."""
+        self.void = False
+
+
+class Losses:
+    """Those whose gradients are in the coming step, as far as one can know.
+
+    ``zero_grad()`` makes all of them void, but a loop may observe a loss, then call ``zero_grad()`` and only then
+    ``loss.backward()``, as Lightning does. So a void loss counts again when its own ``backward()`` runs.
+    """
+
+    def __init__(self) -> None:
+        self._seen: list[Observed] = []
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def add(self, loss: Value, value: Value, weight: Value) -> None:
+        """Add ``loss``, whose value is ``value``."""
+        seen = Observed(value, weight)
+        if isinstance(loss, torch.Tensor) and loss.grad_fn is not None:
+            loss.register_hook(seen.revive)
+        self._seen.append(seen)
+
+    def make_void(self) -> None:
+        """What ``zero_grad()`` does to all of them."""
+        for seen in self._seen:
+            seen.void = True
+
+    def forget(self, first: int = 0) -> None:
+        """Drop those from ``first`` on."""
+        del self._seen[first:]
+
+    def take(self, first: int) -> tuple[Value, Value, bool] | None:
+        """The weighted sum of those that count, the sum of their weights, and whether any came ``first`` or later.
+
+        None where none counts. All are forgotten.
+        """
+        count = [seen for seen in self._seen if not seen.void]
+        late = any(not seen.void for seen in self._seen[first:])
+        self.forget()
+        if not count:
+            return None
+        return sum(seen.weight * seen.value for seen in count), sum(seen.weight for seen in count), late
+
+
+def averages(group: "dist.ProcessGroup | bool | None") -> bool:
+    """Whether there are ranks to average over."""
+    return group is not False and DISTRIBUTED and dist.is_initialized()
+
+
+def mean(total: Value, weights: Value, device: torch.device | None, group: "dist.ProcessGroup | None") -> Value:
+    """The mean, with both sums taken over the ranks of the group. ``device`` is the parameters', None without any."""
+    if device is None:
+        device = torch.device("cuda" if "nccl" in str(dist.get_backend(group)) else "cpu")
+    sums = torch.stack([torch.as_tensor(v, dtype=torch.float64, device=device) for v in (total, weights)])
+    dist.all_reduce(sums, group=group)
+    total, weights = sums.tolist() if isinstance(total, float) else sums.unbind()
+    return total / weights

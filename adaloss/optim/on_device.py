@@ -1,0 +1,94 @@
+"""A step whose numbers stay on an accelerator, so that the host does not wait for it.
+
+Only torch's fused kernels of SGD and Adam can be told there to leave everything as it is, as a loss that is not finite
+or an infinity under a GradScaler asks for. Where they would not be exact, and for every other optimizer, the step waits
+for the device once.
+"""
+
+from typing import Any
+
+import torch
+
+from adaloss.optim.fused import exact
+
+
+class OnDevice:
+    """What of :class:`~adaloss.optim.rule_driven.RuleDriven` runs there."""
+
+    def _advance_on_device(self, loss: torch.Tensor | None) -> None:
+        self._raise_arrived_failure()
+        groups, device = self.param_groups, self._device
+        first = groups[0]
+        b = torch.as_tensor(first["b"], dtype=torch.float64, device=device)
+        t = torch.as_tensor(first["t"], dtype=torch.int64, device=device)
+        found_inf = self.found_inf
+        fuses = all(map(self._may_fuse, groups))
+        if found_inf is not None and (self.of_gradient or not fuses):
+            self._unscale()
+        norm_sq = self._grad_norm_sq() if self.of_gradient else None
+        good = torch.ones((), dtype=torch.bool, device=device) if found_inf is None else (found_inf == 0).reshape(())
+        after, steps, failed = b, [], torch.zeros_like(good)
+        for group in groups:
+            after, step = self.rule(b, loss, norm_sq, t + 1, eta=group["lr"], **self._hyper(first))
+            steps.append(step)
+            failed |= ~torch.isfinite(after + step).reshape(())
+        failed &= good  # where GradScaler skips the step there is nothing to tell
+        good = good & ~failed
+        steps = [torch.where(good, step.reshape(()), 0.0) for step in steps]
+        if fuses:
+            steps = [step.float() for step in steps]  # what the kernels take
+            self._fused_update(steps, ~good)
+        else:
+            taken, *numbers = torch.stack([good.double(), *steps]).tolist()
+            if taken:
+                self._torch_update(numbers)
+        before = torch.zeros_like(t) if self._failed is None else self._failed
+        self._failed = torch.where((before == 0) & failed, t + 1, before)
+        self._send_failure()
+        self._taken(torch.where(good, after, b), t + good, steps)
+
+    def _may_fuse(self, group: dict[str, Any]) -> bool:
+        """Whether the fused kernel runs: where asked for or left open, and where it is exact."""
+        if not isinstance(self, torch.optim.SGD | torch.optim.Adam):
+            return False
+        open_ = group["fused"] is None and group["foreach"] is None
+        return (group["fused"] or open_) and exact(group, self.state, skips=True)
+
+    def _fused_update(self, steps: list[torch.Tensor], skip: torch.Tensor) -> None:
+        """Run torch's fused kernels, which do nothing where ``skip`` holds."""
+        of_scaler, left_open = self.found_inf, [group for group in self.param_groups if not group["fused"]]
+        self.found_inf = skip.float()
+        try:
+            for group in left_open:
+                group["fused"] = True
+            self._torch_update(steps)
+        finally:
+            for group in left_open:
+                group["fused"] = None
+            self.found_inf = of_scaler
+
+    def _send_failure(self) -> None:
+        device = self._failed.device
+        if device.type != "cpu" and self.param_groups[0]["nonfinite"] == "raise":
+            event = torch.Event(device)
+            self._arriving = self._failed.to("cpu", non_blocking=True), event
+            event.record()
+
+    def _raise_arrived_failure(self) -> None:
+        if self._arriving is not None and self._arriving[1].query() and self._arriving[0]:
+            self.raise_failure()
+
+    def raise_failure(self) -> None:
+        """Raise the RuntimeError of a non-finite value that the device met and the host has not heard of; waits for it.
+
+        On an accelerator a step with a non-finite loss (or gradient norm) leaves parameters and b as they are without
+        telling the host at once. A later step raises as soon as the news has arrived; this call, ``state_dict()`` and
+        ``b`` raise now.
+        """
+        if self._failed is None or self.param_groups[0]["nonfinite"] != "raise":
+            return
+        step, self._failed, self._arriving = int(self._failed), None, None
+        if step:
+            raise RuntimeError(
+                f"step {step}: the {self._what()} was not finite; that step left parameters and b unchanged"
+            )
