@@ -8,7 +8,7 @@ import torch.distributed as dist
 
 from adaloss import stepsizes
 from adaloss.optim.losses import averages
-from adaloss.optim.rule_driven import RuleDriven, choice, whole
+from adaloss.optim.rule_driven import RuleDriven, choice, entries, whole
 
 
 class AdaGradNorm(RuleDriven, torch.optim.SGD):
@@ -147,11 +147,7 @@ def _real(gradient: torch.Tensor) -> torch.Tensor:
 
 def _norm(gradient: torch.Tensor) -> torch.Tensor:
     """In float64: squares of float16 overflow, and bfloat16 rounds to 3 digits."""
-    if gradient.layout is torch.sparse_coo:
-        gradient = gradient.coalesce()
-    if gradient.layout is not torch.strided:
-        gradient = gradient.values()
-    return torch.linalg.vector_norm(_real(gradient), dtype=torch.float64)
+    return torch.linalg.vector_norm(_real(entries(gradient)), dtype=torch.float64)
 
 
 def _rows(gradient: torch.Tensor) -> torch.Tensor:

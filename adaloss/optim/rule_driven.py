@@ -240,10 +240,10 @@ class RuleDriven(OnDevice):
     def step(self, closure: Callable[[], Any] | None = None, *, loss: Value | None = None) -> Any:
         """Take one step; return what the closure returns, or ``loss``.
 
-        Where the closure itself observes, what it returns has no part in the rule. A closure that returns None and
-        leaves no gradient skips the step. A rule that needs no loss ignores it. Raises RuntimeError where a loss is
-        needed and none or two came in, or where one was not finite (see ``nonfinite``); parameters and b are unchanged
-        then, and what was observed is forgotten.
+        Where the closure itself observes, what it returns has no part in the rule. Without a loss and without any
+        gradient it is no step. A rule that needs no loss ignores it. Raises RuntimeError where a loss is needed and
+        none or two came in, or where one was not finite (see ``nonfinite``); parameters and b are unchanged then, and
+        what was observed is forgotten.
         """
         before, returned = 0, None
         if closure is not None:
@@ -263,8 +263,8 @@ class RuleDriven(OnDevice):
             total, weights = told
             averaged = averages(self.process_group)
             self._advance(mean(total, weights, self._home(), self.process_group) if averaged else total / weights)
-        elif closure is not None and returned is None and not self._gradients():
-            return None
+        elif not self._gradients():
+            return returned  # nothing to do, as in torch
         elif self._fills_state():
             self._step_uncounted()
         elif self.of_loss:
@@ -317,16 +317,27 @@ class RuleDriven(OnDevice):
         raise NotImplementedError
 
     def _fills_state(self) -> bool:
-        """Whether torch.distributed.checkpoint takes this step, to fill the state: every eta and gradient is 0."""
+        """Whether somebody takes this step to fill the state, and nothing else.
+
+        torch.distributed.checkpoint does so with every eta and gradient 0, Horovod with every gradient 0. A rule that
+        needs no loss cannot tell the latter from a step of the training.
+        """
         etas = [group["lr"] for group in self.param_groups]
-        if any((isinstance(eta, torch.Tensor) and eta.device.type != "cpu") or eta != 0.0 for eta in etas):
-            return False
-        return self.of_loss or not any(bool((whole(gradient) != 0).any()) for gradient in self._gradients())
+        waits = any(isinstance(eta, torch.Tensor) and eta.device.type != "cpu" for eta in etas)
+        still = not waits and not any(eta != 0.0 for eta in etas)
+        if still or self.of_loss:
+            zero = not any(bool((whole(entries(gradient)) != 0).any()) for gradient in self._gradients())
+            return zero or (still and self.of_loss)
+        return False
 
     def _step_uncounted(self) -> None:
+        if self.of_loss:
+            with torch.no_grad():
+                self._torch_update([0.0] * len(self.param_groups))
+            return
         names = ("b", "t", "effective_lr")
         held = [[group[name] for name in names] for group in self.param_groups]
-        self._advance(self._value(self._hyper(self.param_groups[0]).get("c", 0.0)))
+        self._advance(None)
         for group, values in zip(self.param_groups, held, strict=True):
             group.update(zip(names, values, strict=True))
 
@@ -404,6 +415,13 @@ class RuleDriven(OnDevice):
 def whole(tensor: torch.Tensor) -> torch.Tensor:
     """All of it on every rank, where it is a DTensor."""
     return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+
+
+def entries(gradient: torch.Tensor) -> torch.Tensor:
+    """Those that are stored, where it is sparse."""
+    if gradient.layout is torch.sparse_coo:
+        gradient = gradient.coalesce()
+    return gradient if gradient.layout is torch.strided else gradient.values()
 
 
 def _scalar(b: Value) -> torch.Tensor:

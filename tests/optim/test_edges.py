@@ -139,6 +139,7 @@ def test_a_closure_is_called_with_gradients_and_its_own_value_returned():
 
 def test_a_step_without_loss_needs_every_eta_to_be_zero():
     p, q = (torch.nn.Parameter(torch.ones(1)) for _ in range(2))
+    p.grad = q.grad = torch.ones(1)
     optimizer = AdaLoss([{"params": [p], "lr": 0.0}, {"params": [q], "lr": 1.0}])
     with pytest.raises(RuntimeError, match="got no loss"):
         optimizer.step()
