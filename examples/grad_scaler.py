@@ -17,7 +17,7 @@ def train(loader: torch.utils.data.DataLoader, init_scale: float = 2.0**16) -> t
             loss = cross_entropy(model(x), y)
         optimizer.zero_grad()
         scaler.scale(loss).backward()
-        scaler.step(optimizer, loss=loss)  # the loss itself: a scaled one is refused
+        scaler.step(optimizer, loss=loss)  # the loss itself, not scaler.scale(loss)
         scaler.update()
         problem.report(step, loss, optimizer)
     return model, optimizer

@@ -26,7 +26,7 @@ class Automatic(pl.LightningModule):
         """The micro-batch's mean loss, which Lightning divides by ``accumulate_grad_batches`` only afterwards."""
         x, y = batch
         loss = cross_entropy(self.model(x), y)
-        self.optimizers(use_pl_optimizer=False).observe(loss)  # not Lightning's wrapper, where it would be lost
+        self.optimizers().observe(loss)
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: list[torch.Tensor], index: int) -> None:
@@ -58,7 +58,7 @@ class Manual(Automatic):
         x, y = batch
         loss = cross_entropy(self.model(x), y)
         self.manual_backward(loss / self.every)
-        self.optimizers(use_pl_optimizer=False).observe(loss)
+        self.optimizers().observe(loss)
         if (index + 1) % self.every == 0:
             optimizer = self.optimizers()
             optimizer.step()
