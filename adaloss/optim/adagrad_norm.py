@@ -7,8 +7,9 @@ import torch
 import torch.distributed as dist
 
 from adaloss import stepsizes
+from adaloss.optim.groups import choice
 from adaloss.optim.losses import averages
-from adaloss.optim.rule_driven import RuleDriven, choice, entries, whole
+from adaloss.optim.rule_driven import RuleDriven, entries, whole
 
 
 class AdaGradNorm(RuleDriven, torch.optim.SGD):

@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 import torch
 
 from adaloss import stepsizes
-from adaloss.optim.rule_driven import RuleDriven, choice, positive
+from adaloss.optim.groups import choice, positive
+from adaloss.optim.rule_driven import RuleDriven
 
 
 class SGDConstant(RuleDriven, torch.optim.SGD):

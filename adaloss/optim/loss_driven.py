@@ -4,7 +4,8 @@ from typing import Any, ClassVar
 
 from adaloss import stepsizes
 from adaloss.arguments import number
-from adaloss.optim.rule_driven import RuleDriven, positive
+from adaloss.optim.groups import positive
+from adaloss.optim.rule_driven import RuleDriven
 
 
 class LossDriven(RuleDriven):

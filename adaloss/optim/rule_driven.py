@@ -13,8 +13,6 @@ They are Python numbers where the parameters are on the CPU, which is fastest th
 device where that is an accelerator (:mod:`adaloss.optim.on_device`). ``torch.compile`` runs a step as it is.
 """
 
-import copy
-import functools
 import inspect
 import math
 from collections.abc import Callable
@@ -22,34 +20,21 @@ from typing import Any, ClassVar
 
 import torch
 
-from adaloss.arguments import number, one_of
+from adaloss.arguments import number
 from adaloss.optim.fused import exact, seen
-from adaloss.optim.losses import Losses, Value, averages, mean
+from adaloss.optim.groups import InGroups, positive
+from adaloss.optim.losses import Value, averages, mean
 from adaloss.optim.on_device import OnDevice
 from adaloss.optim.wrappers import hooked_on_demand, uncompiled
 
 NUMBERS_ON_THE_HOST = ("cpu", "mps", "meta")  # mps has no float64, meta no values
-positive = functools.partial(number, above=0.0)
 
 
-def choice(*allowed: str) -> Callable[[str, Any], Any]:
-    """A check that an option is one of the allowed words."""
+class RuleDriven(InGroups, OnDevice):
+    """See the module."""
 
-    def check(name: str, value: Any) -> Any:
-        one_of(name, value, allowed)
-        return value
-
-    return check
-
-
-class RuleDriven(OnDevice):
-    """See the module. Subclasses set ``rule``, the defaults of its ``hyper`` and the checks of all ``options``."""
-
-    rule: ClassVar[Callable]
     of_loss: ClassVar[bool] = False
     of_gradient: ClassVar[bool] = False
-    hyper: ClassVar[dict[str, Any]] = {}
-    options: ClassVar[dict[str, Callable]] = {"b0": positive, "nonfinite": choice("raise", "skip")}
     _step_supports_amp_scaling = True  # GradScaler then always calls step(): no observed loss is ever left over
     found_inf: torch.Tensor | None = None  # GradScaler says here, for the time of a step, whether it met an infinity
 
@@ -59,142 +44,20 @@ class RuleDriven(OnDevice):
         for base in cls.__mro__[:at]:
             if issubclass(base, torch.optim.Optimizer) and not issubclass(base, RuleDriven):
                 raise TypeError(f"class {cls.__name__}: name what drives before {base.__name__}, which it drives")
-        owner = next((k for k in cls.__mro__[at:] if "step" in vars(k) and not issubclass(k, RuleDriven)), None)
-        if owner is None:
+        driven = next((k for k in cls.__mro__[at:] if issubclass(k, torch.optim.Optimizer)), None)
+        if driven is None:
             return  # not mixed with an optimizer yet
-        if issubclass(owner, torch.optim.LBFGS):
+        if issubclass(driven, torch.optim.LBFGS):
             raise TypeError("LBFGS evaluates its closure several times a step: no rule of one loss a step can drive it")
-        if issubclass(owner, torch.optim.Rprop):
+        if issubclass(driven, torch.optim.Rprop):
             raise TypeError("Rprop uses lr in its first step alone: a rule for it would do nothing")
+        owner = next(k for k in cls.__mro__[at:] if "step" in vars(k) and not issubclass(k, RuleDriven))
         # Without torch's hooks and profiler, which go around our step. torch's own steps also set the gradient mode, as
         # ours does; what anybody else has put around a step stays.
         whole = owner.step.__wrapped__ if getattr(owner.step, "hooked", False) else owner.step
         cls._torch_step = staticmethod(inspect.unwrap(whole) if owner.__module__.startswith("torch.optim.") else whole)
-        taken = inspect.signature(owner.__init__).parameters
+        taken = inspect.signature(driven.__init__).parameters
         cls._key = {name: f"loss_{name}" if name in taken else name for name in cls.options}
-
-    def __init__(self, params: Any, *args: Any, process_group: Any = None, **kwargs: Any) -> None:
-        if process_group is True:
-            raise TypeError("process_group=True: should be a process group, None (the default one) or False (none)")
-        defaults = {"nonfinite": "raise", **self.hyper}
-        self._own = {}  # the defaults that torch's constructor does not know; add_param_group moves them there
-        for name, check in self.options.items():
-            key = self._key[name]
-            if key not in kwargs and name not in defaults:
-                raise TypeError(f"{type(self).__name__} misses the argument {key}")
-            self._own[key] = check(key, kwargs.pop(key, defaults.get(name)))
-        if "lr" in kwargs:
-            kwargs["lr"] = _rate(kwargs["lr"])
-        self.process_group = process_group
-        self._ready()
-        super().__init__(params, *args, **kwargs)
-        if self.defaults.get("differentiable"):
-            raise ValueError("differentiable=True: a step size from the loss's value cannot be differentiated through")
-
-    def _ready(self) -> None:
-        """What no state has."""
-        self._losses = Losses()
-        self._fused = {}  # of each group whose last step the CPU's fused kernel took: what it was given
-        self._failed = None  # device scalar: the step of the first non-finite value, 0 for none yet
-        self._arriving = None  # a copy of it on its way to the host, and the event that says it is there
-
-    # Groups
-
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """As torch's. Raises ValueError where the group's ``b0``, ``alpha``, ... differ from the other groups'."""
-        self.defaults.update(vars(self).pop("_own", {}))
-        super().add_param_group(param_group)
-        try:
-            self._complete(param_group)
-        except (TypeError, ValueError):
-            self.param_groups.pop()
-            raise
-
-    def _complete(self, group: dict[str, Any]) -> None:
-        first = self.param_groups[0]
-        if "lr" not in group:
-            raise TypeError(f"{type(self).__name__} has no lr that a rule could set")
-        group["lr"] = _rate(group["lr"])
-        for name, check in self.options.items():
-            group[self._key[name]] = check(self._key[name], group[self._key[name]])
-        if group is first:
-            self._check_range(group)
-        state = {"rule": self.rule.__name__, "b": first[self._key["b0"]], "t": 0}
-        for name in (*self._key.values(), *state):
-            should = state["rule"] if name == "rule" else first.get(name, state.get(name))
-            if group.setdefault(name, should) != should:
-                raise ValueError(f"{name}={group[name]!r} in a parameter group: it is {should!r} for all groups")
-        group["effective_lr"] = 0.0
-
-    def _check_range(self, group: dict[str, Any]) -> None:
-        """Raise ValueError where the rule leaves float64 before any loss came in."""
-        key = self._key["b0"]
-        b0, hyper = group[key], self._hyper(group)
-        try:
-            b, step = self.rule(b0, hyper.get("c", 0.0), 0.0, 1, **hyper)
-        except ZeroDivisionError:
-            b, step = 0.0, math.inf
-        if not (math.isclose(b, b0, rel_tol=1e-9) and 0.0 < step < math.inf):
-            raise ValueError(f"{key}={b0!r}: should be from about 1e-150 to 1e150, so that float64 holds its square")
-
-    def _hyper(self, group: dict[str, Any]) -> dict[str, Any]:
-        return {name: group[self._key[name]] for name in self.hyper}
-
-    # State
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "process_group": self.process_group, "_losses": self._losses}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        if "defaults" not in state:  # load_state_dict calls this with what its hooks have made of the state
-            self._accept(state["param_groups"])
-        self._ready()
-        super().__setstate__(state)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "RuleDriven":
-        memo[id(self.process_group)] = self.process_group  # which cannot be copied
-        twin = memo[id(self)] = type(self).__new__(type(self))
-        twin.__setstate__(copy.deepcopy(self.__getstate__(), memo))
-        return twin
-
-    def _accept(self, groups: list[dict[str, Any]]) -> None:
-        """Raise ValueError where the groups to load are of another rule; they keep ``nonfinite`` as it is here."""
-        for group, ours in zip(groups, self.param_groups, strict=True):
-            missing = [name for name in ("b", "t", *self._key.values()) if name not in group]
-            if missing:
-                raise ValueError(f"the state to load is not of {type(self).__name__}: it has no {', '.join(missing)}")
-            rule = group.setdefault("rule", self.rule.__name__)  # version 0.1 did not save it
-            if rule != self.rule.__name__:
-                raise ValueError(
-                    f"the state to load has rule={rule!r}: {type(self).__name__}'s is {self.rule.__name__!r}"
-                )
-            group["nonfinite"] = ours["nonfinite"]
-
-    def state_dict(self) -> dict[str, Any]:
-        """As torch's; ``b`` of every group is a float64 tensor, whatever holds it while training."""
-        self.raise_failure()
-        held = [group["b"] for group in self.param_groups]
-        try:
-            for group in self.param_groups:
-                group["b"] = _scalar(group["b"])
-            return super().state_dict()
-        finally:
-            for group, b in zip(self.param_groups, held, strict=True):
-                group["b"] = b
-
-    @property
-    def b(self) -> torch.Tensor:
-        """The rule's state :math:`b_t`: a copy, a float64 scalar on the device that holds it."""
-        self.raise_failure()
-        return _scalar(self.param_groups[0]["b"])
-
-    @property
-    def effective_lr(self) -> list[float]:
-        """The step that each group really took last, 0 before the first and where it was skipped.
-
-        Reading it waits for the device.
-        """
-        return [float(group["effective_lr"]) for group in self.param_groups]
 
     # The loss
 
@@ -422,14 +285,3 @@ def entries(gradient: torch.Tensor) -> torch.Tensor:
     if gradient.layout is torch.sparse_coo:
         gradient = gradient.coalesce()
     return gradient if gradient.layout is torch.strided else gradient.values()
-
-
-def _scalar(b: Value) -> torch.Tensor:
-    """A copy as float64 tensor, on the device that holds it, whatever the default device is."""
-    device = b.device if isinstance(b, torch.Tensor) else "cpu"
-    return torch.as_tensor(b, dtype=torch.float64, device=device).clone()
-
-
-def _rate(lr: Any) -> Any:
-    """A learning rate; torch takes strings, inf, and integers that no float holds, and fails later."""
-    return lr if isinstance(lr, torch.Tensor) else number("lr", lr)

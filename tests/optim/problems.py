@@ -57,3 +57,15 @@ def train(network, parameters, optimizer, steps, first=1, needs_loss=True):
         optimizer.step(**({"loss": loss} if needs_loss else {}))
         seen.append(float(optimizer.b))
     return seen
+
+
+def par(n, dtype=torch.float32):
+    """A parameter of n ones whose gradient is ones."""
+    p = torch.nn.Parameter(torch.ones(n, dtype=dtype))
+    p.grad = torch.ones_like(p)
+    return p
+
+
+def b_after(loss, b0=1.0):
+    """AdaLoss's b after one loss."""
+    return float(np.sqrt(b0**2 + loss))

@@ -1,0 +1,184 @@
+"""Public bug reports about other optimizers, by their numbers, and what is right here."""
+
+import copy
+import math
+
+import pytest
+import torch
+
+from adaloss.optim import AdaGradNorm, AdaLoss, AdamLoss, AdamSqrt, LossDriven, SGDConstant, SGDDecaySqrt, rule_driven
+from tests.optim.problems import COMPILES, b_after, par
+
+ALL = [AdaLoss, AdamLoss, AdaGradNorm, SGDConstant, SGDDecaySqrt, AdamSqrt]
+by_name = {"ids": lambda cls: cls.__name__}
+dynamo_warns = pytest.mark.filterwarnings("ignore::DeprecationWarning:torch", "ignore::RuntimeWarning")
+
+
+def test_states_are_not_shared_by_loading():
+    """pytorch#196083: a state loaded in the same process is the other optimizer's."""
+    for options in ({}, {"granularity": "row"}):
+        first, second = AdaGradNorm([par(2)], **options), AdaGradNorm([par(2)], **options)
+        first.step()
+        second.load_state_dict(first.state_dict())
+        second.step()
+        assert (float(first.b), float(second.b)) == pytest.approx(
+            (math.sqrt(2), math.sqrt(3)) if options else (math.sqrt(3), math.sqrt(5)), rel=1e-15
+        )
+
+
+@COMPILES
+@dynamo_warns
+def test_a_compiled_step_may_have_a_closure():
+    """pytorch#116494: gradients are off in it."""
+    p = par(2)
+    optimizer = AdaLoss([p], b0=2.0)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = 2.5 * (p * p).sum()
+        loss.backward()
+        return loss
+
+    torch.compile(lambda: optimizer.step(closure), backend="eager")()
+    torch.testing.assert_close(p.detach(), torch.full((2,), 1 - 5 / 3))
+
+
+def test_a_closure_may_be_called_without_gradients_around():
+    """HeavyBall#10, Lightning#18268."""
+    p = par(1)
+    optimizer = AdaLoss([p], b0=2.0)
+
+    def closure():
+        loss = 5.0 * p.sum()
+        optimizer.zero_grad()
+        loss.backward()
+        return loss
+
+    for off in (torch.no_grad, torch.inference_mode):
+        with off(mode=True) if off is torch.inference_mode else off():
+            AdaLoss([p], b0=2.0).step(loss=1.0)
+    with torch.no_grad():
+        optimizer.step(closure)
+        assert not torch.is_grad_enabled()
+    assert float(optimizer.b) == pytest.approx(b_after(5 * (1 - 2 / math.sqrt(5)), 2.0), rel=1e-6)
+
+
+def test_a_rate_in_a_tensor_stays_the_schedulers():
+    """pytorch#126854: one scheduler's factor is applied again and again."""
+    optimizer = AdaLoss([par(1)], lr=torch.tensor(0.5), b0=2.0)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 0.5)
+    for _ in range(3):
+        optimizer.step(loss=1.0)
+        scheduler.step()
+        assert float(optimizer.param_groups[0]["lr"]) == 0.25
+    assert optimizer.effective_lr == [0.25 / float(optimizer.b)]
+
+
+def test_a_scheduler_does_not_complain_of_a_skipped_first_step():
+    """pytorch#44511, pytorch#55585. Warnings are errors here."""
+    p = par(2)
+    optimizer, scaler = AdaLoss([p]), torch.amp.GradScaler("cpu")
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1)
+    scaler.scale(p.sum() * math.inf).backward()
+    scaler.step(optimizer, loss=1.0)
+    scaler.update()
+    scheduler.step()
+    assert (p.tolist(), optimizer.effective_lr) == ([1.0, 1.0], [0.0])
+
+
+def test_parameters_may_have_names():
+    """pytorch#1489, pytorch#134107."""
+    model = torch.nn.Linear(2, 1)
+    optimizer = AdaLoss(model.named_parameters())
+    optimizer.step(loss=1.0)
+    other = AdaLoss(model.named_parameters())
+    other.load_state_dict(optimizer.state_dict())
+    assert other.param_groups[0]["param_names"] == ["weight", "bias"]
+    assert torch.equal(other.b, optimizer.b)
+
+
+def test_each_parameter_may_step_in_the_backward_pass():
+    """tutorials#2568: an optimizer for each parameter, called by its hook within backward()."""
+    model = torch.nn.Linear(2, 1)
+    optimizers = {p: AdaLoss([p], b0=2.0) for p in model.parameters()}
+
+    def hook(p):
+        optimizers[p].step()
+        optimizers[p].zero_grad()
+
+    for p in model.parameters():
+        p.register_post_accumulate_grad_hook(hook)
+    for b in (3.0, math.sqrt(14)):
+        loss = 0.0 * model(torch.ones(1, 2)).sum() + 5.0
+        for optimizer in optimizers.values():
+            optimizer.observe(loss)
+        loss.backward()
+        assert [float(optimizer.b) for optimizer in optimizers.values()] == pytest.approx([b, b], rel=1e-15)
+
+
+def test_fabrics_wrapper_observes_and_loads():
+    """Lightning#18482: its wrapper keeps a copy of the attributes, which loading makes stale."""
+    fabric = pytest.importorskip("lightning_fabric").Fabric(accelerator="cpu", devices=1)
+    model = torch.nn.Linear(2, 1)
+    optimizer = AdaLoss(model.parameters(), b0=2.0)
+    model, wrapper = fabric.setup(model, optimizer)
+    for b_squared in (9, 14, 19):
+        loss = 0.0 * model(torch.ones(1, 2)).sum() + 5.0
+        fabric.backward(loss)
+        wrapper.observe(loss)
+        wrapper.step()
+        assert float(optimizer.b) == pytest.approx(math.sqrt(b_squared), rel=1e-15)
+        wrapper.zero_grad()
+        wrapper.load_state_dict(copy.deepcopy(wrapper.state_dict()))
+
+
+def test_lookahead_goes_around_it():
+    """pytorch_optimizer#326, #332: wrappers need state, param_groups and a state to save."""
+    lookahead = pytest.importorskip("pytorch_optimizer").Lookahead
+    optimizer = AdaLoss([par(2)], b0=2.0)
+    wrapper = lookahead(optimizer, k=2)
+    for _ in range(2):
+        optimizer.observe(5.0)
+        wrapper.step()
+        wrapper.load_state_dict(wrapper.state_dict())
+    assert float(optimizer.b) == pytest.approx(math.sqrt(14), rel=1e-15)
+
+
+def test_a_first_step_of_zeros_is_a_step():
+    """dadaptation#4, pylearn2#1496: 0 / 0."""
+    for cls in ALL:
+        p = par(2)
+        p.grad = torch.zeros(2)
+        cls([p]).step(loss=0.0)
+        assert p.tolist() == [1.0, 1.0]
+
+
+def test_what_is_divided_after_it_was_observed_counts_whole(monkeypatch):
+    """timm divides the loss in place for accumulation; on an accelerator the value must not be the same memory."""
+    for hosts in (("cpu",), ()):
+        monkeypatch.setattr(rule_driven, "NUMBERS_ON_THE_HOST", hosts)
+        optimizer = AdaLoss([par(1)], b0=2.0)
+        loss = torch.tensor(5.0, dtype=torch.float64)
+        optimizer.observe(loss)
+        loss /= 4
+        optimizer.step()
+        assert float(optimizer.b) == 3.0
+
+
+def test_the_model_may_move_after_the_optimizer_is_made():
+    """nero#1: the constructor took the parameters' place for final."""
+    model = torch.nn.Linear(2, 1)
+    optimizer = AdaLoss(model.parameters())
+    model.to("meta")
+    for p in optimizer.param_groups[0]["params"]:
+        p.grad = None
+    optimizer.step(loss=1.0)
+    assert float(optimizer.b) == pytest.approx(math.sqrt(2), rel=1e-15)
+
+
+def test_adagrads_state_may_be_shared_by_processes():
+    """pytorch#17679."""
+    optimizer = type("Driven", (LossDriven, torch.optim.Adagrad), {})([par(1)], lr=0.1, b0=2.0)
+    optimizer.share_memory()
+    optimizer.step(loss=5.0)
+    assert all(state["sum"].is_shared() for state in optimizer.state.values())
