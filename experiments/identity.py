@@ -13,9 +13,12 @@ INFRASTRUCTURE = frozenset(
         "experiments",
         "experiments.app",
         "experiments.checkpoint",
+        "experiments.files",
         "experiments.identity",
         "experiments.interrupt",
         "experiments.locks",
+        "experiments.provenance",
+        "experiments.saved",
         "experiments.schema",
         "experiments.store",
     }

@@ -15,125 +15,45 @@ Needs pandas only, so that scripts can read runs without torch or Hydra.
 """
 
 import glob
-import hashlib
-import io
 import json
 import os
-import platform
+import re
 import resource
 import shutil
-import socket
-import subprocess
-import sys
+import time
 import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import cache, cached_property
-from importlib.metadata import version
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import yaml
 
-COMPLETE = ("completed", "diverged")
+from experiments import files
+from experiments.provenance import origin, provenance
+from experiments.saved import (
+    COMPLETE,
+    MOST,
+    Dumper,
+    Run,
+    SavedRun,
+    StoreError,
+    printable,
+    read_config,
+    read_summary,
+    reason,
+    run_id,
+    sealed,
+    sha256,
+    verify,
+)
+
+__all__ = ["COMPLETE", "Run", "SavedRun", "Store", "StoreError", "printable", "provenance", "run_id", "verify"]
+
 RESERVED = ("checkpoints", "sweeps")  # folders beside those of the experiments
-PACKAGES = ("numpy", "scipy", "numba", "torch", "pandas", "matplotlib", "scikit-learn")
 TEMPORARY = ".tmp-"
-
-
-class StoreError(Exception):
-    """A store that cannot be read or written; the message is one line and names the remedy."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """The identity of one run: everything that its numbers depend on.
-
-    ``config`` is the resolved configuration of the one cell, without output paths; ``code`` and ``data`` are hashes.
-    ``checkpoint`` is no part of it: the file where a run that is being made may keep how far it has come
-    (``experiments.checkpoint``); the store removes it when the run is saved.
-    """
-
-    experiment: str
-    label: str
-    config: Mapping
-    code: str
-    data: str
-    checkpoint: Path | None = None
-
-    @cached_property
-    def id(self) -> str:
-        """12 hexadecimal digits of the SHA-256 of configuration, code and data."""
-        content = {"experiment": self.experiment, "config": self.config, "code": self.code, "data": self.data}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
-
-    @property
-    def folder(self) -> str:
-        """Path below the store's root."""
-        return f"{self.experiment}/{self.label}-{self.id}"
-
-
-@dataclass(frozen=True)
-class SavedRun:
-    """A run as read back: ``config`` and ``summary`` are dictionaries, ``history`` is read when asked for."""
-
-    path: Path
-    config: dict
-    summary: dict
-
-    @property
-    def id(self) -> str:
-        """The hash at the end of the folder's name."""
-        return run_id(self.path)
-
-    @property
-    def history(self) -> pd.DataFrame:
-        """The recorded iterations. Raises StoreError where the file is not what was saved."""
-        file = self.path / "history.parquet"
-        try:
-            content = file.read_bytes()
-        except OSError:
-            content = b""
-        if _sha256(content) != self.summary["history_sha256"]:
-            raise StoreError(f"{file}: missing or not as it was saved; delete {self.path} and run the sweep again")
-        return pd.read_parquet(io.BytesIO(content), use_threads=False)
-
-
-def run_id(folder: str | Path) -> str:
-    """The id in the name of a run's folder."""
-    return Path(folder).name.rpartition("-")[2]
-
-
-def verify(path: Path) -> list[str]:
-    """What is wrong with the run in a folder: a line for each problem, with the remedy; [] where it is as it was saved.
-
-    Every byte of the three files counts, and the id must be the hash of configuration, code and data.
-    """
-    again = f"delete {path} and run the sweep again"
-    if not path.is_dir():
-        return [f"{path}: run missing; run the sweep again"]
-    try:
-        summary = _read_summary(path)
-    except (OSError, ValueError):
-        return [f"{path / 'summary.json'}: missing or not as it was saved; {again}"]
-    found, content = [], {}
-    for name, checksum in (("config.yaml", "config_sha256"), ("history.parquet", "history_sha256")):
-        try:
-            content[name] = (path / name).read_bytes()
-        except OSError:
-            content[name] = b""
-        if _sha256(content[name]) != summary[checksum]:
-            found.append(f"{path / name}: missing or not as it was saved; {again}")
-    if found:
-        return found
-    if summary["status"] not in COMPLETE:
-        return [f"{path}: {summary['status']}, no result; run the sweep again"]
-    config = yaml.load(content["config.yaml"], Loader=yaml.CSafeLoader)
-    made = Run(summary["experiment"], "", config, summary["code"], summary["data"]).id
-    if {made} != {summary["id"], run_id(path)} or path.parent.name != summary["experiment"]:
-        return [f"{path}: the run in this folder is {summary['experiment']}/...-{made}; {again}"]
-    return []
+ABANDONED = 86400.0  # seconds after which a temporary folder is nobody's, whichever machine made it
 
 
 class Store:
@@ -147,27 +67,42 @@ class Store:
 
         Raises StoreError where the folder cannot be made or written.
         """
-        missing = [folder for folder in (self.root, *self.root.parents) if not folder.exists()]
+        missing = []
         try:
+            missing = [folder for folder in (self.root, *self.root.parents) if not folder.exists()]
             self.root.mkdir(parents=True, exist_ok=True)
             probe = self._temporary()
             try:
                 (probe / "probe").write_bytes(b"x")
             finally:
                 shutil.rmtree(probe)
-        except OSError as error:
+            links = [path for path in self.root.iterdir() if path.is_symlink() and not files.within(self.root, path)]
+        except (OSError, UnicodeError) as error:
             for folder in missing:  # made just now, the innermost first; one that is not empty is somebody's
                 with suppress(OSError):
                     folder.rmdir()
             raise StoreError(
-                f"runs={self.root}: cannot be written ({_reason(error)}); free it or choose another folder"
+                f"runs={printable(self.root)}: cannot be written ({reason(error)}); free it or choose another folder"
             ) from error
-        for left in self.root.glob(f"{TEMPORARY}{socket.gethostname()}-*"):
-            if not _alive(int(left.name.split("-")[-2])):
-                shutil.rmtree(left, ignore_errors=True)
+        if links:
+            raise StoreError(f"{links[0]}: leads outside of runs={self.root}; put a folder in its place")
+        provenance()  # what saving needs is asked for before any work
+        self._clean()
+
+    def _clean(self) -> None:
+        """Remove what killed processes left behind."""
+        for left in self.root.glob(f"{TEMPORARY}*"):
+            name = re.fullmatch(r"(.+)-(\d+)-[0-9a-f]{8}", left.name.removeprefix(TEMPORARY))
+            if name is None or left.is_symlink() or not left.is_dir():
+                continue
+            dead = name[1] == origin() and not _alive(int(name[2]))
+            with suppress(OSError):
+                if dead or time.time() - left.stat().st_mtime > ABANDONED:
+                    shutil.rmtree(left, ignore_errors=True)
         for left in self.root.glob("checkpoints/?*-????????????.*"):  # of a process killed just after it saved the run
             experiment, _, identity = left.stem.rpartition("-")
-            if any(map(_complete, (self.root / experiment).glob(f"*-{glob.escape(identity)}/summary.json"))):
+            done = (self.root / experiment).glob(f"*-{glob.escape(identity)}/summary.json")
+            if left.is_file() and any(map(_complete, done)):
                 left.unlink(missing_ok=True)
 
     def has(self, run: Run) -> bool:
@@ -177,21 +112,27 @@ class Store:
     def folders(self) -> list[str]:
         """All runs that are there, harmed or not, in alphabetical order. Raises StoreError where there is no store."""
         try:
-            experiments = [entry for entry in self.root.iterdir() if entry.is_dir() and entry.name not in RESERVED]
+            experiments = [
+                entry
+                for entry in self.root.iterdir()
+                if entry.name not in RESERVED and not entry.name.startswith(".") and entry.is_dir()
+            ]
             return sorted(
                 f"{experiment.name}/{entry.name}"
                 for experiment in experiments
-                if not experiment.name.startswith(".")
+                if files.within(self.root, experiment)
                 for entry in os.scandir(experiment)
-                if entry.is_dir()
+                if entry.is_dir() and (not entry.is_symlink() or files.within(self.root, Path(entry.path)))
             )
         except OSError as error:
             raise StoreError(
-                f"{self.root}: no runs there ({_reason(error)}); make some or name their folder"
+                f"{printable(self.root)}: no runs there ({reason(error)}); make some or name their folder"
             ) from error
 
     def delete(self, folder: str) -> None:
         """Remove a run; killed in between, it is gone or whole. Raises StoreError where that is not possible."""
+        if not files.within(self.root, self.root / folder):
+            raise StoreError(f"{printable(self.root / folder)}: not deleted, it leads outside of {self.root}")
         try:
             temporary = self._temporary()
             try:
@@ -199,7 +140,7 @@ class Store:
             finally:
                 shutil.rmtree(temporary)
         except OSError as error:
-            raise StoreError(f"{self.root / folder}: not deleted ({_reason(error)})") from error
+            raise StoreError(f"{printable(self.root / folder)}: not deleted ({reason(error)})") from error
 
     def opened(self, run: Run) -> Run:
         """The run with the file for its checkpoint."""
@@ -215,23 +156,25 @@ class Store:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary = self._temporary()
-            config = yaml.dump(dict(run.config), Dumper=yaml.CSafeDumper, sort_keys=False).encode()
-            (temporary / "config.yaml").write_bytes(config)
-            history.to_parquet(temporary / "history.parquet", index=False, compression="zstd")
+            config = yaml.dump(dict(run.config), Dumper=Dumper, sort_keys=False).encode()
+            table = history.to_parquet(index=False, compression="zstd")
+            files.write(temporary / "config.yaml", config)
+            files.write(temporary / "history.parquet", table)
             summary = {
                 "id": run.id,
                 "experiment": run.experiment,
                 "status": status,
                 "result": dict(result),
-                "config_sha256": _sha256(config),
-                "history_sha256": _sha256((temporary / "history.parquet").read_bytes()),
+                "config_sha256": sha256(config),
+                "history_sha256": sha256(table),
                 "code": run.code,
                 "data": run.data,
                 "wall_time_s": round(wall_time_s, 6),
                 "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
                 **provenance(),
             }
-            (temporary / "summary.json").write_bytes(_sealed(summary))
+            files.write(temporary / "summary.json", sealed(summary))
+            files.sync(temporary)
             if target.exists() and not self.has(run):
                 target.rename(temporary / "replaced")
             try:
@@ -239,13 +182,14 @@ class Store:
             except OSError:
                 if not self.has(run):  # else another process was faster with the same numbers
                     raise
+            files.sync(target.parent)
             shutil.rmtree(target / "replaced", ignore_errors=True)
             if run.checkpoint is not None and status in COMPLETE:
                 for file in (run.checkpoint, unfinished(run.checkpoint)):
                     file.unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(
-                f"{target}: not saved ({_reason(error)}); complete runs are untouched: "
+                f"{target}: not saved ({reason(error)}); complete runs are untouched: "
                 "mend the folder and give the same command again"
             ) from error
         finally:
@@ -260,26 +204,25 @@ class Store:
         """Read one run. Raises StoreError where it is missing or harmed (the history is looked at when it is read)."""
         path = self.root / folder
         try:
-            summary = _read_summary(path)
-            config = (path / "config.yaml").read_bytes()
-            if _sha256(config) != summary["config_sha256"]:
-                raise ValueError("config.yaml is not what was saved")
+            if not files.within(self.root, path / "summary.json"):
+                raise ValueError("leads outside of the store")
+            summary = read_summary(path)
+            return SavedRun(path, read_config(path, summary), summary)
         except (OSError, ValueError) as error:
-            raise StoreError(f"{path}: run missing or unreadable; delete it and run the sweep again") from error
-        return SavedRun(path, yaml.load(config, Loader=yaml.CSafeLoader), summary)
+            raise StoreError(
+                f"{printable(path)}: run missing or unreadable; delete it and run the sweep again"
+            ) from error
 
     def save_sweep(self, name: str, runs: Iterable[Run]) -> None:
         """List the runs of a sweep under its name. Raises StoreError where the list cannot be written."""
         text = json.dumps({"sweep": name, "runs": [run.folder for run in runs]}, indent=1) + "\n"
         target = self.root / "sweeps" / f"{name}.json"
-        temporary = target.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(text)
-            temporary.replace(target)
+            files.replace(target, text.encode(), target.with_name(f"{TEMPORARY}{uuid.uuid4().hex}"))
         except OSError as error:
             raise StoreError(
-                f"{target}: the sweep is not listed ({_reason(error)}); its runs are saved: "
+                f"{target}: the sweep is not listed ({reason(error)}); its runs are saved: "
                 "mend the folder and give the same command again"
             ) from error
 
@@ -290,43 +233,27 @@ class Store:
     def listed(self, name: str) -> list[str]:
         """The folders of a named sweep's runs, in its order. Raises StoreError where the sweep is missing."""
         file = self.root / "sweeps" / f"{name}.json"
+        again = f"run it with sweep={name}"
         try:
-            return json.loads(file.read_text())["runs"]
-        except (OSError, ValueError, KeyError) as error:
-            raise StoreError(f"{file}: the sweep {name!r} has not been finished; run it with sweep={name}") from error
+            content = files.read(file, MOST)
+        except OSError as error:
+            raise StoreError(f"{file}: the sweep {name!r} has not been finished; {again}") from error
+        try:
+            runs = json.loads(content)["runs"]
+            if not all(isinstance(run, str) and re.fullmatch(r"(?!\.)[^/\0]+/(?!\.)[^/\0]+", run) for run in runs):
+                raise ValueError("no folders of runs")
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise StoreError(f"{file}: no list of a sweep's runs; {again}") from error
+        return list(runs)
 
     def load_sweep(self, name: str) -> list[SavedRun]:
         """The runs of a named sweep, in its order. Raises StoreError where the sweep or a run is missing."""
         return [self.load(folder) for folder in self.listed(name)]
 
     def _temporary(self) -> Path:
-        path = self.root / f"{TEMPORARY}{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        path = self.root / f"{TEMPORARY}{origin()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         path.mkdir()
         return path
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _sealed(summary: Mapping) -> bytes:
-    """The content of summary.json: its last field is the checksum of all others."""
-    seal = {"summary_sha256": _sha256(json.dumps(summary).encode())}
-    return json.dumps({**summary, **seal}, indent=1).encode() + b"\n"
-
-
-def _read_summary(path: Path) -> dict:
-    """summary.json of the run in ``path``. Raises ValueError where a byte is not what was saved, OSError."""
-    content = (path / "summary.json").read_bytes()
-    summary = json.loads(content)
-    if not isinstance(summary, dict) or _sealed({k: summary[k] for k in summary if k != "summary_sha256"}) != content:
-        raise ValueError("not what was saved")
-    return summary
-
-
-def _reason(error: OSError) -> str:
-    """The system's word for the error: pyarrow puts paragraphs into strerror."""
-    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def unfinished(checkpoint: Path) -> Path:
@@ -336,8 +263,8 @@ def unfinished(checkpoint: Path) -> Path:
 
 def _complete(summary: Path) -> bool:
     try:
-        return json.loads(summary.read_text())["status"] in COMPLETE
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_summary(summary.parent)["status"] in COMPLETE
+    except (OSError, ValueError):
         return False
 
 
@@ -349,16 +276,3 @@ def _alive(pid: int) -> bool:
     except PermissionError:
         pass
     return True
-
-
-@cache
-def provenance() -> dict:
-    """What made a run or a figure: commit ("unknown" outside a checkout), versions and machine."""
-    git = subprocess.run(
-        ["git", "rev-parse", "--verify", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent, check=False
-    )
-    return {
-        "commit": git.stdout.strip() or "unknown",
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
-        "machine": f"{sys.platform} {platform.machine()}, {os.cpu_count()} cores",
-    }

@@ -4,6 +4,7 @@ python -m scripts.runs method=adaloss 'b0<1' status=diverged data.name=gaussian
 python -m scripts.runs diff 3f2a 9c41
 python -m scripts.runs delete status=failed
 python -m scripts.runs delete --stale
+python -m scripts.runs verify
 
 A filter is FIELD=VALUE, or != < <= > >= in place of =; a run is chosen where all filters hold. A field is a column of
 the table, or one of the configuration or the summary, with dots for what is inside (``data.n``, ``result.final_gap``);
@@ -11,7 +12,8 @@ a group stands for its name (``method=adaloss``). A run that lacks the field is 
 the status "harmed" that of a run whose files are not what was saved.
 
 A run is **stale** where no listed sweep has it and no run of one starts from it: what old code or settings left, and
-what was run without ``sweep=``.
+what was run without ``sweep=``. ``verify`` reads every byte of the runs and the lists: a line for each that is not as it
+was saved, and status 1 if there is any.
 """
 
 import argparse
@@ -27,9 +29,9 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from experiments.store import Store, StoreError, run_id
+from experiments.store import Store, StoreError, printable, run_id, verify
 
-COMMANDS = ("list", "diff", "delete")
+COMMANDS = ("list", "diff", "delete", "verify")
 COLUMNS = ("experiment", "label", "id", "status", "seconds", "MB", "commit")
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {"<=": le, ">=": ge, "!=": ne, "=": eq, "<": lt, ">": gt}
 
@@ -44,10 +46,12 @@ def fields(store: Store, folder: str) -> dict[str, Any]:
     columns = {"experiment": experiment, "label": name.rpartition("-")[0], "id": run_id(folder)}
     try:
         run = store.load(folder)
+        run.recorded()
     except StoreError:
         return columns | {"status": "harmed"}
     columns |= {"seconds": run.summary["wall_time_s"], "MB": run.summary["peak_memory_mb"]}
-    return flat(run.summary) | flat(run.config) | columns
+    made = {name: value for name, value in run.summary.items() if name != "data"}  # the configuration's is the group
+    return flat(run.config) | flat(made) | columns
 
 
 def flat(values: dict, prefix: str = "") -> dict[str, Any]:
@@ -127,7 +131,12 @@ def difference(store: Store, prefixes: list[str]) -> str:
 
 def listing(rows: list[dict]) -> str:
     """The table."""
-    table = pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(["experiment", "label"], kind="stable")
+
+    def plain(value: Any) -> Any:
+        return printable(value) if isinstance(value, str) else value
+
+    shown = [{name: plain(row[name]) for name in COLUMNS if name in row} for row in rows]
+    table = pd.DataFrame(shown, columns=list(COLUMNS)).sort_values(["experiment", "label"], kind="stable")
     table["commit"] = table["commit"].map(lambda commit: commit[:12], na_action="ignore")
     return table.to_string(index=False, na_rep="-")
 
@@ -139,7 +148,7 @@ def delete(store: Store, rows: list[dict], total: int, yes: bool) -> str:
     if not yes:
         lists = f"; the sweeps {', '.join(missed)} list some of them" if missed else ""
         print(
-            f"{listing(rows)}\ndelete these {len(rows)} of {total} runs in {store.root}{lists}? [y/N] ",
+            f"{_plain(listing(rows))}\ndelete these {len(rows)} of {total} runs in {store.root}{lists}? [y/N] ",
             end="",
             flush=True,
         )
@@ -151,8 +160,28 @@ def delete(store: Store, rows: list[dict], total: int, yes: bool) -> str:
     return f"{len(rows)} of {total} runs deleted{again}"
 
 
+def verified(store: Store, rows: list[dict]) -> str:
+    """That all of these runs are whole. Raises StoreError with a line for each problem."""
+    folders = [_folder(row) for row in rows]
+    wrong = [line for folder in folders for line in verify(store.root / folder)]
+    for sweep in store.sweeps():
+        try:
+            lost = sorted(set(store.listed(sweep)) - set(store.folders()))
+            wrong += [f"{store.root / folder}: run missing; run sweep={sweep} again" for folder in lost]
+        except StoreError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise StoreError("\nerror: ".join(wrong))
+    return f"{len(rows)} runs in {store.root} are as they were saved"
+
+
 def _folder(row: dict) -> str:
     return f"{row['experiment']}/{row['label']}-{row['id']}"
+
+
+def _plain(text: str) -> str:
+    """The lines, without what would steer a terminal."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def _arguments() -> argparse.Namespace:
@@ -162,8 +191,12 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, parents=[common]
     )
-    commands = parser.add_subparsers(dest="command", metavar="{list,diff,delete}")
-    for name, about in (("list", "list runs (the default)"), ("delete", "delete runs, after a question")):
+    commands = parser.add_subparsers(dest="command", metavar="{list,diff,delete,verify}")
+    for name, about in (
+        ("list", "list runs (the default)"),
+        ("delete", "delete runs, after a question"),
+        ("verify", "say which runs are not as they were saved"),
+    ):
         of_command = commands.add_parser(name, help=about, description=about, parents=[common])
         of_command.add_argument("filters", nargs="*", metavar="FILTER", help="FIELD=VALUE, or != < <= > >=, quoted")
         of_command.add_argument("--stale", action="store_true", help="those only that no sweep lists")
@@ -190,6 +223,8 @@ def _answer(args: argparse.Namespace) -> str:
     found = chosen(stale(store, rows) if args.stale else rows, args.filters)
     if args.command == "delete" and found:
         return delete(store, found, len(rows), args.yes)
+    if args.command == "verify":
+        return verified(store, found)
     count = f"{len(found)} of {len(rows)} runs in {store.root}"
     return f"{listing(found)}\n{count}" if found else count
 
@@ -197,9 +232,9 @@ def _answer(args: argparse.Namespace) -> str:
 def main() -> None:
     """Do what the command line says; errors end with one line and status 1."""
     try:
-        print(_answer(_arguments()), flush=True)
+        print(_plain(_answer(_arguments())), flush=True)
     except (ArgumentError, StoreError) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(_plain(f"error: {error}"))
     except KeyboardInterrupt:
         sys.exit("interrupted; the same command continues")
     except BrokenPipeError:  # `| head` has seen enough

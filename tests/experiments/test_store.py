@@ -1,6 +1,5 @@
 import os
 import shutil
-import socket
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from experiments.provenance import origin
 from experiments.store import Run, Store, StoreError, verify
 
 RUN = Run("exp", "adaloss_b0=1_seed=0", {"b0": 1.0, "method": {"name": "adaloss"}, "seed": 0}, "code", "data")
@@ -184,9 +184,9 @@ def test_a_full_disk_leaves_nothing_half_written(store, monkeypatch):
 
 
 def test_leftovers_of_dead_processes_go_and_those_of_living_ones_stay(store):
-    dead = store.root / f".tmp-{socket.gethostname()}-{2**22 + 1}-aaaa"  # beyond the greatest process id
-    alive = store.root / f".tmp-{socket.gethostname()}-{os.getppid()}-bbbb"
-    elsewhere = store.root / ".tmp-otherhost-1-cccc"
+    dead = store.root / f".tmp-{origin()}-{2**22 + 1}-aaaaaaaa"  # beyond the greatest process id
+    alive = store.root / f".tmp-{origin()}-{os.getppid()}-bbbbbbbb"
+    elsewhere = store.root / ".tmp-otherhost-1-cccccccc"
     for left in (dead, alive, elsewhere):
         left.mkdir()
         (left / "summary.json").write_text("{}")

@@ -6,7 +6,6 @@ import os
 import re
 import resource
 import shutil
-import socket
 import subprocess
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
@@ -15,6 +14,8 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from experiments import files
+from experiments.provenance import ROOT, origin
 from experiments.store import Run, Store, StoreError, provenance
 
 RUN = Run("exp", "adaloss_b0=1_seed=0", {"zeta": 1.0, "b0": 2.0}, "code", "data")
@@ -76,11 +77,22 @@ def test_a_failure_is_kept_with_its_words_and_no_history(store):
 def test_provenance_is_the_commit_and_the_machine(monkeypatch):
     def answer(out):
         provenance.cache_clear()
-        monkeypatch.setattr(subprocess, "run", lambda *a, **k: subprocess.CompletedProcess(a, 0, out, ""))
+        said = {"rev-parse": out, "status": changed}
+        monkeypatch.setattr(
+            subprocess,
+            "run",
+            lambda words, **k: subprocess.CompletedProcess(
+                words, 0, next(v for n, v in said.items() if n in words), ""
+            ),
+        )
         return provenance()
 
+    changed = ""
     try:
-        assert answer("abc123\n")["commit"] == "abc123"
+        assert answer(f"{ROOT}\nabc123\n")["commit"] == "abc123"
+        assert answer("/another/project\nabc123\n")["commit"] == "unknown"
+        changed = " M adaloss/stepsizes.py"
+        assert answer(f"{ROOT}\nabc123\n")["commit"] == "abc123-dirty"
         found = answer("")  # git says nothing outside a checkout, and its status is no error
         assert found["commit"] == "unknown"
         assert found["machine"].endswith(f"{os.cpu_count()} cores")
@@ -91,10 +103,15 @@ def test_provenance_is_the_commit_and_the_machine(monkeypatch):
 
 
 def test_provenance_outside_a_checkout_is_no_error(monkeypatch, tmp_path):
-    provenance.cache_clear()
-    monkeypatch.setenv("GIT_DIR", str(tmp_path / "nowhere"))
+    """Nor is no git, and GIT_DIR of another repository has no say."""
+    commits = []
     try:
-        assert provenance()["commit"] == "unknown"
+        for name, value in (("GIT_DIR", str(tmp_path / "nowhere")), ("PATH", str(tmp_path))):
+            provenance.cache_clear()
+            monkeypatch.setenv(name, value)
+            commits.append(provenance()["commit"])
+        assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?|unknown", commits[0])
+        assert commits[1] == "unknown"
     finally:
         provenance.cache_clear()
 
@@ -125,12 +142,15 @@ def test_a_run_without_configuration_says_what_to_do(store):
         store.load(RUN.folder)
 
 
-@pytest.mark.parametrize("text", ["no json", "{}"])
+@pytest.mark.parametrize(
+    "text",
+    ["no json", "{}", "[]", "null", '{"runs": null}', '{"runs": [1]}', '{"runs": ["../x/y"]}', "[" * 100_000],
+)
 def test_a_broken_list_is_a_sweep_that_was_not_finished(store, text):
     store.save_sweep("figure_0", [])
     assert store.load_sweep("figure_0") == []
     (store.root / "sweeps/figure_0.json").write_text(text)
-    with pytest.raises(StoreError, match="the sweep 'figure_0' has not been finished"):
+    with pytest.raises(StoreError, match="no list of a sweep's runs; run it with sweep=figure_0"):
         store.load_sweep("figure_0")
 
 
@@ -213,7 +233,7 @@ def test_another_process_may_take_away_what_is_being_removed(tmp_path, monkeypat
             Store(root).prepare()
     store = Store(root)
     store.prepare()
-    left = root / f".tmp-{socket.gethostname()}-{2**22 + 1}-aaaa"
+    left = root / f".tmp-{origin()}-{2**22 + 1}-aaaaaaaa"
     left.mkdir()
 
     def dead(pid, signal):
@@ -227,7 +247,7 @@ def test_another_process_may_take_away_what_is_being_removed(tmp_path, monkeypat
 
 
 def test_leftovers_on_a_host_with_dashes_in_its_name(store, monkeypatch):
-    monkeypatch.setattr(socket, "gethostname", lambda: "node-07-a")
+    monkeypatch.setattr("experiments.store.origin", lambda: "node-07-a")
     asked = []
 
     def kill(pid, signal):
@@ -239,10 +259,10 @@ def test_leftovers_on_a_host_with_dashes_in_its_name(store, monkeypatch):
 
     monkeypatch.setattr(os, "kill", kill)
     for pid in (41, 42, 43):
-        (store.root / f".tmp-node-07-a-{pid}-aaaa").mkdir()
+        (store.root / f".tmp-node-07-a-{pid}-aaaaaaaa").mkdir()
     store.prepare()
     assert sorted(asked) == [41, 42, 43]
-    assert sorted(path.name for path in store.root.iterdir()) == [".tmp-node-07-a-42-aaaa", ".tmp-node-07-a-43-aaaa"]
+    assert sorted(path.name for path in store.root.iterdir()) == [f".tmp-node-07-a-{pid}-aaaaaaaa" for pid in (42, 43)]
 
 
 # Saving
@@ -250,15 +270,15 @@ def test_leftovers_on_a_host_with_dashes_in_its_name(store, monkeypatch):
 
 def test_temporary_names_are_those_that_prepare_looks_for(store, monkeypatch):
     seen = []
-    true = pd.DataFrame.to_parquet
+    true = files.write
 
-    def look(self, path, **options):
-        seen.append(Path(path).parent.name)
-        true(self, path, **options)
+    def look(path, content):
+        seen.append(path.parent.name)
+        true(path, content)
 
-    monkeypatch.setattr(pd.DataFrame, "to_parquet", look)
+    monkeypatch.setattr(files, "write", look)
     store.save(RUN, "completed", HISTORY, {}, 1.0)
-    assert re.fullmatch(rf"\.tmp-{re.escape(socket.gethostname())}-{os.getpid()}-[0-9a-f]{{8}}", seen[0])
+    assert re.fullmatch(rf"\.tmp-{re.escape(origin())}-{os.getpid()}-[0-9a-f]{{8}}", seen[0])
 
 
 def test_what_could_not_be_saved_is_one_line_with_the_systems_word(store, monkeypatch):

@@ -1,0 +1,55 @@
+"""Files as the store needs them: only plain ones are read, and what is written is on the disk before it is named."""
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+
+def read(path: Path, most: int | None = None) -> bytes:
+    """The content of a regular file of at most ``most`` bytes.
+
+    Raises OSError for anything else, a named pipe or a device too, and waits for none.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode):
+            raise OSError(errno.EINVAL, "no regular file", str(path))
+        if most is not None and about.st_size > most:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+        return file.read()
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a new file, all of it on the disk."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync(folder: Path) -> None:
+    """Have the names in a folder on the disk, where the file system can do that."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def replace(path: Path, content: bytes, temporary: Path) -> None:
+    """Write a file under a temporary name beside it and rename it: it is the old one or the new one, whole."""
+    try:
+        write(temporary, content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync(path.parent)
+
+
+def within(root: Path, path: Path) -> bool:
+    """Whether ``path`` leads to a place below ``root``, links followed."""
+    return path.resolve().is_relative_to(root.resolve())
