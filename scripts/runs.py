@@ -12,8 +12,8 @@ a group stands for its name (``method=adaloss``). A run that lacks the field is 
 the status "harmed" that of a run whose files are not what was saved.
 
 A run is **stale** where no listed sweep has it and no run of one starts from it: what old code or settings left, and
-what was run without ``sweep=``. ``verify`` reads every byte of the runs and the lists: a line for each that is not as it
-was saved, and status 1 if there is any.
+what was run without ``sweep=``. ``verify`` reads every byte of the runs and the lists: a line for each that is not as
+it was saved, and status 1 if there is any.
 """
 
 import argparse

@@ -19,6 +19,7 @@ from experiments.lstm_data import PADDING
 from experiments.models.lstm import LSTMClassifier
 from experiments.schema import ConfigError, validated
 from experiments.store import Run
+from tests.experiments.kept import kept_state
 from tests.experiments.launch import ROOT, Fork, content, eager, made
 from tests.experiments.launch import launch as launch_experiment
 
@@ -222,7 +223,7 @@ def test_killed_in_the_middle_and_started_again_gives_the_same_bits(tmp_path):
 def kept(root):
     """The steps in the checkpoint, 0 where there is none."""
     files = list(root.glob("checkpoints/*.pt"))
-    return len(torch.load(files[0], weights_only=True)["rows"]) if files else 0
+    return len(kept_state(files[0])["rows"]) if files else 0
 
 
 def test_real_files_are_read_once_and_found_elsewhere(tmp_path):

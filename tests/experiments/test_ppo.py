@@ -17,6 +17,7 @@ from experiments.ppo_networks import Actor, Network, actor_loss, advantages, cri
 from experiments.ppo_train import Rows, Trainer
 from experiments.schema import ConfigError, validated
 from experiments.store import Run
+from tests.experiments.kept import kept_state
 from tests.experiments.launch import Fork, content, eager, made
 from tests.experiments.launch import launch as launch_experiment
 
@@ -346,7 +347,7 @@ def test_killed_in_the_middle_and_started_again_gives_the_same_bits(tmp_path):
 def kept(root):
     """The steps in the checkpoint, 0 where there is none."""
     files = list(root.glob("checkpoints/*.pt"))
-    return len(torch.load(files[0], weights_only=True)["rows"]) if files else 0
+    return len(kept_state(files[0])["rows"]) if files else 0
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from safetensors.torch import save_file
 
 from experiments import vit_ranks
 from experiments.models.vit import VisionTransformer
+from tests.experiments.kept import kept_state
 from tests.experiments.launch import ROOT, Fork, content, eager, finish, made
 from tests.experiments.launch import launch as launch_experiment
 from tests.experiments.test_cifar100 import members, parts, write
@@ -130,7 +131,7 @@ def test_killed_in_the_middle_and_started_again_gives_the_same_bits(undisturbed,
         process.kill()
         assert process.returncode == -signal.SIGKILL
         [kept] = tmp_path.glob("checkpoints/*.pt")
-        steps = len(torch.load(kept, weights_only=True)["rows"])
+        steps = len(kept_state(kept)["rows"])
         assert steps > 0
     assert made(launch(*arguments)) >= 1
     found = content(tmp_path, "vit")
