@@ -1,4 +1,4 @@
-"""Stores and checkpoints whose files go bad in random ways: what is complete afterwards has the numbers that were saved.
+"""Stores and checkpoints whose files go bad: what is complete afterwards has the numbers that were saved.
 
     python -m tests.campaign.damage
 

@@ -9,41 +9,20 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-import torch
 import yaml
 
 from experiments.checkpoint import Checkpoint
 from experiments.saved import sealed, sha256
-from experiments.store import Run, Store, StoreError, verify
-from scripts import runs as script
+from experiments.store import Store, StoreError, verify
+from tests.campaign.damage import RUNS, answer, filled, mutate_checkpoint, mutate_store
 
 ROOT = Path(__file__).resolve().parents[2]
-RUNS = [
-    Run("exp", f"b0={i}", {"b0": float(i), "status": "mine", "data": {"name": "x"}}, "code", "data") for i in (1, 2)
-]
-HISTORY = pd.DataFrame({"iteration": [1, 2, 3], "loss": [0.5, 0.25, 0.125]})
 
 
 @pytest.fixture
 def store(tmp_path):
-    store = Store(tmp_path / "runs")
-    store.prepare()
-    for run in RUNS:
-        store.save(run, "completed", HISTORY, {"gap": 0.5}, 1.25)
-    store.save_sweep("mine", RUNS)
-    return store
-
-
-def answer(store, *words):
-    """What scripts.runs says and how it ends, in this process."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["runs", *words, "--runs", str(store.root)])
-        try:
-            return script._plain(script._answer(script._arguments())), 0
-        except (script.ArgumentError, StoreError) as error:
-            return script._plain(str(error)), 1
+    return filled(tmp_path / "runs")
 
 
 def forge(store, run, **changes):
@@ -57,24 +36,10 @@ def forge(store, run, **changes):
 # Checkpoints
 
 
-def test_a_checkpoint_with_one_wrong_bit_or_block_is_none(tmp_path, capsys):
-    run = Store(tmp_path).opened(RUNS[0])
-    Checkpoint(run, every=0.0).keep(lambda: {"w": torch.arange(1000.0), "t": 7, "name": "x"})
-    whole = run.checkpoint.read_bytes()
-    draw = random.Random(0)
-    for _ in range(60):
-        spoilt, at = bytearray(whole), draw.randrange(len(whole))
-        if draw.random() < 0.5:
-            spoilt[at] ^= 1 << draw.randrange(8)
-        else:
-            spoilt[at : at + 512] = bytes(min(512, len(whole) - at))
-        if bytes(spoilt) == whole:
-            continue
-        run.checkpoint.write_bytes(spoilt)
-        assert Checkpoint(run).load() is None
-        assert "not as it was kept; the run starts anew" in capsys.readouterr().err
-    run.checkpoint.write_bytes(whole)
-    assert Checkpoint(run).load()["t"] == 7
+def test_a_spoilt_checkpoint_is_none(tmp_path, capsys):
+    mutate_checkpoint(tmp_path, 100, random.Random(0))
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) > 80 and all(line.endswith("not as it was kept; the run starts anew") for line in lines)
 
 
 def test_a_checkpoint_of_another_run_is_none(tmp_path):
@@ -218,48 +183,8 @@ def test_temporary_folders_of_others_stay_for_a_day(store):
 # Everything at once
 
 
-def spoil(path, draw):
-    """One of the ways in which a file goes bad."""
-    content = bytearray(path.read_bytes()) if path.is_file() else bytearray(b"x")
-    at = draw.randrange(max(len(content), 1))
-    way = draw.choice(["flip", "zero", "cut", "empty", "gone", "folder", "text", "twice", "insert"])
-    path.unlink(missing_ok=True)
-    if way == "flip" and content:
-        content[at] ^= 1 << draw.randrange(8)
-    if way == "zero":
-        content[at : at + 512] = bytes(len(content[at : at + 512]))
-    if way == "insert":
-        content[at:at] = draw.randbytes(8)
-    made = {"cut": content[:at], "empty": b"", "text": b'{"a": [1, null]}', "twice": content * 2}.get(way, content)
-    if way == "folder":
-        path.mkdir()
-    elif way != "gone":
-        path.write_bytes(made)
-
-
-def test_200_mutations_of_a_store(store, tmp_path):
-    """What is complete afterwards has the numbers that were saved; all else is told in lines."""
-    files = [*store.root.glob("exp/*/*"), *store.root.glob("sweeps/*.json")]
-    whole = {file: file.read_bytes() for file in files}
-    draw, outside = random.Random(0), tmp_path / "outside"
-    outside.write_bytes(b"untouched")
-    for _ in range(200):
-        hurt = draw.sample(files, draw.choice([1, 1, 2]))
-        for file in hurt:
-            spoil(file, draw)
-        for words in ((), ("list", "--stale"), ("verify",), ("diff", *(run.id[:6] for run in RUNS))):
-            answer(store, *words)
-        store.prepare()
-        for run in RUNS:
-            if store.has(run):
-                saved = store.load(run.folder)
-                pd.testing.assert_frame_equal(saved.history, HISTORY)
-                assert (saved.config, saved.summary["result"]) == (dict(run.config), {"gap": 0.5})
-        for file in hurt:
-            if file.is_dir():
-                file.rmdir()
-            file.write_bytes(whole[file])
-        assert all(map(store.has, RUNS)) and outside.read_bytes() == b"untouched"
+def test_100_mutations_of_a_store(tmp_path):
+    mutate_store(tmp_path, 100, random.Random(1))
 
 
 def test_without_git_a_run_is_saved_and_drawn(tmp_path):
