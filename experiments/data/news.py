@@ -2,22 +2,25 @@
 
 ``path`` is a folder with True.csv and Fake.csv (title, text, subject, date), or with news.csv; or a file like news.csv
 (title, text, label: real or true, fake or false; or 1 and 0). Other columns are not read: the subject alone tells the
-classes apart. Files are UTF-8, with or without a byte order mark, else Latin-1; an empty cell is an empty text.
+classes apart. Files are UTF-8, with or without a byte order mark, else Latin-1; an empty cell is an empty text. Sizes
+are limited, well above those of the usual files, so that no file can take all time or memory.
 """
 
+import csv
 import hashlib
 import io
-import warnings
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
 
+from experiments import files
 from experiments.lstm_data import CLASSES, Corpus, NewsConfig, corpus
 from experiments.schema import ConfigError
 
 LABELS = {"fake": "fake", "false": "fake", "0": "fake", "real": "true", "true": "true", "1": "true"}
+MOST_BYTES, MOST_COLUMNS, MOST_ARTICLES = 2**29, 50, 10**6
 
 
 class Config(NewsConfig):
@@ -40,14 +43,14 @@ def load(config: Config) -> Corpus:
 
 def read(path: Path) -> dict[str, pd.DataFrame]:
     """A table with title and text for each class. Raises ConfigError."""
-    files = {file.name.lower(): file for file in path.iterdir()} if path.is_dir() else {"news.csv": path}
-    if {"true.csv", "fake.csv"} <= files.keys():
-        return {name: _table(files[f"{name}.csv"], ("title", "text")) for name in CLASSES}
-    if "news.csv" not in files:
+    found = _listed(path)
+    if {"true.csv", "fake.csv"} <= found.keys():
+        return {name: _table(found[f"{name}.csv"], ("title", "text")) for name in CLASSES}
+    if "news.csv" not in found:
         raise ConfigError(
             f"data.path={path}: should have True.csv and Fake.csv in it, or news.csv; docs/paper_scale.md"
         )
-    table = _table(files["news.csv"], ("title", "text", "label"))
+    table = _table(found["news.csv"], ("title", "text", "label"))
     label = table["label"].str.strip().str.lower()
     wrong = ~label.isin(list(LABELS))
     if wrong.any():
@@ -58,29 +61,66 @@ def read(path: Path) -> dict[str, pd.DataFrame]:
     return {name: table.loc[label.map(LABELS) == name, ["title", "text"]] for name in CLASSES}
 
 
-def _table(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+def _listed(path: Path) -> dict[str, Path]:
+    """The files of a folder by their names in lower case; a file counts as news.csv."""
     try:
-        content = file.read_bytes()
+        return {file.name.lower(): file for file in sorted(path.iterdir())} if path.is_dir() else {"news.csv": path}
     except OSError as error:
-        raise ConfigError(
-            f"data.path={file}: cannot be read ({error.strerror}); docs/paper_scale.md says where it is"
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _table(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """The ``columns`` of a file, each text. Raises ConfigError."""
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("latin-1")
+        content = files.read(file, MOST_BYTES)
+    except (OSError, ValueError) as error:  # ValueError: no name that a file can have
+        raise _unreadable(file, error) from error
     try:
-        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):  # a row longer than the header
-            table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, index_col=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, pd.errors.ParserWarning) as error:
+        cells = _cells(_text(content))
+    except (ValueError, csv.Error) as error:
         raise ConfigError(f"data.path={file}: not a CSV file ({' '.join(str(error).split())})") from error
-    table.columns = [str(name).strip().lower() for name in table.columns]
+    names = [name.strip().lower() for name in cells.iloc[0]]
     for name in columns:
-        if name not in table.columns:
+        if name not in names:
             hint = "; give the folder with True.csv and Fake.csv" if name == "label" else ""
-            listed = ", ".join(str(found)[:30] for found in table.columns[:8])
+            listed = ", ".join(map(_shown, names[:8]))
             raise ConfigError(f"data.path={file}: has no column {name!r}, it has {listed}{hint}")
+        if names.count(name) > 1:
+            raise ConfigError(f"data.path={file}: has {names.count(name)} columns {name!r}, should have one")
+    table = cells.iloc[1:, [names.index(name) for name in columns]].reset_index(drop=True)
+    table.columns = list(columns)
     if table.empty:
         raise ConfigError(f"data.path={file}: has no article")
+    if len(table) > MOST_ARTICLES:
+        raise ConfigError(f"data.path={file}: has more than {MOST_ARTICLES} articles")
     print(f"{file}: sha256 {hashlib.sha256(content).hexdigest()}, {len(table)} articles")
-    return table[list(columns)]
+    return table
+
+
+def _text(content: bytes) -> str:
+    """Raises ValueError where it is none."""
+    if b"\0" in content:
+        raise ValueError("it has a byte 0")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def _cells(text: str) -> pd.DataFrame:
+    """All cells, the header's too, no more than one row above the limit. Raises ValueError or csv.Error."""
+    rows = csv.reader(io.StringIO(text, newline=None))
+    header = next((row for row in rows if len(row) > 1 or "".join(row).strip()), [])
+    if len(header) > MOST_COLUMNS:  # pandas would take minutes
+        raise ValueError(f"its header has {len(header)} columns, at most {MOST_COLUMNS} are allowed")
+    return pd.read_csv(io.StringIO(text), header=None, dtype=str, keep_default_na=False, nrows=MOST_ARTICLES + 2)
+
+
+def _shown(name: str) -> str:
+    """A column's name, at most 30 characters of it, all to be seen."""
+    return "".join(letter if letter.isprintable() else " " for letter in name[:30]) or "(no name)"
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> ConfigError:
+    reason = getattr(error, "strerror", None) or error
+    return ConfigError(f"data.path={path}: cannot be read ({reason}); docs/paper_scale.md says where it is")

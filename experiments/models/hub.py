@@ -12,10 +12,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load as parse
 from torch import nn
 
+from experiments import files
 from experiments.schema import ConfigError, Strict
 
 FILE = "model.safetensors"
 HEAD = "head."
+MOST_BYTES = 2**32
+FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
 class Hub(Strict):
@@ -38,34 +41,61 @@ def download(config: Hub) -> Path:
     try:
         return Path(hf_hub_download(config.repo, FILE, revision=config.revision))
     except Exception as error:  # of many packages: the hub's own, the network's, the file system's
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ConfigError(f"weights.repo={config.repo!r}: {FILE} cannot be had ({reason})") from error
+        raise ConfigError(f"weights.repo={config.repo!r}: {FILE} cannot be had ({_line(error)})") from error
 
 
 def read(path: Path) -> tuple[dict[str, torch.Tensor], str]:
     """The tensors of a safetensors file and its SHA-256. Raises ConfigError where there is no such file."""
     try:
-        content = path.read_bytes()
+        content = files.read(path, MOST_BYTES)
+    except (OSError, ValueError) as error:  # ValueError: no name that a file can have
+        raise ConfigError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    try:
         return parse(content), hashlib.sha256(content).hexdigest()
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
-    except SafetensorError as error:
-        raise ConfigError(f"{path}: no safetensors ({error})") from error
+    # What safetensors raises; KeyError: a type that torch lacks; the others: a shape that torch cannot make.
+    except (SafetensorError, KeyError, AssertionError, RuntimeError, TypeError, ValueError) as error:
+        raise ConfigError(f"{path}: no safetensors ({_line(error)})") from error
 
 
 def backbone(weights: Mapping[str, torch.Tensor], model: nn.Module, source: str) -> dict[str, torch.Tensor]:
-    """``weights`` without the head. Raises ConfigError where they are not ``model``'s by name and shape."""
+    """``weights`` without the head, in the types of ``model``.
+
+    Raises ConfigError where they are not ``model``'s by name and shape, or one is no finite floating-point number.
+    """
     given = {name: value for name, value in weights.items() if not name.startswith(HEAD)}
     wanted = {name: value for name, value in model.state_dict().items() if not name.startswith(HEAD)}
-    missing, unexpected = sorted(wanted.keys() - given.keys()), sorted(given.keys() - wanted.keys())
+    missing, unexpected = (
+        [name[:80] for name in sorted(names)[:3]]
+        for names in (wanted.keys() - given.keys(), given.keys() - wanted.keys())
+    )
     if missing or unexpected:
-        raise ConfigError(f"{source}: not this model's weights (missing {missing[:3]}, unexpected {unexpected[:3]})")
-    for name, value in given.items():
-        if value.shape != wanted[name].shape:
-            raise ConfigError(
-                f"{source}: not this model's weights ({name} is {tuple(value.shape)}, not {tuple(wanted[name].shape)})"
-            )
-    return given
+        raise ConfigError(f"{source}: not this model's weights (missing {missing}, unexpected {unexpected})")
+    return {
+        name: _fitting(value, wanted[name], f"{source}: not this model's weights ({name}")
+        for name, value in given.items()
+    }
+
+
+def _fitting(value: torch.Tensor, like: torch.Tensor, what: str) -> torch.Tensor:
+    """``value`` in the type of ``like``. Raises ConfigError, a line that begins with ``what``, where it is unfit."""
+    if value.shape != like.shape:
+        raise ConfigError(f"{what} is {tuple(value.shape)}, not {tuple(like.shape)})")
+    if value.dtype not in FLOATS:
+        allowed = ", ".join(_type(dtype) for dtype in FLOATS)
+        raise ConfigError(f"{what} is of {_type(value.dtype)}, allowed are {allowed})")
+    fitting = value.to(like.dtype)
+    if not fitting.isfinite().all():
+        raise ConfigError(f"{what} has a number that is not finite in {_type(like.dtype)})")
+    return fitting
+
+
+def _type(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _line(error: Exception) -> str:
+    """What ``error`` says in one line of at most 200 characters."""
+    return " ".join(str(error)[:200].split()) or type(error).__name__
 
 
 def put(weights: Mapping[str, torch.Tensor], model: nn.Module) -> None:

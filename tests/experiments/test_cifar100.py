@@ -144,9 +144,9 @@ class Foreign:
         return os.system, (self.command,)
 
 
-def refusal(path, md5):
+def refusal(path, md5, **options):
     with pytest.raises(ConfigError) as caught:
-        cifar100.load(config(path, md5))
+        cifar100.load(config(path, md5, **options))
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)
     return str(caught.value)
 
@@ -190,12 +190,25 @@ def test_a_foreign_object_is_refused_and_does_nothing(tmp_path):
         (lambda train: train | {"fine_labels": [100] * 1000}, "labels should be integers from 0 to 99"),
         (lambda train: train | {"fine_labels": train["fine_labels"][1:]}, "data should be bytes of shape"),
         (lambda train: {"data": train["data"]}, "fine_labels"),
+        (lambda train: {"fine_labels": train["fine_labels"]}, "data should be bytes of shape"),
     ],
 )
 def test_other_content_is_refused(tmp_path, spoilt, words):
     train, test = parts()
     path = tmp_path / "spoilt.tar.gz"
     assert words in refusal(path, write(path, members(spoilt(train), test)))
+
+
+def test_texts_as_keys_are_refused(tmp_path):
+    train, test = parts()
+    of_train = members(train, test) | {"cifar-100-python/train": pickle.dumps(train)}
+    path = tmp_path / "texts.tar.gz"
+    assert "fine_labels should be" in refusal(path, write(path, of_train))
+
+
+@pytest.mark.parametrize("share", [0.001, 0.999])
+def test_a_share_that_leaves_no_image_is_refused(share, archive):
+    assert f"data.validation={share}: leaves no image of " in refusal(*archive[:2], validation=share)
 
 
 def test_an_archive_of_something_else_is_refused(tmp_path):

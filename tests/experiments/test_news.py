@@ -1,6 +1,8 @@
 """News as people download them: ugly cells, encodings, labels, refusals; the vocabulary; the generated articles."""
 
 import hashlib
+import os
+import time
 
 import numpy as np
 import pandas as pd
@@ -190,6 +192,79 @@ def test_bad_fields_are_one_line(changed, line):
     with pytest.raises(ConfigError) as refused:
         validated(news.Config, SETTINGS | {"name": "news", "path": "."} | changed, "data")
     assert str(refused.value).startswith(line)
+
+
+def test_a_folder_that_may_not_be_listed_is_one_line(tmp_path, monkeypatch):
+    def refused(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    for method in ("iterdir", "is_dir"):  # of the folder, and of the one it is in; root may list all
+        with monkeypatch.context() as patched:
+            patched.setattr(type(tmp_path), method, refused)
+            with pytest.raises(ConfigError, match=rf"^data\.path={tmp_path}: cannot be read \(Permission denied\);"):
+                news.read(tmp_path)
+
+
+def test_folders_and_pipes_in_place_of_the_news_are_one_line(tmp_path):
+    (tmp_path / "TRUE.CSV").mkdir()
+    os.mkfifo(tmp_path / "Fake.csv")
+    for name in ("Fake.csv", "TRUE.CSV"):
+        with pytest.raises(ConfigError, match=rf"^data\.path={tmp_path / name}: cannot be read \("):
+            news.read(tmp_path)
+        (tmp_path / "Fake.csv").unlink()
+        (tmp_path / "Fake.csv").write_text("title,text\na,b\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"title,title,text,label\na,b,c,1\n", "has 2 columns 'title', should have one"),
+        (b"Title , title,text,label\na,b,c,1\n", "has 2 columns 'title', should have one"),
+        (b"title,text,label,Label,LABEL\na,b,1,0,0\n", "has 3 columns 'label', should have one"),
+        (b"text,title,text,label\na,b,c,1\n", "has 2 columns 'text', should have one"),
+        (b",,\na,b,1\n", "has no column 'title', it has (no name), (no name), (no name)"),
+        (b'"ti\ntle",text,label\na,b,1\n', "has no column 'title', it has ti tle, text, label"),
+        (b"\x1b[2Jtitle,text,label\na,b,1\n", "has no column 'title', it has  [2jtitle, text, label"),
+        (b'""\n', "has no column 'title', it has (no name)"),
+        (b"t\0itle,text,label\na,b,1\n", "not a CSV file (it has a byte 0)"),
+        (b"title,text,label\na,b\0,1\n", "not a CSV file (it has a byte 0)"),
+        ("title,text,label\na,b,1\n".encode("utf-16"), "not a CSV file (it has a byte 0)"),
+        (b"", "not a CSV file (No columns to parse from file)"),
+        (b"\xef\xbb\xbf", "not a CSV file (No columns to parse from file)"),
+        (b" \n\n\n", "not a CSV file (No columns to parse from file)"),
+        (b'"', "not a CSV file ("),
+        (b'"title,text,label\n' + b"a,b,1\n" * 10**5, "not a CSV file (field larger than field limit (131072))"),
+        (b"x" * 10**6, "not a CSV file (field larger than field limit (131072))"),
+        (b"a," * 10**6 + b"title\n", "not a CSV file (its header has 1000001 columns, at most 50 are allowed)"),
+        (b"title,text,label\n" + b"a," * 10**6, "not a CSV file ("),
+        (b"title,text,label\na,b,1,\n", "not a CSV file ("),
+        (b"title,text,label\n", "has no article"),
+    ],
+)
+def test_a_strange_csv_file_is_one_line(content, line, tmp_path):
+    file = tmp_path / "news.csv"
+    file.write_bytes(content)
+    start = time.perf_counter()
+    with pytest.raises(ConfigError) as caught:
+        news.read(file)
+    assert time.perf_counter() - start < 10
+    assert str(caught.value).startswith(f"data.path={file}: {line}") and str(caught.value).isprintable()
+
+
+def test_more_articles_than_allowed_are_refused(tmp_path, monkeypatch):
+    file = tmp_path / "news.csv"
+    file.write_text("title,text,label\n" + "a,b,1\n" * 5)
+    monkeypatch.setattr(news, "MOST_ARTICLES", 5)
+    assert len(news.read(file)["true"]) == 5
+    monkeypatch.setattr(news, "MOST_ARTICLES", 4)
+    with pytest.raises(ConfigError, match=rf"^data\.path={file}: has more than 4 articles$"):
+        news.read(file)
+
+
+def test_a_long_article_is_read(tmp_path):
+    file = tmp_path / "news.csv"
+    file.write_text(f"title,text,label\na,{'word ' * 10**5},1\n")
+    assert len(news.read(file)["true"]["text"][0]) == 5 * 10**5
 
 
 # Words and numbers

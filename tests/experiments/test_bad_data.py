@@ -1,0 +1,399 @@
+"""Data files that were made to do harm, or are broken: each is refused in one line, soon, and without much memory."""
+
+import csv
+import gzip
+import hashlib
+import io
+import os
+import pickle
+import struct
+import subprocess
+import sys
+import tarfile
+import time
+
+import numpy as np
+import pytest
+
+from experiments.data import cifar100, news
+from experiments.schema import ConfigError
+from tests.experiments.launch import ROOT
+from tests.experiments.test_cifar100 import python2
+
+rng = np.random.default_rng(0)
+IMAGES = rng.integers(0, 256, size=(4, 3072), dtype=np.uint8)
+BATCH = {b"filenames": [b"a.png", b"", b"c", b"d"], b"fine_labels": [0, 99, 5, 5], b"data": IMAGES}
+GOOD = pickle.dumps(BATCH, protocol=2)
+
+
+def tarred(train=GOOD, test=GOOD, *, before=(), **train_fields):
+    """The tar archive of two members; ``before`` are members (TarInfo, content) that come first."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        for info, content in before:
+            tar.addfile(info, io.BytesIO(content))
+        for name, content, fields in (("train", train, train_fields), ("test", test, {})):
+            info = tarfile.TarInfo(f"cifar-100-python/{name}")
+            info.size = len(content)
+            for field, value in fields.items():
+                setattr(info, field, value)
+            tar.addfile(info, io.BytesIO(content))
+    return file.getvalue()
+
+
+def read(folder, content):
+    """What comes of an archive with this content, in time."""
+    path = folder / "archive.tar.gz"
+    path.write_bytes(content)
+    start = time.perf_counter()
+    try:
+        return cifar100.read(path, hashlib.md5(content).hexdigest())
+    finally:
+        assert time.perf_counter() - start < 10
+
+
+def refusal(folder, content):
+    with pytest.raises(ConfigError) as caught:
+        read(folder, content)
+    line = str(caught.value)
+    assert line.startswith(f"{folder / 'archive.tar.gz'}: not the python archive of CIFAR-100 (")
+    assert "\n" not in line and line.isprintable() and len(line) < 500
+    return line
+
+
+def packed(*args, **kwargs):
+    return gzip.compress(tarred(*args, **kwargs), compresslevel=1, mtime=0)
+
+
+def same(parts, images=IMAGES, labels=(0, 99, 5, 5)):
+    return all(
+        x.shape == (len(images), 3, 32, 32) and x.tobytes() == images.tobytes() and y.tolist() == list(labels)
+        for x, y in parts
+    )
+
+
+# What is read
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_every_protocol_of_today_is_read(protocol, tmp_path):
+    for data in (IMAGES, np.repeat(IMAGES, 2, axis=1)[:, ::2]):  # NumPy writes the second in another way
+        content = pickle.dumps(BATCH | {b"data": data}, protocol=protocol)
+        assert same(read(tmp_path, packed(content, content)))
+
+
+def test_what_python_2_wrote_is_read(tmp_path):
+    content = python2({key.decode(): value for key, value in BATCH.items()})
+    assert b"cnumpy.core.multiarray\n_reconstruct" in content
+    assert same(read(tmp_path, packed(content, content)))
+
+
+def test_an_archive_of_files_and_folders_is_read(tmp_path):
+    """As ``tar`` makes it of files on a disk: with owners, times in fractions, a folder."""
+    folder = tmp_path / "cifar-100-python"
+    folder.mkdir()
+    for name in ("train", "test"):
+        (folder / name).write_bytes(GOOD)
+    for form in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        with tarfile.open(tmp_path / "made.tar.gz", "w:gz", format=form) as tar:
+            tar.add(folder, "cifar-100-python")
+        assert same(read(tmp_path, (tmp_path / "made.tar.gz").read_bytes()))
+
+
+# Pickles that would do harm
+
+
+def short(text):
+    return b"U" + bytes([len(text)]) + text
+
+
+RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+UINT8 = b"cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+
+
+def array(shape=b"K\x01M\x00\x0c\x86", dtype=UINT8, order=b"\x89", content=b"T\x00\x0c\x00\x00" + bytes(3072)):
+    """A pickled array of one image, or one that is spoilt somewhere."""
+    return RECONSTRUCT + b"(K\x01" + shape + dtype + order + content + b"tb"
+
+
+def pickled(data, labels=b"](K\x00e"):
+    return b"\x80\x02}(" + short(b"data") + data + short(b"fine_labels") + labels + b"u."
+
+
+def test_the_array_that_is_spoilt_below_is_a_good_one(tmp_path):
+    content = pickled(array())
+    assert same(read(tmp_path, packed(content, content)), np.zeros((1, 3072), np.uint8), [0])
+
+
+OBJECT = b"cnumpy\ndtype\nU\x02O8K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x3ftb"
+POINTER = short(b"AAAAAAAA")
+BOMB = b"X" + struct.pack("<I", 10**7) + 10**7 * b"x" + b"q\x00"
+ENCODED = b"c_codecs\nencode\nh\x00X\x06\x00\x00\x00latin1\x86R"
+HARMFUL = {
+    "an object out of the file's bytes": pickled(b"cnumpy\nndarray\n(K\x01\x85" + OBJECT + POINTER + b"tR"),
+    "objects as an array's state": pickled(array(b"K\x01\x85", OBJECT, content=POINTER)),
+    "an array of no type": pickled(array(dtype=b"N")),
+    "a type half told": pickled(array(dtype=b"cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R")),
+    "a type with fields": pickled(array(dtype=UINT8.replace(b"NNN", b"N(K\x01tN"))),
+    "a shape above the content": pickled(array(b"K\x02M\x00\x0c\x86")),
+    "a huge shape": pickled(array(b"J\xff\xff\xff\x7fJ\xff\xff\xff\x7f\x86")),
+    "a negative shape": pickled(array(b"J\xff\xff\xff\xffJ\x00\xf4\xff\xff\x86")),
+    "a shape of many dimensions": pickled(array(b"(" + 10**5 * b"J\xff\xff\xff\x7f" + b"t")),
+    "a shape of no numbers": pickled(array(b"NN\x86")),
+    "column after column": pickled(array(order=b"\x88")),
+    "a list as content": pickled(array(content=b"](K\x01K\x02e")),
+    "text as content": pickled(array(content=b"X\x00\x0c\x00\x00" + bytes(3072))),
+    "an array as its own type": b"\x80\x02" + RECONSTRUCT + b"q\x00(K\x01K\x00\x85h\x00\x89U\x00tb.",
+    "an attribute of a type": b"\x80\x02cnumpy\nndarray\n}U\x01xK\x01sb.",
+    "a call of bytes": b"\x80\x02c__builtin__\nbytes\nJ\xff\xff\xff\x7f\x85R.",
+    "a call of a number": b"\x80\x02K\x01K\x02\x85R.",
+    "another function": b"\x80\x02cnumpy\nfromfile\nU\x09/dev/zero\x85R.",
+    "another function, protocol 4": b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x04true\x85R.",
+    "a name of numbers": b"\x80\x04K\x01K\x02\x93.",
+    "a long name": b"\x80\x02c" + 10**7 * b"a " + b"\nx\n.",
+    "a memo far away": b"\x80\x02Nr\xff\xff\xff\xff0.",
+    "a memo that is not there": b"\x80\x02h\x07.",
+    "a frame far too long": b"\x80\x04\x95" + 8 * b"\x7f" + b"N.",
+    "bytes that are not there": b"\x80\x05\x96" + struct.pack("<Q", 2**40) + b".",
+    "a negative length": b"\x80\x02T\xff\xff\xff\xff.",
+    "one text as bytes again and again": b"\x80\x02" + BOMB + 50 * ENCODED + b".",
+    "a key that takes forever": b"\x80\x02}N\x85q\x00" + 40 * b"h\x00h\x00\x86q\x00" + b"K\x01s.",
+    "lists of lists of lists": pickled(array(), b"]q\x00" + 40 * b"](h\x00h\x00eq\x00"),
+    "a list of itself": pickled(array(), b"]q\x00h\x00a"),
+    "lists, very deep": b"\x80\x02" + 300_000 * b"]" + 200_000 * b"a" + b".",
+    "marks without an end": b"\x80\x02" + 2_000_000 * b"(" + b".",
+    "tuples, very deep": b"\x80\x02N" + 200_000 * b"\x85" + b".",
+    "nothing": b"",
+    "nothing but an end": b".",
+    "no end": b"\x80\x02N",
+    "an operation of old": b"I1\n.",
+    "an object of a class": pickle.dumps(np.random.default_rng),
+}
+
+
+@pytest.mark.parametrize("name", HARMFUL)
+def test_a_harmful_pickle_is_refused(name, tmp_path):
+    refusal(tmp_path, packed(HARMFUL[name]))
+
+
+def test_the_program_lives_on_in_little_memory(tmp_path):
+    """All of them in a process of its own, which a crash would end; half a gigabyte above what it needs to begin."""
+    for k, content in enumerate(HARMFUL.values()):
+        (tmp_path / f"{k}.tar.gz").write_bytes(packed(content))
+    program = """
+import hashlib, resource, sys
+from pathlib import Path
+from experiments.data import cifar100
+from experiments.schema import ConfigError
+
+begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for file in Path(sys.argv[1]).iterdir():
+    try:
+        cifar100.read(file, hashlib.md5(file.read_bytes()).hexdigest())
+    except ConfigError:
+        print("refused")
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - begin)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
+    )
+    *lines, kilobytes = done.stdout.split()
+    assert done.returncode == 0 and lines == ["refused"] * len(HARMFUL), done.stderr
+    assert int(kilobytes) < 500_000
+
+
+# Labels and images that are none
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "words"),
+    [
+        ({b"fine_labels": np.array([0, 1, 2, 3], np.int8)}, "array of another type"),
+        ({b"fine_labels": np.array([0, 1, 2, 3], np.int64)}, "array of another type"),
+        ({b"fine_labels": np.array([0, 1, 2, 3], np.uint8)}, "fine_labels should be integers from 0 to 99"),
+        ({b"fine_labels": [[0, 1]] * 4}, "fine_labels should be"),
+        ({b"fine_labels": [True] * 4}, "fine_labels should be"),
+        ({b"fine_labels": [0, 1, 2, None]}, "fine_labels should be"),
+        ({b"fine_labels": [0, 1, 2, -1]}, "fine_labels should be"),
+        ({b"fine_labels": [0, 1, 2, 100]}, "fine_labels should be"),
+        ({b"fine_labels": (0, 1, 2, 3)}, "fine_labels should be"),
+        ({b"fine_labels": b"\0\1\2\3"}, "fine_labels should be"),
+        ({b"fine_labels": [0.0, 1.0, 2.0, 3.0]}, "operation b'G'"),
+        ({b"fine_labels": [0, 1, 2, 2**80]}, "operation"),
+        ({b"fine_labels": [0, 1, 2]}, "n the number of fine_labels"),
+        ({b"fine_labels": []}, "n the number of fine_labels"),
+        ({b"fine_labels": [], b"data": IMAGES[:0]}, "train: holds no image"),
+        ({b"data": np.asfortranarray(IMAGES)}, "row after row"),
+        ({b"data": IMAGES.reshape(4, 3, 32, 32)}, "a strange shape"),
+        ({b"data": IMAGES.ravel()}, "n the number of fine_labels"),
+        ({b"data": IMAGES.astype(np.float32)}, "array of another type"),
+        ({b"data": IMAGES > 9}, "array of another type"),
+        ({b"data": IMAGES.tolist()}, "data should be bytes"),
+        ({b"data": IMAGES.tobytes()}, "data should be bytes"),
+        ({b"data": None}, "data should be bytes"),
+    ],
+)
+@pytest.mark.parametrize("protocol", [2, 5])
+def test_other_labels_and_images_are_refused(spoilt, words, protocol, tmp_path):
+    assert words in refusal(tmp_path, packed(pickle.dumps(BATCH | spoilt, protocol=protocol)))
+
+
+# Archives that are none
+
+
+def member(name="x", **fields):
+    info = tarfile.TarInfo(name)
+    for field, value in fields.items():
+        setattr(info, field, value)
+    return info
+
+
+def checked(header):
+    """A tar header with its checksum put right."""
+    header = header[:148] + b" " * 8 + header[156:]
+    return header[:148] + b"%06o\0 " % sum(header) + header[156:]
+
+
+def resized(archive, size):
+    """The archive with another size, 12 bytes, told for its first member."""
+    return checked(archive[:124] + size + archive[136:512]) + archive[512:]
+
+
+ARCHIVES = {
+    "a symbolic link": tarred(b"", type=tarfile.SYMTYPE, linkname="test"),
+    "a link to itself": tarred(b"", type=tarfile.SYMTYPE, linkname="train"),
+    "a link out": tarred(b"", type=tarfile.SYMTYPE, linkname="/etc/passwd"),
+    "a hard link": tarred(b"", type=tarfile.LNKTYPE, linkname="cifar-100-python/test"),
+    "a folder": tarred(b"", type=tarfile.DIRTYPE),
+    "a pipe": tarred(b"", type=tarfile.FIFOTYPE),
+    "a device": tarred(b"", type=tarfile.CHRTYPE, devmajor=1, devminor=5),
+    "a sparse file": tarred(type=tarfile.GNUTYPE_SPARSE),
+    "another folder": tarred(name="cifar-100/train"),
+    "one folder more": tarred(name="cifar-100-python/cifar-100-python/train"),
+    "a huge size": resized(tarred(), b"77777777777\0"),
+    "a size of 2**80": resized(tarred(), b"\x80" + bytes(1) + (2**79).to_bytes(10, "big")),
+    "a negative size": resized(tarred(), b"\xff" * 10 + b"\xfc\x00"),
+    "a size that leads back": resized(tarred(), b"\xff" * 11 + b"\x00"),
+    "no number as size": resized(tarred(), b"twelve\0\0\0\0\0\0"),
+    "a wrong checksum": tarred()[:140] + b"9" + tarred()[141:],
+    "no tar archive": b"CIFAR-100" * 1000,
+    "a tar archive in a tar archive": tarred(tarred()),
+    "nothing but zeros": bytes(10240),
+    "nothing": b"",
+    "half": tarred()[: len(tarred()) // 3],
+    "digits without an end": tarred(b"", before=[(member("pax", type=tarfile.XHDTYPE, size=10**6), b"1" * 10**6)]),
+    "very many members": tarred(b"", before=[(member(), b"")] * 2000),
+    "long names without an end": tarred(b"", before=[(member(type=tarfile.GNUTYPE_LONGNAME), b"")] * 900),
+}
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_a_strange_archive_is_refused(name, tmp_path):
+    refusal(tmp_path, gzip.compress(ARCHIVES[name], compresslevel=1))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x1f\x8b",
+        b"\x1f\x8b\x08" + bytes(100),
+        packed()[:-9],
+        packed()[:-4] + b"\0\0\0\0",
+        gzip.compress(b"") * 1000 + packed(),
+        tarred(),
+    ],
+)
+def test_what_is_no_gzip_is_refused(content, tmp_path):
+    refusal(tmp_path, content)
+
+
+def test_an_archive_that_grows_without_bounds_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(cifar100, "MOST_BYTES", 10**7)
+    assert "it unpacks to more than 10000000 bytes" in refusal(tmp_path, gzip.compress(bytes(10**8), compresslevel=1))
+
+
+def places(folder):
+    os.mkfifo(folder / "pipe")
+    (folder / "loop").symlink_to("loop")
+    return [folder / "pipe", folder / "loop", folder / "absent", folder / "nul\0", folder / ("n" * 300)]
+
+
+def test_pipes_loops_and_names_that_none_has_are_one_line(tmp_path):
+    for path in [*places(tmp_path), "/dev/zero"]:
+        for reader in (lambda path: cifar100.read(path, 32 * "0"), news.read):
+            with pytest.raises(ConfigError) as caught:
+                reader(tmp_path / path)
+            line = str(caught.value)
+            assert line.startswith(f"data.path={path}: cannot be read (") and "\n" not in line
+
+
+def test_a_folder_in_place_of_the_archive_is_one_line(tmp_path):
+    with pytest.raises(ConfigError, match=rf"^data\.path={tmp_path}: cannot be read \("):
+        cifar100.read(tmp_path, 32 * "0")
+
+
+# Anything at all
+
+
+def mutated(content, rng):
+    """Some bytes changed, cut out, doubled or put elsewhere."""
+    content = bytearray(content)
+    for _ in range(rng.integers(1, 4)):
+        at, length = int(rng.integers(len(content) + 1)), int(rng.integers(1, 20))
+        match rng.integers(4):
+            case 0:
+                content[at : at + length] = rng.bytes(length)
+            case 1:
+                del content[at : at + length]
+            case 2:
+                content[at:at] = content[at : at + length]
+            case _:
+                other = int(rng.integers(len(content) + 1))
+                content[at:at] = content[other : other + length]
+    return bytes(content)
+
+
+def test_every_mutation_of_an_archive_is_read_or_refused(tmp_path):
+    rng = np.random.default_rng(1)
+    little = pickle.dumps(BATCH | {b"data": IMAGES[:1], b"fine_labels": [7]}, protocol=2)
+    whole = tarred(little, little)
+    refused = 0
+    for k in range(200):
+        layer = k % 3  # the pickle's operations, the archive's header, the compressed file
+        if layer == 0:
+            content = gzip.compress(tarred(mutated(little[:500], rng) + little[500:]), 1)
+        elif layer == 1:
+            content = gzip.compress(mutated(whole[:600], rng) + whole[600:], 1)
+        else:
+            content = mutated(gzip.compress(whole, 1), rng)
+        try:
+            for x, y in read(tmp_path, content):
+                assert x.dtype == np.uint8 and x.shape == (len(y), 3, 32, 32) and ((y >= 0) & (y < 100)).all()
+        except ConfigError as error:
+            refused += 1
+            assert "\n" not in str(error)
+    assert 100 < refused < 200
+
+
+def test_every_mutation_of_a_csv_file_is_read_or_refused(tmp_path):
+    rng = np.random.default_rng(2)
+    table = io.StringIO()
+    csv.writer(table, quoting=csv.QUOTE_ALL).writerows(
+        [["title", "text", "label"], ['a "b"', "c\nd, é", "1"], ["e", "f", "0"]]
+    )
+    content = table.getvalue().encode()
+    file = tmp_path / "news.csv"
+    read = 0
+    for _ in range(200):
+        file.write_bytes(mutated(content, rng))
+        try:
+            tables = news.read(file)
+        except ConfigError as error:
+            assert "\n" not in str(error)
+        else:
+            read += 1
+            for found in tables.values():
+                assert list(found.columns) == ["title", "text"]
+                assert all(type(cell) is str for row in found.values for cell in row)
+    assert 0 < read < 200
