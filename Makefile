@@ -17,13 +17,23 @@ FACTS := errata:errata cost:cost
 # what make compare makes: many trainings of other people's optimizers, no part of the paper
 COMPARISONS := compare:figure_compare compare:figure_suggest
 # what is done with each of them
-TRAIN = $(PY) -m experiments.$${pair%%:*} sweep=$${pair\#\#*:} scale=$(SCALE) \
-    hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS)
-DRAW = $(PY) -m scripts.$${pair\#\#*:} --scale $(SCALE)
+TRAIN = $(PY) -m experiments.$${pair%%:*} sweep=$${pair\#\#*:} scale=$(scale) \
+    hydra/launcher=joblib hydra.launcher.n_jobs=$(jobs)
+DRAW = $(PY) -m scripts.$${pair\#\#*:} --scale $(scale)
+
+# SCALE and JOBS as the recipes use them: one of the three scales, and a number without its digits is nothing
+scale = $(if $(filter 1-1,$(words $(SCALE))-$(words $(filter smoke laptop paper,$(SCALE)))),$(SCALE),$(no_scale))
+no_scale = $(error SCALE=$(SCALE): allowed are smoke, laptop, paper)
+jobs = $(if $(filter 1--,$(words $(JOBS))-$(no_digits)-$(filter 0%,$(JOBS))),$(JOBS),$(no_jobs))
+no_jobs = $(error JOBS=$(JOBS): allowed is a whole number of at least 1)
+no_digits = $(subst 0,,$(subst 1,,$(subst 2,,$(subst 3,,$(subst 4,,$(no_high_digits))))))
+no_high_digits = $(subst 5,,$(subst 6,,$(subst 7,,$(subst 8,,$(subst 9,,$(JOBS))))))
 
 .DEFAULT_GOAL := help
 .PHONY: help install test coverage mutants campaign smoke reproduce sweep figures claims report publish theory-check \
     compare bench docs lint clean
+# -j or not, one target after the other, for one needs what another writes: JOBS is what runs side by side
+.NOTPARALLEL:
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,7 +51,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 test: $(STAMP) ## run the tests
-	@$(PY) -m pytest -n $(JOBS) --dist loadfile
+	@$(PY) -m pytest -n $(jobs) --dist loadfile
 
 coverage: $(STAMP) ## measure which branches of adaloss its tests take; fails under 95 %
 	@$(PY) -m coverage run -m pytest tests/test_stepsizes.py tests/theory tests/optim tests/simulate
@@ -55,25 +65,26 @@ campaign: $(STAMP) ## try to break everything (an hour or more; docs/reliability
 	    echo "== $$kind"; $(PY) -m tests.campaign.$$kind; done
 
 smoke: ## the whole way at the smallest scale (a minute or two)
-	@$(MAKE) --no-print-directory reproduce SCALE=smoke
+	@$(MAKE) --no-print-directory reproduce SCALE=smoke JOBS=$(jobs)
 
 reproduce: $(STAMP) ## make all runs that are missing and each sweep's figure, then the claims and the report
 	@set -e; for pair in $(SWEEPS); do $(TRAIN); $(DRAW); done; for pair in $(FACTS); do $(TRAIN); done
-	@$(MAKE) --no-print-directory claims report
+	@$(MAKE) --no-print-directory claims
+	@$(MAKE) --no-print-directory report
 
 sweep: $(STAMP) ## a sweep of your own: EXPERIMENT=linear_regression ARGS='method=adaloss b0=0.1,1' (docs/runs.md)
 	@$(if $(EXPERIMENT),,$(error EXPERIMENT is missing: make sweep EXPERIMENT=linear_regression ARGS='b0=0.1,1'))
-	@$(PY) -m experiments.$(EXPERIMENT) -m scale=$(SCALE) \
-	    $(if $(findstring hydra/launcher=,$(ARGS)),,hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS)) $(ARGS)
+	@$(PY) -m experiments.$(EXPERIMENT) -m scale=$(scale) \
+	    $(if $(findstring hydra/launcher=,$(ARGS)),,hydra/launcher=joblib hydra.launcher.n_jobs=$(jobs)) $(ARGS)
 
 figures: $(STAMP) ## draw every figure from the saved runs
 	@set -e; for pair in $(SWEEPS); do $(DRAW); done
 
 claims: $(STAMP) ## decide the paper's claims from the saved runs
-	@$(PY) -m scripts.claims --scale $(SCALE)
+	@$(PY) -m scripts.claims --scale $(scale)
 
 report: $(STAMP) ## write figures/<scale>/report.html: everything beside the paper, in one file
-	@$(PY) -m scripts.report --scale $(SCALE)
+	@$(PY) -m scripts.report --scale $(scale)
 
 publish: $(STAMP) ## copy the laptop scale's pictures and tables to figures/published, which is committed
 	@mkdir -p figures/published
@@ -104,3 +115,8 @@ clean: ## remove .venv, caches and drawn figures; saved runs stay
 	@rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis *.egg-info build
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@rm -rf figures/smoke figures/laptop figures/paper site
+
+# in whatever order they are asked for: what shows a thing comes after what makes it
+report: | $(filter reproduce figures claims,$(MAKECMDGOALS))
+publish: | $(filter reproduce figures claims report,$(MAKECMDGOALS))
+claims figures: | $(filter reproduce,$(MAKECMDGOALS))

@@ -30,6 +30,8 @@ def _rows(run: SavedRun, facts: dict) -> Iterator[dict]:
     iteration, loss, step = (history[name].to_numpy() for name in ("iteration", "loss", "step"))
     for first, last in WINDOWS:
         inside = slice(*np.searchsorted(iteration, (first, last + 1)))
+        if not len(iteration[inside]):
+            raise ValueError(f"no iteration in {named((first, last))}")
         with np.errstate(invalid="ignore"):  # nan: a diverged network takes no more steps
             mean_step = np.nansum(step[inside]) / np.count_nonzero(~np.isnan(step[inside]))
         yield of_run | {"window": named((first, last)), "loss": loss[inside].mean(), "step": mean_step}

@@ -6,8 +6,6 @@ Claims are in configs/claims.yaml; every verdict is computed, by a function of `
 sweep was not run at a scale is "not run at this scale"; a sweep with a run that is missing or harmed is an error.
 """
 
-import argparse
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +16,8 @@ from experiments.store import Store, StoreError
 from scripts.claim_measures.claim import Claim, Claims, load
 from scripts.claim_measures.finding import FALSE, NOT_RUN, REPRODUCED, VERDICTS, ClaimError, Finding, Sweep
 from scripts.figures import Output, command
-from scripts.provenance import digest
+from scripts.marks import digest
+from scripts.terminal import RefusalError, filled, parser, run_main, store_of
 
 FILE = Path(__file__).resolve().parent.parent / "configs/claims.yaml"
 COLUMNS = ("id", "place", "quote", "measured", "paper", "tolerance", "verdict", "runs")
@@ -126,29 +125,25 @@ def _cell(text: str) -> str:
 
 
 def main() -> None:
-    """Decide the claims and write both files; errors end with one line and status 1."""
-    parser = argparse.ArgumentParser(description="Decide the paper's claims from the saved runs.")
-    parser.add_argument("--scale", default="laptop", help="smoke, laptop or paper (default: laptop)")
-    parser.add_argument("--runs", type=Path, help="folder of the runs (default: runs/<scale>)")
-    parser.add_argument("--figures", type=Path, help="folder of the tables (default: figures/<scale>)")
-    args = parser.parse_args()
+    """Decide the claims and write both files."""
+    args = parser("Decide the paper's claims from the saved runs.", figures="tables").parse_args()
+    store = filled(store_of(args.scale, args.runs), args.scale)
     try:
         claims = load(FILE)
-        findings, sweeps = decide(claims, Store(args.runs or Path("runs") / args.scale))
+        findings, sweeps = decide(claims, store)
         frame = table(claims, findings, sweeps)
-        runs = {run.id: run for sweep in sweeps.values() for run in sweep.runs}  # some are in two sweeps
-        output = Output(args.figures or Path("figures") / args.scale, ", ".join(sweeps), [*runs.values()])
-        output.table("claims", frame)
-        output.text("claims.md", markdown(claims, frame, args.scale))
-        print(headline(frame))
     except HarmedError as error:
         sweep, line = error.args
-        sys.exit(f"error: {line}: {command(str(claims.sweeps[sweep]), sweep, args.scale, args.runs)}")
+        raise RefusalError(f"{line}: {command(str(claims.sweeps[sweep]), sweep, args.scale, args.runs)}") from error
     except ClaimError as error:
-        sys.exit(f"error: {error}")
-    except OSError as error:
-        sys.exit(f"error: {error.filename}: {error.strerror}")
+        raise RefusalError(str(error)) from error
+    runs = {run.id: run for sweep in sweeps.values() for run in sweep.runs}  # some are in two sweeps
+    output = Output(args.figures or Path("figures") / args.scale, ", ".join(sweeps), [*runs.values()])
+    output.table("claims", frame)
+    output.text("claims.md", markdown(claims, frame, args.scale))
+    output.lines.append(headline(frame))
+    output.write()
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -12,6 +12,14 @@ from scripts.b0_panels import RESOLUTION, WINDOWS, losses
 from scripts.figures import METHODS, Message, Output, every, main
 
 SHOWN = {"figure_1": "normal", "figure_1_unit": "unit"}  # file -> initial distance; both at d = 200
+APART = {
+    "data": ("gaussian",),
+    "data.w_star": ("normal", "unit"),
+    "data.d": (),
+    "method": METHODS,
+    "b0": (),
+    "seed": (),
+}
 
 
 def over_seeds(runs: list[SavedRun]) -> pd.DataFrame:
@@ -29,7 +37,7 @@ def over_seeds(runs: list[SavedRun]) -> pd.DataFrame:
     return b0_panels.over_seeds(table, by, ("loss", "step"), initial_loss="median", critical_b0="min")
 
 
-def figure(drawn: pd.DataFrame, w_star: str, d: int) -> plt.Figure:
+def figure(drawn: pd.DataFrame, w_star: str, d: int, n: int, batch: int | None) -> plt.Figure:
     """The panels of one problem."""
     chosen = drawn[(drawn.w_star == w_star) & (drawn.d == d)]
     initial = chosen.initial_loss.iloc[0]
@@ -39,7 +47,8 @@ def figure(drawn: pd.DataFrame, w_star: str, d: int) -> plt.Figure:
         chosen,
         {"loss": (RESOLUTION * initial / 10, 1e4 * initial), "step": (chosen.step_min.min() / 3, 3e3)},
         r"$b_0 = \eta\lambda_1/2$",
-        f"Stochastic linear regression, n = 1000, d = {d}, batch 20, w* of {length}; median and range of {seeds} seeds",
+        f"Stochastic linear regression, n = {n}, d = {d}, batch {batch}, w* of {length}; "
+        f"median and range of {seeds} seeds",
     )
 
 
@@ -100,12 +109,15 @@ def messages(drawn: pd.DataFrame) -> list[Message]:
 
 
 def draw(output: Output) -> None:
-    """Figure 1 at d = 200 from both initial distances, and the CSV of all problems."""
-    drawn = over_seeds(output.runs)
+    """Figure 1 at the greatest d, which is 200, from each initial distance, and the CSV of all problems."""
+    drawn, config = over_seeds(output.runs), output.runs[0].config
     for name, w_star in SHOWN.items():
-        output.save(name, figure(drawn, w_star, 200), drawn if name == "figure_1" else drawn[drawn.w_star == w_star])
+        of_start = drawn[drawn.w_star == w_star]
+        if len(of_start):
+            fig = figure(drawn, w_star, of_start.d.max(), config["data"]["n"], config["batch"])
+            output.save(name, fig, drawn if name == "figure_1" else of_start)
     output.messages("figure_1", messages(drawn))
 
 
 if __name__ == "__main__":
-    main("figure_1", "linear_regression", draw)
+    main("figure_1", "linear_regression", draw, APART)

@@ -28,6 +28,7 @@ FLOOR = 0.01 * GUESSING
 FACTOR, SHARE = 2, 1 / 4
 CLOSE = 0.01  # two accuracies that differ by no more are equal
 QUANTITIES = {"train_loss": "training loss", "test_accuracy": "test accuracy", "step": r"step $\eta / \sqrt{b_t}$"}
+APART = {"method": METHODS, "b0": (), "seed": ()}
 
 
 def by_epoch(runs: list[SavedRun]) -> pd.DataFrame:
@@ -184,4 +185,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_2", "lstm", draw)
+    main("figure_2", "lstm", draw, APART)

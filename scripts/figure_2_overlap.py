@@ -12,6 +12,7 @@ from scripts.figure_2 import FACTOR, METHODS, by_epoch, finals, over_seeds, pane
 from scripts.figures import Message, Output, main
 
 SHOWN = {name: METHODS[name] for name in ("adam", "adamloss")}
+APART = {"data": ("synthetic_news",), "epochs": (2,), "method": SHOWN, "b0": (), "seed": ()}
 
 
 def messages(table: pd.DataFrame) -> list[Message]:
@@ -36,4 +37,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_2_overlap", "lstm", draw)
+    main("figure_2_overlap", "lstm", draw, APART)

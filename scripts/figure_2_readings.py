@@ -11,6 +11,7 @@ from scripts.figure_2 import GUESSING, SHARE, by_epoch, finals, over_seeds, pane
 from scripts.figures import Message, Output, main
 
 READINGS = {"mean": ("mean of the states", "#0072B2", "o"), "last": ("last state", "#D55E00", "s")}
+APART = {"method": ("adamloss",), "pooling": READINGS, "b0": (), "seed": ()}
 
 
 def messages(table: pd.DataFrame) -> list[Message]:
@@ -42,4 +43,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_2_readings", "lstm", draw)
+    main("figure_2_readings", "lstm", draw, APART)

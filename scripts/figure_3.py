@@ -21,6 +21,7 @@ from scripts.figures import Message, Output, main
 METHODS = {"adam": ("Adam", "#D55E00", "s"), "adamloss": ("AdamLoss", "#0072B2", "o")}
 ROBUST, SENSITIVE = 1 / 4, 1 / 2
 BETTER_FROM = {200: "1/sqrt(200)", 40000: "1/200"}  # what "eta_0 = 1/200" may mean, as b0 = eta_0^-2
+APART = {"env": ("pendulum",), "envs": (16,), "steps": (128,), "method": METHODS, "b0": (), "seed": ()}
 
 
 def by_frames(runs: list[SavedRun]) -> pd.DataFrame:
@@ -162,4 +163,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_3", "ppo", draw)
+    main("figure_3", "ppo", draw, APART)

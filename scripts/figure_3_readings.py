@@ -19,6 +19,7 @@ READINGS = {
     ("joint", 0.1): ("sum, rewards × 0.1", "#009E73", "^"),
     ("own", 0.1): ("own, rewards × 0.1", "#CC79A7", "D"),
 }
+APART = {"method": ("adamloss",), "fed": ("joint", "own"), "reward_scale": (1.0, 0.1), "b0": (), "seed": ()}
 
 
 def messages(table: pd.DataFrame) -> list[Message]:
@@ -58,4 +59,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_3_readings", "ppo", draw)
+    main("figure_3_readings", "ppo", draw, APART)

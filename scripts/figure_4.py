@@ -5,6 +5,8 @@ python -m scripts.figure_4 --scale laptop
 The runs are those of Figure 2. Values of one iteration are medians over the seeds. The loss of guessing is log 2.
 """
 
+from itertools import cycle
+
 import matplotlib.pyplot as plt
 import pandas as pd
 
@@ -18,6 +20,7 @@ REACHED, FACTOR = 0.01, 2  # 1/b_t "~ 0.01", and what counts as near or as stabl
 SMALL, CRITICAL = (0.1, 1.0), 400.0
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7")  # the paper's red and blue first
 SMOOTH = 10  # iterations of the running mean of the loss that is drawn
+APART = {"method": ("adamloss",), "b0": (), "seed": ()}
 
 
 def by_iteration(runs: list[SavedRun]) -> pd.DataFrame:
@@ -95,7 +98,7 @@ def _listed(values: pd.Series) -> str:
 def figure(drawn: pd.DataFrame) -> plt.Figure:
     """Left 1/b_t, right the loss as a running mean; a curve for each b0, the median with the range as a band."""
     fig, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharex=True)
-    for color, (b0, curve) in zip(COLOURS, drawn.groupby("b0"), strict=True):
+    for color, (b0, curve) in zip(cycle(COLOURS), drawn.groupby("b0"), strict=False):
         for ax, name in zip(axes, ("inverse_b", "loss"), strict=True):
             ends = [curve[name], curve[f"{name}_min"], curve[f"{name}_max"]]
             if name == "loss":
@@ -120,4 +123,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_4", "lstm", draw)
+    main("figure_4", "lstm", draw, APART)

@@ -8,6 +8,7 @@ about that size, so that the loss, and b after 25 iterations, grow with the widt
 """
 
 from dataclasses import replace
+from itertools import cycle
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -16,6 +17,8 @@ from experiments.store import SavedRun
 from scripts.figure_4 import COLOURS, REACHED, SMALL, by_iteration, over_seeds
 from scripts.figure_4 import messages as of_width
 from scripts.figures import Message, Output, main
+
+APART = {"method": ("adamloss",), "hidden": (), "b0": SMALL, "seed": ()}
 
 
 def by_width(runs: list[SavedRun]) -> dict[int, pd.DataFrame]:
@@ -37,7 +40,7 @@ def figure(drawn: pd.DataFrame) -> plt.Figure:
     """A panel for each b0: 1/b_t, a curve for each width, the median with the range as a band."""
     fig, axes = plt.subplots(1, len(SMALL), figsize=(9, 3.6), sharey=True)
     for ax, b0 in zip(axes, SMALL, strict=True):
-        for color, (hidden, curve) in zip(COLOURS, drawn[drawn.b0 == b0].groupby("hidden"), strict=False):
+        for color, (hidden, curve) in zip(cycle(COLOURS), drawn[drawn.b0 == b0].groupby("hidden"), strict=False):
             ax.plot(curve.iteration, curve.inverse_b, color=color, label=f"{hidden} units")
             ax.fill_between(curve.iteration, curve.inverse_b_min, curve.inverse_b_max, color=color, alpha=0.2, lw=0)
         ax.axhline(REACHED, color="0.4", ls=":", lw=1)
@@ -57,4 +60,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_4_width", "lstm", draw)
+    main("figure_4_width", "lstm", draw, APART)

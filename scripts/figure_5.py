@@ -12,6 +12,7 @@ from scripts.figures import Message, Output, labelled, main
 
 ENDS = {"lambda_max": r"$\|H^\infty\| = \lambda_{\max}$", "lambda_min": r"$\lambda_0 = \lambda_{\min}$"}
 SERIES = {"sphere": ("#0072B2", "o"), "digits": ("#D55E00", "s")}
+APART = {"data": SERIES, "data.n": (), "data.d": (), "seed": ()}
 
 
 def measured(runs: list[SavedRun]) -> pd.DataFrame:
@@ -144,4 +145,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_5", "gram", draw)
+    main("figure_5", "gram", draw, APART)

@@ -19,6 +19,14 @@ SHOWN = {
 }
 ALIKE = 2.0  # "almost the same": within this factor
 NOISE = 100 * RESOLUTION  # of the initial loss: the predictions are sums of some hundred rounded steps
+APART = {
+    "data": ("digits", "sphere"),
+    "eta": (1.0,),
+    "eta_unit": ("absolute", "gram"),
+    "method": METHODS,
+    "b0": (),
+    "seed": (),
+}
 
 
 def over_seeds(runs: list[SavedRun]) -> pd.DataFrame:
@@ -103,9 +111,10 @@ def draw(output: Output) -> None:
     drawn = over_seeds(output.runs)
     for (data, eta), name in SHOWN.items():
         part = drawn[(drawn.data == data) & (drawn.eta == eta)]
-        output.save(name, figure(drawn, data, eta), drawn if name == "figure_6" else part)
+        if len(part):
+            output.save(name, figure(drawn, data, eta), drawn if name == "figure_6" else part)
     output.messages("figure_6", messages(drawn))
 
 
 if __name__ == "__main__":
-    main("figure_6", "two_layer", draw)
+    main("figure_6", "two_layer", draw, APART)

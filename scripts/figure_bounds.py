@@ -12,6 +12,7 @@ from scripts.figures import METHODS, Message, Output, main
 
 METHOD_OF = {1: "adaloss", 2: "adagrad_norm"}
 LEVELS = (0.5, 0.9, 0.99)
+APART = {"p": METHOD_OF, "d": (), "seed": ()}
 
 
 def problems(runs: list[SavedRun]) -> pd.DataFrame:
@@ -111,7 +112,7 @@ def draw(output: Output) -> None:
     table = problems(output.runs)
     tightness = quantiles(table)
     with pd.option_context("display.width", 160, "display.max_colwidth", 70, "display.float_format", "{:.3g}".format):
-        print(tightness.replace(np.inf, np.nan).to_string(index=False, na_rep="inf"))
+        output.lines.append(tightness.replace(np.inf, np.nan).to_string(index=False, na_rep="inf"))
     drawn = ["method", "d", "stopped", "exit_index", "exit_best", "b_end", "b_max", "t_0", "t_0_bound", "t_0_first"]
     output.save("figure_bounds", figure(table), tightness)
     output.messages("figure_bounds", messages(table))
@@ -119,4 +120,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_bounds", "bounds", draw)
+    main("figure_bounds", "bounds", draw, APART)

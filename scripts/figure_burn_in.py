@@ -10,7 +10,9 @@ import pandas as pd
 from experiments.store import SavedRun
 from scripts.figures import METHODS, Message, Output, labelled, main
 
+SHOWN = ("adaloss", "adagrad_norm")
 ERRORS_OF = (0.1, 30.0, 45.0)  # the b0 whose eigendirections are shown
+APART = {"data": ("spectrum",), "method": SHOWN, "batch": (None,), "b0": ()}
 
 
 def trajectories(runs: list[SavedRun]) -> pd.DataFrame:
@@ -29,24 +31,26 @@ def trajectories(runs: list[SavedRun]) -> pd.DataFrame:
 
 def figure(drawn: pd.DataFrame, eigenvalues: list[float]) -> plt.Figure:
     """Column: method. First row: b; below, one row per b0: the errors, with the exit marked."""
-    fig, axes = plt.subplots(1 + len(ERRORS_OF), 2, figsize=(9, 9), sharex=True, sharey="row")
+    methods = [method for method in SHOWN if (drawn.method == method).any()]
+    errors_of = [b0 for b0 in ERRORS_OF if (drawn.b0 == b0).any()] or sorted(drawn.b0.unique())[:1]
+    fig, axes = plt.subplots(1 + len(errors_of), len(methods), figsize=(9, 9), sharex=True, sharey="row", squeeze=False)
     shades = plt.get_cmap("viridis")
-    for column, method in enumerate(("adaloss", "adagrad_norm")):
+    for column, method in enumerate(methods):
         of_method = drawn[drawn.method == method]
         ax = axes[0, column]
         starts = of_method.b0.unique()
         for k, b0 in enumerate(starts):
             curve = of_method[of_method.b0 == b0]
-            color = shades(0.9 * k / (len(starts) - 1))
+            color = shades(0.9 * k / max(len(starts) - 1, 1))
             ax.plot(curve.iteration, curve.b_ratio, color=color, label=f"$b_0 = {b0:g}$")
             exit_row = curve.iloc[curve.exit_index.iloc[0]]
             ax.plot(exit_row.iteration, exit_row.b_ratio, "o", color=color, ms=5)
         ax.axhline(0.5, color="0.4", ls=":", lw=1)
         ax.set(xscale="log", yscale="log", title=METHODS[method][0])
-        for row, b0 in enumerate(ERRORS_OF, start=1):
+        for row, b0 in enumerate(errors_of, start=1):
             ax, curve = axes[row, column], of_method[of_method.b0 == b0]
             for i, eigenvalue in enumerate(eigenvalues, start=1):
-                shade = shades(0.9 * (i - 1) / (len(eigenvalues) - 1))
+                shade = shades(0.9 * (i - 1) / max(len(eigenvalues) - 1, 1))
                 ax.plot(curve.iteration, curve[f"s_{i}"], color=shade, label=rf"$\lambda_{i} = {eigenvalue:g}$")
             n = curve.exit_index.iloc[0]
             ax.axvline(n + 1, color="0.4", ls=":", lw=1)
@@ -57,8 +61,8 @@ def figure(drawn: pd.DataFrame, eigenvalues: list[float]) -> plt.Figure:
     axes[0, 0].set_ylabel(r"$b_{t+1} / (\eta\lambda_1)$")
     for ax in axes[1:, 0]:
         ax.set_ylabel(r"error $s_t^{(i)}$")
-    axes[0, 1].legend(fontsize=7)
-    axes[1, 1].legend(fontsize=7)
+    axes[0, -1].legend(fontsize=7)
+    axes[1, -1].legend(fontsize=7)
     fig.suptitle(r"Burn-in: $b$ passes $\eta\lambda_1/2$ (dotted) at the exit index $N$; until then direction 1 grows")
     return fig
 
@@ -97,4 +101,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_burn_in", "linear_regression", draw)
+    main("figure_burn_in", "linear_regression", draw, APART)

@@ -13,6 +13,15 @@ from scripts.figures import Message, Output, main
 SHOWN_B0 = 10.0
 SETTINGS = ("full gradient", "minibatch")
 C_COLORS = {0.0: "#0072B2", 0.5: "#009E73", 1.0: "#D55E00", 2.0: "#CC79A7"}
+APART = {
+    "data": ("diabetes",),
+    "method": ("adaloss",),
+    "method.c_unit": ("f_star",),
+    "method.c": C_COLORS,
+    "batch": (None, 20),
+    "b0": (),
+    "seed": (),
+}
 
 
 def trajectories(runs: list[SavedRun]) -> pd.DataFrame:
@@ -41,12 +50,16 @@ def trajectories(runs: list[SavedRun]) -> pd.DataFrame:
 
 
 def figure(drawn: pd.DataFrame) -> plt.Figure:
-    """2 x 2 panels: excess and b against iterations, full gradient beside minibatches."""
-    fig, axes = plt.subplots(2, 2, figsize=(9, 6), sharex=True)
-    shown = drawn[drawn.b0 == SHOWN_B0]
-    for column, setting in enumerate(SETTINGS):
+    """2 x 2 panels at one b0: excess and b against iterations, full gradient beside minibatches."""
+    b0 = SHOWN_B0 if (drawn.b0 == SHOWN_B0).any() else drawn.b0.min()
+    shown = drawn[drawn.b0 == b0]
+    settings = [setting for setting in SETTINGS if (shown.setting == setting).any()]
+    fig, axes = plt.subplots(2, len(settings), figsize=(9, 6), sharex=True, squeeze=False)
+    for column, setting in enumerate(settings):
         for c, color in C_COLORS.items():
             curve = shown[(shown.setting == setting) & (shown.c_over_f_star == c)]
+            if not len(curve):
+                continue
             for row, name in enumerate(("gap", "b")):
                 ax = axes[row, column]
                 ax.plot(curve.iteration, curve[name], color=color, label=f"c = {c:g} f*")
@@ -60,9 +73,7 @@ def figure(drawn: pd.DataFrame) -> plt.Figure:
     axes[0, 0].set_ylabel("excess $F(w_t) - f^*$")
     axes[1, 0].set_ylabel("$b_t$")
     axes[1, 0].legend()
-    fig.suptitle(
-        f"Diabetes data, f* > 0, AdaLoss from b0 = {SHOWN_B0:g}: median and range of {shown.seeds.max()} seeds"
-    )
+    fig.suptitle(f"Diabetes data, f* > 0, AdaLoss from b0 = {b0:g}: median and range of {shown.seeds.max()} seeds")
     return fig
 
 
@@ -110,4 +121,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_c", "linear_regression", draw)
+    main("figure_c", "linear_regression", draw, APART)

@@ -51,6 +51,7 @@ FAMILIES = {
     },
 }
 LABELS = {name: label for family in FAMILIES.values() for name, (label, *_) in family.items()}
+APART = {"problem": (), "optimizer": LABELS, "step": (), "seed": ()}
 
 
 def over_seeds(runs: list[SavedRun]) -> pd.DataFrame:
@@ -256,4 +257,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_compare", "compare", draw)
+    main("figure_compare", "compare", draw, APART)

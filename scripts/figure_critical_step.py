@@ -13,6 +13,15 @@ from scripts.figures import Message, Output, every, labelled, main
 FITTED = 1e-6  # of the initial loss
 GROWN = 1.01  # times the initial loss: beyond rounding
 CRITICAL, WIDE = (1.95, 2.05), 10_000  # where the critical c is claimed to be, and from which width on
+APART = {
+    "method": ("sgd_constant",),
+    "b0": (1.0,),
+    "eta_unit": ("gram",),
+    "batch": (None,),
+    "m": (),
+    "eta": (),
+    "seed": (),
+}
 
 
 def trajectories(runs: list[SavedRun]) -> pd.DataFrame:
@@ -169,4 +178,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_critical_step", "two_layer", draw)
+    main("figure_critical_step", "two_layer", draw, APART)

@@ -22,6 +22,12 @@ STARTS = {
     "suggested × 10": ("#CC79A7", "^"),
 }
 NEAR = {"accuracy": 1.5 / 600, "loss": np.log10(1.001)}  # between one image and two: no tie hangs on rounding
+APART = {
+    "problem": (),
+    "optimizer": [name + start for name in DEFAULT for start in ("", "_suggested")],
+    "step": (),
+    "seed": (),
+}
 
 
 def by_run(runs: list[SavedRun]) -> pd.DataFrame:
@@ -121,4 +127,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_suggest", "compare", draw)
+    main("figure_suggest", "compare", draw, APART)

@@ -12,6 +12,7 @@ from scripts.figures import METHODS, Message, Output, every, labelled, main
 
 TARGET = 1e-6  # of the squared residual: what the saved bound on iterations is for
 RESOLUTION = 1e-25  # of the initial loss: below, a loss is rounding
+APART = {"method": ("adaloss", "sgd_constant"), "batch": (None,), "m": (), "b0": ()}
 
 
 def trajectories(runs: list[SavedRun]) -> pd.DataFrame:
@@ -191,4 +192,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_theorem_3", "two_layer", draw)
+    main("figure_theorem_3", "two_layer", draw, APART)

@@ -2,12 +2,17 @@
 
 A figure is saved as PNG, PDF and the CSV of what is drawn. The same runs give the same bytes. ``scripts.provenance``
 reads from any of the files what made it.
+
+``--sweep`` draws a list of other runs, as a sweep that was changed on the command line has one: what is there, into a
+folder of its own, or one line about what the script needs.
 """
 
 import argparse
-import sys
+import io
+import re
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import matplotlib as mpl
@@ -16,7 +21,9 @@ import numpy as np
 import pandas as pd
 
 from experiments.store import SavedRun, Store, StoreError
-from scripts.provenance import comment, mark
+from scripts.changed import Apart, check, refused, shows_something
+from scripts.marks import comment, mark, seal
+from scripts.terminal import RefusalError, parser, run_main, store_of
 
 # Okabe-Ito colours: told apart by colour-blind readers and in grey print by the markers.
 METHODS = {
@@ -63,43 +70,66 @@ def labelled(table: pd.DataFrame, **labels: object) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Output:
-    """Where the files of one script go, and the runs they come from."""
+    """Where the files of one script go, and the runs they come from; nothing is written before ``write``."""
 
     folder: Path
     sweep: str
     runs: list[SavedRun]
+    files: dict[str, bytes] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
 
     def save(self, name: str, fig: plt.Figure, drawn: pd.DataFrame) -> None:
-        """Write ``name``.png, .pdf and .csv."""
-        made_by = mark(self.sweep, self.runs, ids=True)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        fig.savefig(self.folder / f"{name}.png", metadata={"Software": "adaloss", "Description": made_by})
+        """Add ``name``.png, .pdf and .csv. Raises ValueError where the figure shows nothing."""
+        if not shows_something(fig):
+            raise ValueError(f"nothing to draw in {name}.png")
+        self._picture(f"{name}.png", "Description", fig, {"Software": "adaloss"})
         fig.set_layout_engine("none")  # the PDF keeps the layout of the PNG: solving it again is half of its time
-        fig.savefig(
-            self.folder / f"{name}.pdf", metadata={"Creator": "adaloss", "Keywords": made_by, "CreationDate": None}
-        )
+        self._picture(f"{name}.pdf", "Keywords", fig, {"Creator": "adaloss", "CreationDate": None})
         plt.close(fig)
         self.table(name, drawn)
 
+    def _picture(self, file: str, field: str, fig: plt.Figure, metadata: dict) -> None:
+        """Add the figure with its mark in this field of its metadata."""
+        suffix, buffer = Path(file).suffix, io.BytesIO()
+        fig.savefig(buffer, format=suffix[1:], metadata=metadata | {field: mark(file, self.sweep, self.runs)})
+        self.files[file] = seal(suffix, buffer.getvalue())
+
     def table(self, name: str, frame: pd.DataFrame) -> None:
-        """Write ``name``.csv."""
+        """Add ``name``.csv."""
         self.text(f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
-        print(f"{self.folder / name}.csv: {len(frame)} rows from {len(self.runs)} runs")
+        self.lines.append(f"{self.folder / name}.csv: {len(frame)} rows from {len(self.runs)} runs")
 
     def text(self, file: str, content: str) -> None:
-        """Write a CSV, Markdown or LaTeX file under a comment that identifies its runs."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / file
-        path.write_text(
-            comment(path.suffix, mark(self.sweep, self.runs, ids=False)) + content, encoding="utf-8", newline="\n"
-        )
+        """Add a CSV, Markdown or LaTeX file under a comment that identifies its runs."""
+        suffix = Path(file).suffix
+        marked = comment(suffix, mark(file, self.sweep, self.runs)) + content
+        self.files[file] = seal(suffix, marked.encode())
 
     def messages(self, name: str, messages: list[Message]) -> None:
-        """Print the messages with their verdicts and write them to ``name``_messages.csv."""
+        """Say the messages with their verdicts and add them as ``name``_messages.csv."""
         for message in messages:
             verdict = {True: "holds", False: "FAILS", None: " open"}[message.holds]
-            print(f"  [{verdict}] {message.problem}: {message.sentence}\n          {message.evidence}")
+            self.lines.append(f"  [{verdict}] {message.problem}: {message.sentence}\n          {message.evidence}")
         self.table(f"{name}_messages", pd.DataFrame(messages))
+
+    def write(self) -> None:
+        """Write all files and print what there is to say."""
+        write(self.folder, self.files)
+        print("\n".join(self.lines))
+
+
+def write(folder: Path, files: dict[str, bytes]) -> None:
+    """Write files into a folder, none of them by halves."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        temporary = tempfile.TemporaryDirectory(prefix=".drawing-", dir=folder)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from error
+    with temporary as beside:
+        for name, content in files.items():
+            (Path(beside) / name).write_bytes(content)
+        for name in files:
+            (Path(beside) / name).replace(folder / name)
 
 
 def command(experiment: str, sweep: str, scale: str, runs: Path | None) -> str:
@@ -108,22 +138,54 @@ def command(experiment: str, sweep: str, scale: str, runs: Path | None) -> str:
     return f"python -m experiments.{experiment} sweep={sweep} scale={scale}{elsewhere}"
 
 
-def main(sweep: str, experiment: str, draw: Callable[[Output], None]) -> None:
+def main(sweep: str, experiment: str, draw: Callable[[Output], None], apart: Apart | None = None) -> None:
     """Read a sweep's runs and hand them to ``draw``; errors end with one line and status 1.
 
     ``experiment`` is whose runs they are: the line about runs that are missing ends with the command that makes them.
+    ``apart`` says which other runs the script can show (``scripts.changed``); None: any.
     """
-    parser = argparse.ArgumentParser(description=f"Draw the sweep {sweep} from its saved runs.")
-    parser.add_argument("--scale", default="laptop", help="smoke, laptop or paper (default: laptop)")
-    parser.add_argument("--runs", type=Path, help="folder of the runs (default: runs/<scale>)")
-    parser.add_argument("--figures", type=Path, help="folder of the figures (default: figures/<scale>)")
-    args = parser.parse_args()
-    store = Store(args.runs or Path("runs") / args.scale)
+    words = parser(f"Draw the sweep {sweep} from its saved runs.", figures="figures")
+    words.add_argument(
+        "--sweep",
+        default=sweep,
+        metavar="NAME",
+        help="draw this list of runs, into a folder of its name below that of the figures (default: %(default)s)",
+    )
+    run_main(lambda: _main(words.parse_args(), sweep, experiment, draw, apart or {}))
+
+
+def _main(args: argparse.Namespace, sweep: str, experiment: str, draw: Callable[[Output], None], apart: Apart) -> None:
+    store = store_of(args.scale, args.runs)
+    figures = args.figures or Path("figures") / args.scale
+    with mpl.rc_context(STYLE):
+        if args.sweep == sweep:
+            try:
+                output = Output(figures, sweep, store.load_sweep(sweep))
+                draw(output)
+            except StoreError as error:
+                raise RefusalError(f"{error}: {command(experiment, sweep, args.scale, args.runs)}") from error
+        else:
+            output = Output(figures / args.sweep, args.sweep, _other(store, args.sweep))
+            _draw_other(output, sweep, draw, apart)
+    output.write()
+
+
+def _other(store: Store, name: str) -> list[SavedRun]:
+    """The runs of another list than the script's own. Raises RefusalError where there is no such list, StoreError."""
+    listed = store.sweeps()
+    if name not in listed or not re.fullmatch(r"[\w-]+", name):
+        raise RefusalError(f"--sweep {name}: no such list in {store.root}; there are {', '.join(listed) or 'none'}")
+    return store.load_sweep(name)
+
+
+def _draw_other(output: Output, sweep: str, draw: Callable[[Output], None], apart: Apart) -> None:
+    """Draw what there is of runs that the script was not written for. Raises RefusalError where there is nothing."""
     try:
-        runs = store.load_sweep(sweep)
-        with mpl.rc_context(STYLE):
-            draw(Output(args.figures or Path("figures") / args.scale, sweep, runs))
-    except StoreError as error:
-        sys.exit(f"error: {error}: {command(experiment, sweep, args.scale, args.runs)}")
-    except OSError as error:
-        sys.exit(f"error: {error.filename}: {error.strerror}")
+        with refused(output.sweep, sweep):
+            if apart:
+                check(output.runs, apart)
+            draw(output)
+    except RefusalError as error:
+        if not output.files:
+            raise
+        output.lines.append(f"no more than this is drawn: {error}")

@@ -5,10 +5,8 @@ python -m scripts.report --scale laptop
 It needs no network. A run that is not as it was saved is named in it and on the command line, which then ends with 1.
 """
 
-import argparse
 import base64
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,25 +14,18 @@ import jinja2
 from threadpoolctl import threadpool_limits
 
 from adaloss.theory.errata import ERRATA
-from experiments.store import SavedRun, Store, StoreError
+from experiments.store import SavedRun
 from scripts import report_explore, table_1
 from scripts.claim_measures.finding import VERDICTS
-from scripts.figures import METHODS
-from scripts.report_runs import Sweep, read_table, sweeps
+from scripts.figures import METHODS, write
+from scripts.report_runs import Sweep, claims, sweeps
+from scripts.terminal import RefusalError, filled, parser, run_main, store_of
 
 HERE = Path(__file__).parent
 EXPLORERS: dict[str, Callable[[list[SavedRun]], dict]] = {
     "figure_1": report_explore.figure_1,
     "figure_burn_in": report_explore.burn_in,
 }
-
-
-def claims(figures: Path) -> list[dict] | None:
-    """The rows of claims.csv, or None where nobody has decided the claims. Raises StoreError where it is harmed."""
-    file = figures / "claims.csv"
-    if not file.exists():
-        return None
-    return read_table(file, dtype=str, keep_default_na=False)[1].to_dict("records")
 
 
 def of_sweep(rows: list[dict], sweep: str) -> list[dict]:
@@ -99,9 +90,9 @@ def messages(sweep: Sweep) -> list[dict]:
     return [row for file in sweep.drawn if file.name.endswith("_messages") for row in file.table.to_dict("records")]
 
 
-def data_uri(path: Path) -> str:
+def data_uri(png: bytes) -> str:
     """A PNG inside the page."""
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 def duration(seconds: float) -> str:
@@ -111,22 +102,34 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.3g} min" if seconds < 6000 else f"{seconds / 3600:.3g} h"
 
 
-def render(scale: str, all_sweeps: list[Sweep], rows: list[dict] | None, making: str, drawing: str) -> str:
-    """The page; ``making`` and ``drawing`` end the commands that make runs and draw them."""
+def problems(all_sweeps: list[Sweep], wrong_claims: list[str]) -> list[str]:
+    """A line for each run, figure and table that is not what it should be."""
+    return [line for sweep in all_sweeps for line in (*sweep.harmed, *sweep.stale)] + wrong_claims
+
+
+def render(
+    scale: str, all_sweeps: list[Sweep], decided: tuple[list[dict] | None, list[str]], making: str, drawing: str
+) -> str:
+    """The page, with the claims as ``report_runs.claims`` gives them.
+
+    ``making`` and ``drawing`` end the commands that make runs and draw them.
+    """
+    rows, wrong_claims = decided
     templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
     templates.filters |= {"data_uri": data_uri, "duration": duration}
-    decided = {sweep.name: of_sweep(rows or [], sweep.name) for sweep in all_sweeps}
-    shown = [row for of_one in decided.values() for row in of_one]
+    by_sweep = {sweep.name: of_sweep(rows or [], sweep.name) for sweep in all_sweeps}
+    shown = [row for of_one in by_sweep.values() for row in of_one]
     return templates.get_template("report.html.j2").render(
         scale=scale,
         making=making,
         drawing=drawing,
         sweeps=all_sweeps,
-        harmed=[line for sweep in all_sweeps for line in (*sweep.harmed, *sweep.stale)],
+        harmed=problems(all_sweeps, wrong_claims),
+        wrong_claims=wrong_claims,
         claims=rows,
-        claims_of=decided,
+        claims_of=by_sweep,
         other_claims=[row for row in rows or [] if row not in shown],
         verdicts=verdicts(rows or []),
         tables={sweep.name: table(sweep) for sweep in all_sweeps if sweep.name == "table_1"},
@@ -141,34 +144,27 @@ def render(scale: str, all_sweeps: list[Sweep], rows: list[dict] | None, making:
 
 
 def main() -> None:
-    """Write report.html; a line for each harmed run and status 1 where there are any."""
-    parser = argparse.ArgumentParser(description="Write the report of one scale from its runs, figures and claims.")
-    parser.add_argument("--scale", default="laptop", help="smoke, laptop or paper (default: laptop)")
-    parser.add_argument("--runs", type=Path, help="folder of the runs (default: runs/<scale>)")
-    parser.add_argument("--figures", type=Path, help="folder of the figures (default: figures/<scale>)")
-    args = parser.parse_args()
-    runs, figures = args.runs or Path("runs") / args.scale, args.figures or Path("figures") / args.scale
-    if not runs.is_dir():
-        sys.exit(f"error: {runs}: no runs there; make some (make reproduce SCALE={args.scale}) or name their folder")
-    try:
-        found = list(sweeps(Store(runs), figures))
-        making, drawing = f"scale={args.scale}", f"--scale {args.scale}"
-        if args.runs:
-            making, drawing = f"{making} runs={args.runs}", f"{drawing} --runs {args.runs}"
-        if args.figures:
-            drawing += f" --figures {args.figures}"
-        page = render(args.scale, found, claims(figures), making, drawing)
-        figures.mkdir(parents=True, exist_ok=True)
-        (figures / "report.html").write_text(page, encoding="utf-8")
-    except StoreError as error:
-        sys.exit(f"error: {error}")
-    except OSError as error:
-        sys.exit(f"error: {error.filename}: {error.strerror}")
+    """Write report.html; a line for each harmed run and each file that is not as drawn, and status 1 if there are any.
+
+    A report that cannot be trusted is written as well: it says so.
+    """
+    args = parser("Write the report of one scale from its runs, figures and claims.", figures="figures").parse_args()
+    store = filled(store_of(args.scale, args.runs), args.scale)
+    figures = args.figures or Path("figures") / args.scale
+    found = list(sweeps(store, figures))
+    decided = claims(figures, store)
+    making, drawing = f"scale={args.scale}", f"--scale {args.scale}"
+    if args.runs:
+        making, drawing = f"{making} runs={args.runs}", f"{drawing} --runs {args.runs}"
+    if args.figures:
+        drawing += f" --figures {args.figures}"
+    page = render(args.scale, found, decided, making, drawing)
+    write(figures, {"report.html": page.encode(errors="backslashreplace")})
     made = sum(bool(sweep.ids) for sweep in found)
     print(f"{figures / 'report.html'}: {made} of {len(found)} sweeps, {sum(len(sweep.runs) for sweep in found)} runs")
-    if harmed := [line for sweep in found for line in (*sweep.harmed, *sweep.stale)]:
-        sys.exit("\n".join(f"error: {line}" for line in harmed))
+    if wrong := problems(found, decided[1]):
+        raise RefusalError("\nerror: ".join(wrong))
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

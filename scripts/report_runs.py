@@ -1,40 +1,43 @@
 """What the report is made of: each sweep's runs, whether they are sound, and the files that were drawn from them."""
 
 import ast
-import json
+import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
 from experiments.store import SavedRun, Store, StoreError, run_id, verify
-from scripts.provenance import digest
+from scripts import marks
+from scripts.marks import digest
+from scripts.provenance import listed_of
 
 SCRIPTS = Path(__file__).parent
 DRAWS = re.compile(r'^    main\("(\w+)", "(\w+)"', flags=re.MULTILINE)
+NAMES = re.compile(r"[\w.-]+", flags=re.ASCII)  # of files that the page may show
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A table of the figures' folder with the head line that names its runs, and its picture if it has one."""
+    """A table of the figures' folder, and the PNG that was saved with it if there is one.
+
+    ``sweep`` and ``digest`` are of its runs; ``problem`` is what speaks against it or its picture.
+    """
 
     path: Path
-    head: dict
+    sweep: str
+    digest: str
     table: pd.DataFrame
+    picture: bytes | None = None
+    problem: str | None = None
 
     @property
     def name(self) -> str:
         """The file's name without its ending."""
         return self.path.stem
-
-    @property
-    def picture(self) -> Path | None:
-        """The PNG that was saved with it."""
-        png = self.path.with_suffix(".png")
-        return png if png.exists() else None
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ class Sweep:
     """One script of the project, the runs that it draws and the files that it wrote.
 
     ``runs`` are the sound ones; ``harmed`` has a line for each other run; ``ids`` are those of all. A sweep that was
-    not run at this scale has no ids.
+    not run at this scale has no ids. ``drawn`` are the files whose bytes are as they were drawn; ``changed`` has a line
+    for each other one.
     """
 
     name: str
@@ -52,6 +56,7 @@ class Sweep:
     runs: list[SavedRun] = field(default_factory=list)
     harmed: list[str] = field(default_factory=list)
     drawn: list[Drawn] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
 
     @property
     def digest(self) -> str:
@@ -60,12 +65,12 @@ class Sweep:
 
     @cached_property
     def stale(self) -> list[str]:
-        """A line for each file that was drawn from other runs than the sweep's."""
-        return [
-            f"{file.path}: drawn from other runs ({file.head.get('digest')}) than the sweep's ({self.digest}); "
+        """A line for each file that is not what was drawn from the sweep's runs."""
+        return self.changed + [
+            f"{file.path}: drawn from other runs ({file.digest}) than the sweep's ({self.digest}); "
             f"draw it again: python -m scripts.{self.name}"
             for file in self.drawn
-            if file.head.get("digest") != self.digest
+            if (file.sweep, file.digest) != (self.name, self.digest)
         ]
 
     def statuses(self) -> dict[str, int]:
@@ -91,31 +96,92 @@ def scripts() -> list[tuple[str, str, str]]:
     return sorted(found, key=lambda one: (not re.match(r"figure_\d", one[0]), not one[0].startswith("table"), one[0]))
 
 
-def read_table(path: Path, **options: object) -> tuple[dict, pd.DataFrame]:
-    """A table as the scripts write it: its head line (empty where it has none) and its rows. Raises StoreError.
-
-    ``options`` are pandas.read_csv's.
-    """
+def read_table(path: Path, **options: object) -> Drawn:
+    """A table as the scripts write it. Raises StoreError; ``options`` are pandas.read_csv's."""
     try:
-        with path.open(encoding="utf-8") as file:
-            line = file.readline()
-            if not line.startswith("# "):
-                file.seek(0)
-            return json.loads(line[2:]) if line.startswith("# ") else {}, pd.read_csv(file, **options)
+        content = marks.content_of(path)
+        rows = content.partition(b"\n")[2] if content.startswith(b"# ") else content
+        table = pd.read_csv(io.BytesIO(rows), **options)
     except (OSError, ValueError) as error:
         raise StoreError(f"{path}: not a table of this project's scripts; delete it and make it again") from error
+    try:
+        found = _marked(path, content)
+    except ValueError as error:
+        return Drawn(path, "", "", table, problem=f"{path}: {error}")
+    return Drawn(path, *marks.of_runs(found), table)
+
+
+def _marked(path: Path, content: bytes) -> dict:
+    """The mark of a file that is as it was drawn, under the name that it has. Raises ValueError where it is not."""
+    found = marks.parsed(path.suffix, content)
+    wrong = marks.problem(path.suffix, content, found)
+    if wrong is None and found["file"] != path.name:
+        wrong = f"drawn as {found['file']}; draw it again"
+    if wrong:
+        raise ValueError(wrong)
+    return found
+
+
+def with_picture(drawn: Drawn) -> Drawn:
+    """The table with the PNG beside it, which must be a file of this folder and drawn from the same runs."""
+    path = drawn.path.with_suffix(".png")
+    if drawn.problem or not (path.exists() or path.is_symlink()):
+        return drawn
+    try:
+        if path.is_symlink():
+            raise ValueError("a link, no picture of this folder; delete it and draw it again")
+        content = marks.content_of(path)
+        if marks.of_runs(_marked(path, content)) != (drawn.sweep, drawn.digest):
+            raise ValueError(f"drawn from other runs than {drawn.path.name}; draw it again")
+    except ValueError as error:
+        return replace(drawn, problem=f"{path}: {error}")
+    return replace(drawn, picture=content)
+
+
+def tables(figures: Path, sweep: str, others: list[str]) -> list[Drawn]:
+    """The tables of a folder that by their name are the sweep's and none of the ``others``', with their pictures."""
+    found = []
+    for path in sorted(figures.iterdir()) if figures.exists() else ():
+        mine = [name for name in (sweep, *others) if path.stem == name or path.stem.startswith(f"{name}_")]
+        if path.suffix == ".csv" and NAMES.fullmatch(path.name) and mine and max(mine, key=len) == sweep:
+            found.append(with_picture(read_table(path)))
+    return found
+
+
+def claims(figures: Path, store: Store) -> tuple[list[dict] | None, list[str]]:
+    """The rows of claims.csv, None where there are none to trust, and what is wrong with it. Raises StoreError."""
+    file = figures / "claims.csv"
+    if not file.exists():
+        return None, []
+    drawn = read_table(file, dtype=str, keep_default_na=False)
+    if drawn.problem:
+        return None, [drawn.problem]
+    rows, again = drawn.table.to_dict("records"), "decide the claims again: python -m scripts.claims"
+    try:
+        now = digest(map(run_id, listed_of(drawn.sweep, store)))
+    except StoreError as error:
+        return rows, [f"{file}: {error}; or {again}"]
+    wrong = []
+    if now != drawn.digest:
+        wrong.append(f"{file}: decided from other runs ({drawn.digest}) than the sweeps' ({now}); {again}")
+    left_out = {row["runs"].partition(":")[0] for row in rows} & set(store.sweeps()) - set(drawn.sweep.split(", "))
+    if left_out:
+        wrong.append(f"{file}: decided before there were runs of {', '.join(sorted(left_out))}; {again}")
+    return rows, wrong
 
 
 def sweeps(store: Store, figures: Path) -> Iterator[Sweep]:
     """Every sweep that a script draws, with what this store and this folder hold of it. Raises StoreError."""
-    drawn = [Drawn(path, *read_table(path)) for path in sorted(figures.glob("*.csv"))]
-    for name, experiment, title in scripts():
-        try:
-            folders = store.listed(name)
-        except StoreError:
+    listed, drawing = store.sweeps(), scripts()
+    for name, experiment, title in drawing:
+        if name not in listed:
             yield Sweep(name, experiment, title)
             continue
-        runs, harmed = [], []
+        try:
+            folders, harmed = store.listed(name), []
+        except StoreError as error:
+            folders, harmed = [], [str(error)]
+        runs = []
         for folder in folders:
             wrong = verify(store.root / folder)
             try:
@@ -123,6 +189,14 @@ def sweeps(store: Store, figures: Path) -> Iterator[Sweep]:
             except StoreError as error:
                 wrong = [str(error)]
             harmed += wrong
-        ids = [run_id(folder) for folder in folders]
-        of_sweep = [file for file in drawn if file.head.get("sweep") == name]
-        yield Sweep(name, experiment, title, ids, runs, harmed, of_sweep)
+        drawn = tables(figures, name, [other for other, *_ in drawing])
+        yield Sweep(
+            name,
+            experiment,
+            title,
+            [*map(run_id, folders)],
+            runs,
+            harmed,
+            [file for file in drawn if not file.problem],
+            [file.problem for file in drawn if file.problem],
+        )

@@ -18,7 +18,6 @@ it was saved, and status 1 if there is any.
 
 import argparse
 import json
-import os
 import re
 import sys
 from collections.abc import Callable
@@ -30,6 +29,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from experiments.store import Store, StoreError, printable, run_id, verify
+from scripts.terminal import run_main, store_of
 
 COMMANDS = ("list", "diff", "delete", "verify")
 COLUMNS = ("experiment", "label", "id", "status", "seconds", "MB", "commit")
@@ -213,7 +213,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _answer(args: argparse.Namespace) -> str:
-    store = Store(args.runs or Path("runs") / args.scale)
+    store = store_of(args.scale, args.runs)
     if args.command == "diff":
         return difference(store, args.ids)
     if args.command == "delete" and not (args.filters or args.stale):
@@ -230,16 +230,12 @@ def _answer(args: argparse.Namespace) -> str:
 
 
 def main() -> None:
-    """Do what the command line says; errors end with one line and status 1."""
+    """Do what the command line says."""
     try:
-        print(_plain(_answer(_arguments())), flush=True)
+        print(_plain(_answer(_arguments())))
     except (ArgumentError, StoreError) as error:
         sys.exit(_plain(f"error: {error}"))
-    except KeyboardInterrupt:
-        sys.exit("interrupted; the same command continues")
-    except BrokenPipeError:  # `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -43,6 +43,18 @@ PAPER = {
 }
 CHANCES = 2  # a test accuracy below so many times chance counts as none
 NEAR, FAR = 1.0, 5.0  # points
+APART = {
+    "data": (),
+    "weights": (),
+    "model.patch": (),
+    "model.width": (),
+    "model.depth": (),
+    "epochs": (),
+    "batch": (),
+    "method": LABELS,
+    "b0": (),
+    "seed": (),
+}
 
 
 def over_seeds(runs: list[SavedRun]) -> pd.DataFrame:
@@ -205,4 +217,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("table_1", "vit", draw)
+    main("table_1", "vit", draw, APART)

@@ -100,7 +100,7 @@ def test_a_command_runs(page, command, inside, monkeypatch, capfd):
     if words[:2] == ["scripts.runs", "diff"]:
         words[2:] = [name.rpartition("-")[2][:8] for name in store.folders()[:2]]
     if words[0] == "scripts.provenance":
-        monkeypatch.setattr(sys, "argv", ["linear_regression", "sweep=figure_burn_in", "iterations=200"])
+        monkeypatch.setattr(sys, "argv", ["linear_regression", "sweep=figure_burn_in"])
         app.main("linear_regression")
         run(["scripts.figure_burn_in"], monkeypatch)
     before = len(store.folders()) if store.root.exists() else 0

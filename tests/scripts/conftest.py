@@ -3,6 +3,8 @@
 import pandas as pd
 import pytest
 
+from experiments.store import Store
+from scripts.figures import Output
 from tests.experiments.launch import launch
 from tests.scripts.synthetic import start
 from tests.scripts.test_b0_panels import regression_runs
@@ -24,8 +26,17 @@ def made(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for sweep in ("figure_1", "figure_burn_in"):
             start(sweep, patch, "--runs", root / "runs", "--figures", root / "figures")
-    pd.DataFrame(ROWS, columns=CLAIMS).to_csv(root / "figures/claims.csv", index=False)
+    decide(root)
     return root
+
+
+def decide(root, rows=ROWS):
+    """claims.csv with these rows, as scripts.claims would write it from the figures' runs."""
+    sweeps = [sweep for sweep in Store(root / "runs").sweeps() if sweep in ("figure_1", "figure_burn_in")]
+    runs = [run for sweep in sweeps for run in Store(root / "runs").load_sweep(sweep)]
+    output = Output(root / "figures", ", ".join(sweeps), runs)
+    output.table("claims", pd.DataFrame(rows, columns=CLAIMS))
+    output.write()
 
 
 def written(root, monkeypatch):

@@ -25,6 +25,12 @@ def start(script, monkeypatch, *arguments):
     runpy.run_path(str(ROOT / "scripts" / f"{script}.py"), run_name="__main__")
 
 
+def draw_and_write(draw, output):
+    """What a script's ``draw`` does with these runs, written."""
+    draw(output)
+    output.write()
+
+
 def about(messages, words):
     """The one message whose sentence contains the words."""
     [message] = [message for message in messages if words in message.sentence]

@@ -210,9 +210,16 @@ def test_provenance_finds_the_runs_of_both_tables(root, monkeypatch, capsys):
     assert stop.value.code == 1 and "draw it again: python -m scripts.claims" in capsys.readouterr().err
 
 
-def test_no_runs_at_all(tmp_path, monkeypatch, capsys):
+def test_no_sweep_of_the_paper(tmp_path, monkeypatch, capsys):
+    saved(tmp_path, "of_somebody", cells(made.errata()))
     found = decided(tmp_path, monkeypatch)
     assert (found.verdict == NOT_RUN).all() and f"{len(found)} {NOT_RUN}\n" in capsys.readouterr().out
+
+
+def test_no_runs_at_all(tmp_path, monkeypatch):
+    assert refusal(tmp_path, monkeypatch) == (
+        f"error: {tmp_path}: no runs there; make some (make reproduce SCALE=laptop) or name their folder"
+    )
 
 
 def refusal(root, monkeypatch):

@@ -6,7 +6,7 @@ import pytest
 
 from scripts import figure_2, figure_2_overlap, figure_2_readings
 from scripts.figures import Output
-from tests.scripts.synthetic import about, saved
+from tests.scripts.synthetic import about, draw_and_write, saved
 
 B0 = (0.1, 1, 400, 1000000)
 FLAT = dict(zip(B0, (0.012, 0.010, 0.008, 0.001), strict=True))
@@ -117,7 +117,7 @@ def test_what_diverged_has_an_infinite_loss_and_guesses(tmp_path):
 
 def test_the_files_of_figure_2(tmp_path, capsys):
     output = Output(tmp_path / "figures", "figure_2", runs(tmp_path / "runs"))
-    figure_2.draw(output)
+    draw_and_write(figure_2.draw, output)
     assert {file.name for file in output.folder.iterdir()} == {
         "figure_2.png", "figure_2.pdf", "figure_2.csv", "figure_2_final.csv", "figure_2_messages.csv",
     }  # fmt: skip
@@ -139,7 +139,7 @@ def test_the_readings(tmp_path, capsys):
     of_mean, of_last = {"adamloss": (FLAT, GOOD)}, {"adamloss": (FALLING, POOR)}
     found = saved(tmp_path / "runs", "figure_2_readings", cells(of_mean) + cells(of_last, "last"))
     output = Output(tmp_path / "figures", "figure_2_readings", found)
-    figure_2_readings.draw(output)
+    draw_and_write(figure_2_readings.draw, output)
     assert [message.holds for message in figure_2_readings.messages(figure_2.finals(found))] == [True, False]
     assert "FAILS" in capsys.readouterr().out
     assert {file.name for file in output.folder.iterdir()} == {
@@ -152,7 +152,7 @@ def test_overlapping_classes(tmp_path):
     flat = dict(zip(B0, (0.4, 0.35, 0.3, 0.25), strict=True))
     found = saved(tmp_path / "runs", "figure_2_overlap", cells({"adamloss": (flat, GOOD), "adam": (FALLING, POOR)}))
     output = Output(tmp_path / "figures", "figure_2_overlap", found)
-    figure_2_overlap.draw(output)
+    draw_and_write(figure_2_overlap.draw, output)
     ours, theirs = figure_2_overlap.messages(figure_2.finals(found))
     assert (ours.holds, theirs.holds) == (True, True)
     assert "a factor of 1.6" in ours.evidence and theirs.sentence.startswith("Adam's training loss is not robust")

@@ -6,7 +6,7 @@ import pytest
 
 from scripts import figure_3, figure_3_readings
 from scripts.figures import Output
-from tests.scripts.synthetic import about, saved
+from tests.scripts.synthetic import about, draw_and_write, saved
 
 B0 = (1, 200, 40000, 1000000)
 FLAT = dict(zip(B0, (-300, -250, -240, -350), strict=True))
@@ -97,7 +97,7 @@ def test_nothing_won_is_nothing_robust(tmp_path):
 
 def test_the_files_of_figure_3(tmp_path, capsys):
     output = Output(tmp_path / "figures", "figure_3", runs(tmp_path / "runs", {"adam": RISING, "adamloss": FLAT}))
-    figure_3.draw(output)
+    draw_and_write(figure_3.draw, output)
     assert {file.name for file in output.folder.iterdir()} == {
         "figure_3.png", "figure_3.pdf", "figure_3.csv", "figure_3_final.csv", "figure_3_messages.csv",
     }  # fmt: skip
@@ -123,7 +123,7 @@ def test_the_readings(tmp_path, capsys):
         for seed in range(2)
     ]
     output = Output(tmp_path / "figures", "figure_3_readings", saved(tmp_path / "runs", "figure_3_readings", cells))
-    figure_3_readings.draw(output)
+    draw_and_write(figure_3_readings.draw, output)
     found = figure_3_readings.messages(figure_3.finals(output.runs))
     assert [message.holds for message in found] == [True, False, False, False]
     assert found[1].problem == "each its own loss" and "-1200 from b0 = 1" in found[1].evidence

@@ -5,7 +5,7 @@ import pytest
 
 from scripts import figure_4, figure_4_width
 from scripts.figures import Output
-from tests.scripts.synthetic import about, saved
+from tests.scripts.synthetic import about, draw_and_write, saved
 
 B0 = (0.1, 1, 400, 1000000)
 
@@ -66,7 +66,7 @@ def test_short_runs_decide_nothing(tmp_path):
 
 def test_the_files_and_what_is_drawn(tmp_path):
     output = Output(tmp_path / "figures", "figure_4", runs(tmp_path / "runs", {}))
-    figure_4.draw(output)
+    draw_and_write(figure_4.draw, output)
     assert {file.name for file in output.folder.iterdir()} == {
         "figure_4.png", "figure_4.pdf", "figure_4.csv", "figure_4_messages.csv",
     }  # fmt: skip
@@ -81,7 +81,7 @@ def test_the_widths(tmp_path, capsys):
     narrow, wide = dict.fromkeys(B0[:2], losses(1, 0.6)), dict.fromkeys(B0[:2], losses(4, 0.2))
     found = saved(tmp_path / "runs", "figure_4_width", [*cells(narrow, 32), *cells(wide, 128)])
     output = Output(tmp_path / "figures", "figure_4_width", found)
-    figure_4_width.draw(output)
+    draw_and_write(figure_4_width.draw, output)
     messages = figure_4_width.messages(figure_4_width.by_width(found))
     assert [message.holds for message in messages] == [False] * 6 + [True] * 6
     assert [message.problem for message in messages[::3]] == [

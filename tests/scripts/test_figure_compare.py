@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from experiments import peers
+from experiments.store import Store
 from scripts import figure_compare as figure
 from tests.experiments.launch import launch
 from tests.scripts.synthetic import start
@@ -129,24 +130,27 @@ def smoke(tmp_path_factory):
     words = ("sweep=figure_compare", "scale=smoke", f"hydra.sweeper.params.problem='{','.join(PROBLEMS)}'")
     result = launch(*words, f"runs={root / 'runs'}", experiment="compare")
     assert (result.returncode, result.stderr) == (0, "")
+    [name] = Store(root / "runs").sweeps()  # no sweep of all problems, so it has a name of its own
     with pytest.MonkeyPatch.context() as patch:
         for figures in ("one", "two"):
-            start("figure_compare", patch, "--runs", root / "runs", "--figures", root / figures)
+            where = ("--runs", root / "runs", "--figures", root / figures)
+            start("figure_compare", patch, "--sweep", name, *where)
+            (root / figures / name).rename(root / f"{figures}_files")
     return root
 
 
 def test_the_smoke_scale_is_drawn_from_every_run_and_alike_twice(smoke):
-    files = {file.name: file.read_bytes() for file in (smoke / "one").iterdir()}
+    files = {file.name: file.read_bytes() for file in (smoke / "one_files").iterdir()}
     assert set(files) == {
         *(f"figure_compare.{kind}" for kind in ("png", "pdf", "csv")),
         *(f"figure_compare_widths.{kind}" for kind in ("csv", "md")),
         "figure_compare_messages.csv",
     }
-    assert files == {file.name: file.read_bytes() for file in (smoke / "two").iterdir()}
-    curves = pd.read_csv(smoke / "one/figure_compare.csv", comment="#")
+    assert files == {file.name: file.read_bytes() for file in (smoke / "two_files").iterdir()}
+    curves = pd.read_csv(smoke / "one_files/figure_compare.csv", comment="#")
     assert len(curves) == len(PROBLEMS) * len(COMPARED) * 3  # problems, optimizers, steps
     assert (curves.seeds == 1).all() and (curves.value_min == curves.value).all()
-    table = pd.read_csv(smoke / "one/figure_compare_widths.csv", comment="#")
+    table = pd.read_csv(smoke / "one_files/figure_compare_widths.csv", comment="#")
     assert len(table) == len(PROBLEMS) * len(COMPARED)
     for row in table.itertuples():
         curve = curves[(curves.problem == row.problem) & (curves.optimizer == row.optimizer)]

@@ -5,7 +5,7 @@ import pytest
 
 from scripts import figure_suggest
 from scripts.figures import Output
-from tests.scripts.synthetic import about, saved
+from tests.scripts.synthetic import about, draw_and_write, saved
 
 # problem -> (metric, optimizer) -> step -> final values of three seeds
 VALUES = {
@@ -66,7 +66,7 @@ def test_the_sentences_and_the_files(tmp_path):
         ("noisy_regression, AdamLoss", "suggested × 10"): False,
     }
     assert "better in 2, worse in 0 of 3 trainings" in about(found[3:], "default").evidence
-    figure_suggest.draw(Output(tmp_path, "figure_suggest", runs(tmp_path)))
+    draw_and_write(figure_suggest.draw, Output(tmp_path, "figure_suggest", runs(tmp_path)))
     assert {file.name for file in tmp_path.glob("figure_suggest*.*")} == {
         "figure_suggest.png",
         "figure_suggest.pdf",

@@ -28,10 +28,10 @@ def test_the_same_runs_give_the_same_bytes_and_one_file(made, page, monkeypatch)
     assert written(made, monkeypatch) == page
     linked = re.findall(r'(?:href|src)="([^"]*)"', page)
     assert {target for target in linked if not target.startswith(("#", "data:"))} == {
-        "claims.csv",
-        *(f"{name}.csv" for name in ("figure_1", "figure_1_unit", "figure_burn_in")),
-        "figure_1_messages.csv",
-        "figure_burn_in_messages.csv",
+        "./claims.csv",
+        *(f"./{name}.csv" for name in ("figure_1", "figure_1_unit", "figure_burn_in")),
+        "./figure_1_messages.csv",
+        "./figure_burn_in_messages.csv",
     }
     for target in linked:
         assert target.startswith(("#", "data:")) or (made / "figures" / target).is_file(), target
@@ -82,10 +82,12 @@ def test_without_a_store_nothing_is_written(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_with_an_empty_store(tmp_path, monkeypatch):
+def test_with_an_empty_store_nothing_is_written(tmp_path, monkeypatch):
     (tmp_path / "runs").mkdir()
-    page = written(tmp_path, monkeypatch)
-    assert page.count("not run at this scale</span></p>") == len(report_runs.scripts())
+    with pytest.raises(SystemExit) as stop:
+        written(tmp_path, monkeypatch)
+    assert stop.value.code.startswith(f"error: {tmp_path}/runs: no runs there; make some ")
+    assert not (tmp_path / "figures").exists()
 
 
 def copied(made, root, *without):
@@ -115,12 +117,14 @@ def test_harmed_runs_are_named_and_the_report_is_still_written(made, tmp_path, m
 
 def test_a_figure_of_other_runs_is_told(made, tmp_path, monkeypatch):
     root = copied(made, tmp_path)
-    file = root / "figures/figure_burn_in.csv"
-    text = file.read_text()
-    file.write_text(text.replace(json.loads(text.splitlines()[0][2:])["digest"], "0" * 12, 1))
+    file, store = root / "figures/figure_burn_in.csv", Store(root / "runs")
+    digest = json.loads(file.read_text().splitlines()[0][2:])["digest"]
+    listed = json.loads((store.root / "sweeps/figure_burn_in.json").read_text())
+    listed["runs"].pop()
+    (store.root / "sweeps/figure_burn_in.json").write_text(json.dumps(listed))
     with pytest.raises(SystemExit) as stop:
         written(root, monkeypatch)
-    assert stop.value.code.startswith(f"error: {file}: drawn from other runs (000000000000)")
+    assert stop.value.code.startswith(f"error: {file}: drawn from other runs ({digest})")
 
 
 def test_a_table_that_is_none_is_one_line(made, tmp_path, monkeypatch):
@@ -141,7 +145,7 @@ def test_table_1_in_words():
         paper = PAPER.get(method, {}).get(0.01) or (np.nan, np.nan)
         lost = int(method == "sgd_constant")
         rows.append(("digits", method, 0.01, 2, lost, np.nan if lost else 50.0, 1.0, *paper))
-    drawn = report_runs.Drawn(report.Path("table_1.csv"), {}, pd.DataFrame(rows, columns=columns))
+    drawn = report_runs.Drawn(report.Path("table_1.csv"), "table_1", "", pd.DataFrame(rows, columns=columns))
     [found] = report.table(report_runs.Sweep("table_1", "vit", "", drawn=[drawn]))
     [cells] = found["rows"]
     by_column = dict(zip(found["columns"], cells[1:], strict=True))

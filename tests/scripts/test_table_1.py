@@ -6,7 +6,7 @@ import pytest
 
 from scripts import table_1
 from scripts.figures import Output
-from tests.scripts.synthetic import about, saved
+from tests.scripts.synthetic import about, draw_and_write, saved
 
 B0 = (0.01, 0.1, 1, 10, 100)
 FLAT = dict.fromkeys(B0[:4], 0.9) | {100: 0.8}
@@ -108,7 +108,7 @@ def test_nothing_is_lost_to_an_adaloss_that_did_not_train(tmp_path):
 
 def test_the_three_files(tmp_path, capsys):
     output = Output(tmp_path / "figures", "table_1", runs(tmp_path / "runs", AS_PRINTED))
-    table_1.draw(output)
+    draw_and_write(table_1.draw, output)
     assert {file.name for file in output.folder.iterdir()} == {
         "table_1.csv", "table_1.md", "table_1.tex", "table_1_messages.csv",
     }  # fmt: skip

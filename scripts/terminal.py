@@ -1,0 +1,143 @@
+"""How every script meets the terminal: which words it takes, what becomes of what it prints, and how it ends.
+
+Files matter more than words: a stdout that is closed, full or no longer read stops no script, and a character that it
+cannot show is spelled out. An error is one line on stderr, and the status is 1.
+"""
+
+import argparse
+import errno
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TextIO
+
+from experiments.store import Store, StoreError
+
+SCALES = ("smoke", "laptop", "paper")
+UNREAD = (errno.EPIPE, errno.EBADF)  # nobody wants to see more: no error
+
+
+class RefusalError(Exception):
+    """What a script cannot or will not do; the message is one line."""
+
+
+class Guarded:
+    """A stream whose writes never fail: after the first that does, ``lost`` holds the error and the rest is dropped."""
+
+    def __init__(self, stream: TextIO):
+        self.stream = stream
+        self.lost: OSError | None = None
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+    def write(self, text: str) -> int:
+        """As of the stream."""
+        self._try(lambda: self.stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """As of the stream."""
+        self._try(self.stream.flush)
+
+    def _try(self, work: Callable[[], object]) -> None:
+        if self.lost is None:
+            try:
+                work()
+            except OSError as error:
+                self.lost = error
+                # what the stream still holds would fail again when Python ends
+                with suppress(OSError):
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.stream, name)
+
+
+@contextmanager
+def guarded() -> Iterator[Guarded]:
+    """Within it no print fails, on stdout or stderr; yields what stands for stdout."""
+    while (spare := os.open(os.devnull, os.O_RDWR)) <= 2:  # else the next file would be opened as the closed stream
+        pass
+    os.close(spare)
+    before = sys.stdout, sys.stderr
+    guards = [Guarded(stream or io.TextIOWrapper(io.BytesIO())) for stream in before]  # None: the stream is closed
+    sys.stdout, sys.stderr = guards
+    try:
+        yield guards[0]
+    finally:
+        for guard in guards:
+            guard.flush()
+        sys.stdout, sys.stderr = before
+
+
+def run_main(main: Callable[[], None]) -> None:
+    """Do what a script does: print what can be printed, and end errors with one line and status 1."""
+    with guarded() as stdout:
+        code = _ended(main)
+    if not code and stdout.lost is not None and stdout.lost.errno not in UNREAD:
+        code = f"error: stdout: {stdout.lost.strerror}; all else is done"
+    if code is not None:
+        sys.exit(code)
+
+
+def _ended(main: Callable[[], None]) -> str | int | None:
+    """What ``main`` ends with: a status, or a line about an error."""
+    try:
+        main()
+    except SystemExit as stop:
+        return stop.code
+    except (RefusalError, StoreError) as error:
+        return f"error: {error}"
+    except OSError as error:
+        return f"error: {reason(error)}"
+    except MemoryError:
+        return "error: out of memory"
+    except KeyboardInterrupt:
+        return "interrupted; the same command continues"
+    return None
+
+
+def reason(error: OSError) -> str:
+    """Which file, and the system's word for what is wrong with it."""
+    file = error.filename2 or error.filename
+    return f"{file}: {error.strerror}" if file is not None and error.strerror else " ".join(str(error).split())
+
+
+def parser(description: str, *, figures: str | None = None) -> argparse.ArgumentParser:
+    """A parser with --scale and --runs, and with --figures where the script writes some (what they are, in words)."""
+    found = argparse.ArgumentParser(description=description)
+    found.add_argument("--scale", default="laptop", help="smoke, laptop or paper (default: laptop)")
+    found.add_argument("--runs", type=Path, help="folder of the runs (default: runs/<scale>)")
+    if figures:
+        found.add_argument("--figures", type=Path, help=f"folder of the {figures} (default: figures/<scale>)")
+    return found
+
+
+def store_of(scale: str, runs: Path | None) -> Store:
+    """The store in ``runs``, or of a scale. Raises RefusalError where there is no such scale, or it cannot be read."""
+    if runs is None and scale not in SCALES:
+        raise RefusalError(f"--scale {scale}: allowed are {', '.join(SCALES)}")
+    store = Store(runs or Path("runs") / scale)
+    for folder in (store.root, store.root / "sweeps"):
+        try:
+            os.scandir(folder).close()
+        except (FileNotFoundError, NotADirectoryError):
+            pass  # whoever reads says which run or sweep is missing
+        except OSError as error:
+            raise RefusalError(reason(error)) from error
+    return store
+
+
+def filled(store: Store, scale: str) -> Store:
+    """The store, which must have runs. Raises RefusalError where it has none."""
+    try:
+        folders = store.folders()
+    except StoreError:
+        folders = []
+    if not folders:
+        make = scale if scale in SCALES else "smoke|laptop|paper"
+        raise RefusalError(f"{store.root}: no runs there; make some (make reproduce SCALE={make}) or name their folder")
+    return store

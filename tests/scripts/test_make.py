@@ -1,0 +1,71 @@
+"""What make refuses, and in which order it does what hangs together."""
+
+import os
+import re
+import subprocess
+
+import pytest
+
+from tests.experiments.launch import ROOT
+
+# without what a make that started the tests left in it
+ALONE = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "SCALE", "JOBS"))}
+
+
+def make(*words):
+    """What make would do, and what it says instead."""
+    done = subprocess.run(
+        ["make", "--no-print-directory", "-n", "-o", ".venv/.installed", *words],
+        cwd=ROOT, env=ALONE, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("target", ["claims", "report", "figures", "reproduce", "theory-check", "compare"])
+@pytest.mark.parametrize("scale", ["nonsense", "", "Smoke", "smoke laptop", "smoke,laptop"])
+def test_a_scale_that_is_none(target, scale):
+    status, out, error = make(target, f"SCALE={scale}")
+    assert (status, out) == (2, "")
+    assert re.fullmatch(rf"Makefile:\d+: \*\*\* SCALE={scale}: allowed are smoke, laptop, paper\.  Stop\.\n", error)
+
+
+@pytest.mark.parametrize("jobs", ["0", "abc", "-1", "", "1.5", "2 3", "007"])
+@pytest.mark.parametrize("words", [["reproduce"], ["smoke"], ["sweep", "EXPERIMENT=gram"], ["theory-check"], ["test"]])
+def test_jobs_that_are_no_number(words, jobs):
+    status, out, error = make(*words, f"JOBS={jobs}")
+    assert (status, out) == (2, "")
+    assert re.fullmatch(
+        rf"Makefile:\d+: \*\*\* JOBS={jobs}: allowed is a whole number of at least 1\.  Stop\.\n", error
+    )
+
+
+@pytest.mark.parametrize("scale", ["smoke", "laptop", "paper"])
+def test_what_is_allowed(scale):
+    status, out, error = make("sweep", "EXPERIMENT=gram", f"SCALE={scale}", "JOBS=10")
+    assert (status, error) == (0, "") and f"scale={scale}" in out and "n_jobs=10" in out
+
+
+@pytest.mark.parametrize("goals", [["claims", "report"], ["report", "claims"], ["report", "figures", "claims"]])
+def test_the_report_waits_for_what_it_shows(goals):
+    status, out, _ = make("-j4", *goals)
+    drawn = re.findall(r"scripts\.(claims|report|\$\{pair##)", out)
+    assert status == 0 and drawn[-1] == "report" and len(drawn) == len(goals)
+
+
+def test_the_report_alone_decides_no_claims():
+    assert re.findall(r"scripts\.(\w+)", make("report")[1]) == ["report"]
+
+
+def test_a_real_j_runs_one_target_after_the_other(tmp_path):
+    """The Makefile with a python that takes its time over the claims, and notes what it is called for."""
+    (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
+    python = tmp_path / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\ncase "$2" in scripts.claims) sleep 0.5;; esac\necho "$2" >> calls\n')
+    python.chmod(0o755)
+    for name in ("pyproject.toml", "constraints.txt", ".venv/.installed"):  # in the order in which they are made
+        (tmp_path / name).touch()
+    for goals in (["claims", "report"], ["reproduce"]):
+        (tmp_path / "calls").write_text("")
+        subprocess.run(["make", "-j8", *goals], cwd=tmp_path, env=ALONE, check=True, capture_output=True)
+        assert (tmp_path / "calls").read_text().split()[-2:] == ["scripts.claims", "scripts.report"], goals

@@ -1,0 +1,142 @@
+"""A script at a terminal: nothing that happens to stdout costs a file, and every error is one line."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from experiments.store import StoreError
+from scripts.terminal import RefusalError, run_main
+from tests.experiments.launch import ROOT, launch
+from tests.scripts.synthetic import start
+
+# A script that says more than a pipe holds and then writes a file.
+TALKATIVE = """
+from pathlib import Path
+from scripts.terminal import run_main
+
+def main():
+    for k in range(20_000):
+        print(f"line {k}: {WORD}")
+    with Path("done").open("w") as file:
+        file.write("all of it")
+        assert file.fileno() > 2
+
+run_main(main)
+"""
+SCRIPTS = sorted(file.stem for file in (ROOT / "scripts").glob("*.py") if '__name__ == "__main__"' in file.read_text())
+
+
+def shell(command, folder, **environment):
+    """A command line in a folder, with the project's python as $PYTHON."""
+    known = {"PYTHON": sys.executable, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        ["bash", "-c", command], cwd=folder, env=os.environ | known | environment, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("redirected", "status", "says"),
+    [
+        ("| head -1", 0, ""),
+        (">&-", 0, ""),
+        (">&- 2>&-", 0, ""),
+        ("<&- >&- 2>&-", 0, ""),
+        (">/dev/full", 1, "error: stdout: No space left on device; all else is done\n"),
+        (">/dev/full 2>/dev/full", 1, ""),
+        ("</dev/null 1</dev/null", 0, ""),
+    ],
+)
+def test_a_stdout_that_takes_nothing_costs_no_file(redirected, status, says, tmp_path):
+    (tmp_path / "talk.py").write_text(TALKATIVE.replace("{WORD}", "word"))
+    done = shell(f"$PYTHON talk.py {redirected}; exit ${{PIPESTATUS[0]}}", tmp_path)
+    assert (done.returncode, done.stderr) == (status, says)
+    assert (tmp_path / "done").read_text() == "all of it"
+
+
+@pytest.mark.parametrize("environment", [
+    {"PYTHONIOENCODING": "ascii"},
+    {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+])  # fmt: skip
+def test_a_stdout_of_ascii_spells_the_rest_out(environment, tmp_path):
+    (tmp_path / "talk.py").write_text(TALKATIVE.replace("{WORD}", "± \\udcff"), encoding="utf-8")
+    done = shell("$PYTHON talk.py", tmp_path, **environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("line 0: \\xb1 \\udcff\n") and (tmp_path / "done").exists()
+
+
+@pytest.mark.parametrize(("error", "line"), [
+    (RefusalError("no"), "error: no"),
+    (StoreError("gone"), "error: gone"),
+    (PermissionError(13, "Permission denied", "figures"), "error: figures: Permission denied"),
+    (OSError("something\nlong"), "error: something long"),
+    (MemoryError(), "error: out of memory"),
+    (KeyboardInterrupt(), "interrupted; the same command continues"),
+])  # fmt: skip
+def test_an_error_is_one_line(error, line):
+    def main():
+        raise error
+
+    with pytest.raises(SystemExit) as stop:
+        run_main(main)
+    assert stop.value.code == line
+
+
+def test_a_bug_is_no_line():
+    with pytest.raises(ZeroDivisionError):
+        run_main(lambda: 1 / 0)
+
+
+@pytest.mark.parametrize("script", [name for name in SCRIPTS if name not in ("provenance", "runs")])
+def test_an_unknown_scale_is_refused(script, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        start(script, monkeypatch, "--scale", "nonsense")
+    assert stop.value.code == "error: --scale nonsense: allowed are smoke, laptop, paper"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("script", ["claims", "report"])
+def test_a_scale_without_runs_is_no_table_of_claims_not_run(script, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for made in (False, True):
+        if made:
+            (tmp_path / "runs/paper").mkdir(parents=True)
+        with pytest.raises(SystemExit) as stop:
+            start(script, monkeypatch, "--scale", "paper")
+        assert stop.value.code == (
+            "error: runs/paper: no runs there; make some (make reproduce SCALE=paper) or name their folder"
+        )
+    assert not (tmp_path / "figures").exists()
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A real sweep's runs."""
+    runs = tmp_path_factory.mktemp("terminal") / "runs"
+    assert launch("sweep=figure_burn_in", "scale=smoke", f"runs={runs}").returncode == 0
+    return runs
+
+
+def test_a_figure_for_a_reader_that_leaves_and_a_notebooks_backend(store, tmp_path):
+    command = f"$PYTHON -m scripts.figure_burn_in --runs {store} --figures figures | head -1"
+    done = shell(command, tmp_path, MPLBACKEND="module://matplotlib_inline.backend_inline")
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.count("\n") == 1
+    names = {file.name for file in (tmp_path / "figures").iterdir()}
+    assert names == {*(f"figure_burn_in.{kind}" for kind in ("csv", "pdf", "png")), "figure_burn_in_messages.csv"}
+
+
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="needs setpriv: root may read everything")
+@pytest.mark.parametrize("script", ["figure_burn_in", "claims", "report"])
+@pytest.mark.parametrize("locked", ["runs", "runs/sweeps", "figures"])
+def test_a_folder_that_may_not_be_read_is_one_line(script, locked, store, tmp_path):
+    shutil.copytree(store, tmp_path / "runs")
+    (tmp_path / "figures").mkdir()
+    (tmp_path / locked).chmod(0)
+    plain = "setpriv --bounding-set -dac_override,-dac_read_search --inh-caps -dac_override,-dac_read_search"
+    done = shell(f"{plain} $PYTHON -m scripts.{script} --runs runs --figures figures", tmp_path)
+    (tmp_path / locked).chmod(0o755)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"error: {locked}: Permission denied\n")
