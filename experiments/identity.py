@@ -13,6 +13,7 @@ INFRASTRUCTURE = frozenset(
         "experiments",
         "experiments.app",
         "experiments.checkpoint",
+        "experiments.command_line",
         "experiments.files",
         "experiments.identity",
         "experiments.interrupt",
@@ -21,6 +22,7 @@ INFRASTRUCTURE = frozenset(
         "experiments.saved",
         "experiments.schema",
         "experiments.store",
+        "experiments.streams",
     }
 )
 

@@ -1,21 +1,30 @@
-"""Ctrl-C and SIGTERM: one line that says how to continue, and exit status 128 + signal, within seconds.
+"""Ctrl-C, SIGTERM and SIGHUP: one line that says how to continue, and exit status 128 + signal, within seconds.
 
 Python runs signal handlers between its own instructions, so that a long call into a library would put them off.
 A thread therefore ends the process when the main thread has not ended by itself in time. What is killed that way loses
 nothing: the store holds whole runs only, and checkpoints lie in it.
+
+The processes of this machine that make a multirun's jobs end with the one that started them, even where that was
+killed: it leaves who it is in the variable ADALOSS_MAIN of their environment.
 """
 
 import atexit
+import ctypes
 import os
 import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
-WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
 GRACE = 2.0  # seconds that the main thread has
+MAIN = "ADALOSS_MAIN"
+LOOK = 0.5  # seconds between two looks at the main process
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 class Stopped(KeyboardInterrupt):
@@ -32,11 +41,12 @@ def end(name: str, number: int) -> None:
     Not by an exception, which a library may swallow or dress up as its own, and not by Python's own way out, which
     takes seconds where torch is loaded.
     """
-    bar = "\n" if sys.__stderr__.isatty() else ""  # behind a progress bar
-    line = f"{bar}{name}: {WORDS[signal.Signals(number)]}; complete runs are saved, the same command continues\n"
     if not _ending.acquire(blocking=False):
         os._exit(128 + number)
-    os.write(sys.__stderr__.fileno(), line.encode())
+    with suppress(OSError):  # stderr may be closed, or a terminal that is gone
+        bar = "\n" if os.isatty(2) else ""  # behind a progress bar
+        line = f"{bar}{name}: {WORDS[signal.Signals(number)]}; complete runs are saved, the same command continues\n"
+        os.write(2, line.encode())
     os._exit(128 + number)
 
 
@@ -95,10 +105,47 @@ def watch(name: str) -> Iterator[None]:
         send.close()
         listening.join()
         sys.warnoptions.remove(quiet)
+        os.environ.pop(MAIN, None)
 
 
 def _handle(handler: object) -> None:
-    """Take both signals, but for one that whoever started this process had it ignore (a shell's background job)."""
+    """Take the signals, but for one that whoever started this process had it ignore (nohup, a background job)."""
     for number in WORDS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+def bind_workers() -> None:
+    """From here to the end of ``watch``, processes that are started end with this one if they import the project."""
+    os.environ[MAIN] = f"{os.getpid()} {_started(os.getpid())}"
+
+
+def end_with_main() -> None:
+    """In a worker: end when the process that started the sweep has ended, whatever ended that.
+
+    On Linux the kernel sees to it for a child, even in the middle of a call into a library; a thread looks everywhere.
+    """
+    pid, started = os.environ[MAIN].split()
+    if sys.platform == "linux" and os.getppid() == int(pid):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def look() -> None:
+        while _started(int(pid)) == started:
+            time.sleep(LOOK)
+        os._exit(1)
+
+    threading.Thread(target=look, daemon=True).start()
+
+
+def _started(pid: int) -> str:
+    """When a process started, as the kernel counts it, so that another with its number is not mistaken for it.
+
+    "gone" where there is no such process any more, "running" where the system does not tell when it started.
+    """
+    with suppress(OSError):
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "gone" if state in "ZX" else fields[18]
+    with suppress(OSError):
+        os.kill(pid, 0)
+        return "running"
+    return "gone"

@@ -43,7 +43,7 @@ class Fork:
             interrupt.watch_start(name)
             for number, stream in enumerate(self.streams, start=1):
                 os.dup2(stream.fileno(), number)
-            sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
+            sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2))
             sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr
             sys.argv = [f"experiments/{name}.py", *map(str, arguments)]
             os.chdir(ROOT)
@@ -103,10 +103,10 @@ def finish(process, timeout=600):
     return process.returncode, out, errors
 
 
-def launch(*arguments, experiment="linear_regression"):
-    """Run to the end; the result has returncode, stdout and stderr."""
-    if FORKS:
-        return subprocess.CompletedProcess(arguments, *finish(Fork(experiment, arguments), timeout=300))
+def launch(*arguments, experiment="linear_regression", prepare=None):
+    """Run to the end; the result has returncode, stdout and stderr. ``prepare`` is called in the process, a fork."""
+    if FORKS or prepare:
+        return subprocess.CompletedProcess(arguments, *finish(Fork(experiment, arguments, prepare), timeout=300))
     words = command(*arguments, experiment=experiment)
     return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
 

@@ -1,7 +1,10 @@
 """Wrong configurations end with one line that names field, value and what is allowed, before anything is written."""
 
+import errno
+import os
 import resource
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -63,6 +66,21 @@ WRONG = [
     (["record.columns=[]"], ["record.columns=[]", "at least 1"]),
     (["scale=huge"], ["scale/huge", "laptop", "paper", "smoke"]),
     (["sweep=figure_9"], ["sweep/figure_9", "figure_1"]),
+    (["b0="], ["b0=''", "number"]),
+    (["b0=${nothing}"], ["nothing", "not found"]),
+    (["b0.x=1"], ["b0.x=1", "no such field", "b0 has no fields"]),
+    (["record.column=[loss]"], ["record.column=[loss]", "no such field in record", "columns, log_points, windows"]),
+    (["data=spectrum", "data.d=20"], ["data.d=20", "no such field in data=spectrum", "eigenvalues, name, s0"]),
+    (["-m", "data=gaussian,spectrum", "data.d=20"], ["data.d=20", "in data=spectrum", "eigenvalues, name, s0"]),
+    (["-m", "data=null,gaussian"], ["data=null: not understood", "names of configurations"]),
+    (["--cfg", "job", "-m", "b0=1,2"], ["Only one of", "--multirun", "--cfg"]),
+    (["--resolve"], ["--resolve", "--cfg"]),
+    (["-m", "hydra/launcher=nonsense"], ["hydra/launcher/nonsense", "joblib"]),
+    (["sweep=cost"], ["sweep=cost", "experiments.cost"]),
+    (["+sweep.name=../x"], ["sweep.name='../x'", "letters"]),
+    (["-m", "+sweep.name=.x"], ["sweep.name='.x'", "neither dot nor dash"]),
+    (["+sweep.name=" + "x" * 101], ["sweep.name='xxx", "at most 100"]),
+    (["-m", "+sweep.names=x"], ["sweep.names='x'", "allowed is name"]),
     (["-m", "b0=1,2,-3", "method=adaloss,sgd_constant"], ["b0=-3", "greater than 0"]),
     (["-m", "b0=1,2", "method=adaloss,adagrad"], ["method/adagrad", "adagrad_norm"]),
     (["hydra/launcher=joblib", "-m", "seed=0,-1"], ["seed=-1", "greater than or equal to 0"]),
@@ -101,6 +119,49 @@ def test_read_only_folder(tmp_path):
     assert result.returncode == 2
     assert len(result.stderr.splitlines()) == 1
     assert "runs=/proc/sys/runs: cannot be written" in result.stderr
+
+
+@pytest.mark.parametrize("multirun", [[], ["-m", "b0=1,2"]])
+def test_folder_behind_a_closed_door(multirun, tmp_path):
+    (tmp_path / "runs").mkdir()
+    tmp_path.chmod(0)
+
+    def nobody():
+        if os.geteuid() == 0:  # whom no door stops
+            os.setuid(65534)
+
+    try:
+        result = launch(*multirun, f"runs={tmp_path / 'runs'}", prepare=nobody)
+    finally:
+        tmp_path.chmod(0o700)
+    assert (result.returncode, result.stdout) == (2, "")
+    [line] = result.stderr.splitlines()
+    assert line.startswith(f"error: runs={tmp_path / 'runs'}: ") and "(Permission denied)" in line
+
+
+@pytest.mark.parametrize("multirun", [[], ["-m", "b0=1,2"]])
+def test_experiment_behind_a_closed_door(multirun, tmp_path):
+    """The store itself can be written, what is in it cannot be read."""
+
+    def closed():
+        def is_dir(path, before=Path.is_dir):
+            if path.parent == tmp_path / "linear_regression":
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return before(path)
+
+        Path.is_dir = is_dir
+
+    result = launch(*multirun, f"runs={tmp_path}", prepare=closed)
+    assert (result.returncode, result.stdout) == (2, "")
+    [line] = result.stderr.splitlines()
+    assert line.startswith(f"error: runs={tmp_path}: {tmp_path}/linear_regression/") and "Permission denied" in line
+
+
+def test_folder_that_the_locale_cannot_name(tmp_path):
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    words = command(f'runs="{tmp_path}/é"')
+    result = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    refused(result, ["runs=", "needs UTF-8"], tmp_path)
 
 
 @pytest.mark.parametrize("value", ["runs=null", "runs=''", "runs=[1]"])

@@ -5,7 +5,9 @@ import random
 import shutil
 import signal
 import subprocess
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,58 @@ def test_ctrl_c_ends_with_one_line_and_the_same_command_continues(undisturbed, t
     assert 0 < saved < 24
     assert made(launch(*arguments)) == 24 - saved
     assert content(tmp_path) == undisturbed
+
+
+def descendants(pid):
+    """The processes that a process has started, and those that they have."""
+    children = {}
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            number, _, rest = file.read_text().partition(" ")
+            children.setdefault(int(rest.rpartition(")")[2].split()[1]), []).append(int(number))
+    found = children.get(pid, [])
+    for child in found:
+        found += children.get(child, [])
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+def test_workers_end_with_the_process_that_started_them(number, tmp_path):
+    """What ends the main process reaches it alone."""
+    root = tmp_path / "disturbed"
+    words = (f"b0=[{','.join(map(str, range(1, 13)))}]", "iterations=3000", "data.d=20", "record.log_points=20")
+    sweep = ("-m", "seed=0,1,2,3,4,5,6,7", *words, f"runs={root}", *JOBLIB)
+    process = subprocess.Popen(command(*sweep), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not list(root.glob("linear_regression/*")):
+        time.sleep(0.01)
+    workers = descendants(process.pid)
+    process.send_signal(number)
+    deadline = time.monotonic() + 5
+    _, errors = process.communicate(timeout=5)
+    while (left := [pid for pid in workers if Path(f"/proc/{pid}").exists()]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(workers) >= 2
+    assert left == []
+    word = "linear_regression: hung up; complete runs are saved, the same command continues\n"
+    expected = (129, word) if number == signal.SIGHUP else (-signal.SIGKILL, "")
+    assert (process.returncode, errors) == expected
+    saved = content(root)
+    assert 0 < len(saved) < 96
+    if number == signal.SIGKILL:
+        assert made(launch(*sweep)) == 96 - len(saved)
+        assert made(launch("seed=[0,1,2,3,4,5,6,7]", *words, f"runs={tmp_path / 'undisturbed'}")) == 96
+        assert content(root) == content(tmp_path / "undisturbed")
+
+
+def test_nohup(tmp_path):
+    """Whoever has a process ignore SIGHUP wants it to go on; it gets two before its first run."""
+
+    def ignoring():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        os.kill(os.getpid(), signal.SIGHUP)
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGHUP)).start()
+
+    assert made(launch("iterations=20", f"runs={tmp_path}", prepare=ignoring)) == 1
 
 
 def test_two_processes_on_one_store(undisturbed, tmp_path):

@@ -8,10 +8,12 @@ import sys
 
 import pytest
 from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from submitit.core.core import Job
 from submitit.core.utils import UncompletedJobError
 
 from experiments import app
+from experiments.gram import Gram
 from experiments.store import Store, verify
 from tests.experiments.launch import ROOT
 
@@ -92,12 +94,41 @@ def test_a_job_that_cannot_save_says_so_in_one_line(launcher, tmp_path, monkeypa
     assert line.startswith(f"error: {tmp_path}/gram/sphere_n=20_d=20_seed=0-") and "not saved (File exists)" in line
 
 
-def test_a_job_that_was_killed_is_one_line(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            UncompletedJobError("Job 7 (task: 0) with path /x/7_0_result.pkl\nhas not produced any output\n"),
+            "Job 7 (task: 0) ended without a result; the same command continues",
+        ),
+        (
+            TerminatedWorkerError("A worker process managed by the executor was unexpectedly terminated.\nMore"),
+            "a process that made runs was killed (out of memory?); the same command continues",
+        ),
+    ],
+)
+def test_a_job_that_was_killed_is_one_line(error, line, monkeypatch, capsys):
     def killed(*_, **__):
-        raise UncompletedJobError("Job 7 (task: 0) with path /x/7_0_result.pkl\nhas not produced any output\n")
+        raise error
 
     monkeypatch.setattr(app.hydra, "main", lambda **_: lambda task: killed)
     monkeypatch.setattr(sys, "argv", ["gram"])
     with pytest.raises(SystemExit):
         app.main("gram")
-    assert capsys.readouterr().err == "error: Job 7 (task: 0) ended without a result; the same command continues\n"
+    assert capsys.readouterr().err == f"error: {line}\n"
+
+
+@pytest.mark.parametrize("words", [[], ["-m"]])
+def test_a_job_that_breaks_shows_where(words, tmp_path, monkeypatch, capfd):
+    def broken(*_):
+        raise ZeroDivisionError("a fault of the program")
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(Gram, "execute", broken)
+    monkeypatch.setattr(sys, "argv", ["gram", *words, "data.n=20", "data.d=20", f"runs={tmp_path}"])
+    with pytest.raises(SystemExit) as stop:
+        app.main("gram")
+    lines = capfd.readouterr().err.splitlines()
+    assert stop.value.code == 1
+    assert "Traceback (most recent call last):" in lines and any(line.endswith("in broken") for line in lines)
+    assert lines[-1] == "ZeroDivisionError: a fault of the program"

@@ -1,0 +1,46 @@
+"""stdout and stderr that cost no run: closed, broken or full, they lose what is written to them, and nothing else.
+
+``print`` raises where the reader of a pipe is gone, the disk is full or a letter is not of the encoding; and where
+descriptor 1 or 2 is closed, the next file that is opened takes its number and receives what was meant for the user.
+"""
+
+import io
+import os
+import select
+import sys
+
+
+class _Forgiving(io.FileIO):
+    """One of the process's standard descriptors; the first write that fails turns it to the null device."""
+
+    def write(self, data: bytes) -> int:
+        """Write, and wait where the other end of a pipe that does not block is slow."""
+        try:
+            while (written := super().write(data)) is None:
+                select.select([], [self], [])
+        except OSError:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self.fileno())
+            os.close(null)
+            return len(data)
+        return written
+
+
+def guard() -> None:
+    """Put such streams in the place of sys.stdout and sys.stderr, but for one that somebody else has put there."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    for descriptor, name in enumerate(("stdout", "stderr"), start=1):
+        old = getattr(sys, name)
+        if old is not getattr(sys, f"__{name}__") or isinstance(getattr(old, "buffer", None), _Guarded):
+            continue
+        raw = _Forgiving(descriptor, "w", closefd=False)
+        encoding = getattr(old, "encoding", "utf-8")
+        new = io.TextIOWrapper(_Guarded(raw), encoding=encoding, errors="backslashreplace", line_buffering=True)
+        setattr(sys, name, new)
+        setattr(sys, f"__{name}__", new)
+
+
+class _Guarded(io.BufferedWriter):
+    """Marks the streams that are in place."""

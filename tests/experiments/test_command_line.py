@@ -1,0 +1,230 @@
+"""What a command line makes: a sweep's name, a range's values; and a stdout that fails costs no run."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import hydra
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+
+from experiments import app, streams
+from experiments.command_line import CONFIGS, composed, experiment_of, spell_out
+from experiments.schema import ConfigError
+from tests.experiments.launch import ROOT, command, launch, made
+
+SWEEP = ("sweep=figure_burn_in", "iterations=200")  # of another length than the file's
+JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled(tmp_path_factory):
+    """The simulator, for all forks at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        patch.setattr(
+            sys, "argv", ["linear_regression", "iterations=20", f"runs={tmp_path_factory.mktemp('compiled')}"]
+        )
+        app.main("linear_regression")
+
+
+@pytest.fixture
+def paper(tmp_path):
+    """A store with a list that stands for the paper's sweep."""
+    listed = tmp_path / "sweeps/figure_burn_in.json"
+    listed.parent.mkdir()
+    listed.write_text("the paper's")
+    yield tmp_path
+    assert listed.read_text() == "the paper's"
+
+
+def lists(root):
+    """The lists of a store but for the paper's: name -> number of runs."""
+    files = sorted((root / "sweeps").glob("*.json"))
+    return {file.stem: len(json.loads(file.read_text())["runs"]) for file in files if file.stem != "figure_burn_in"}
+
+
+def test_a_changed_sweep_has_a_list_of_its_own(paper):
+    words = ("sweep=figure_burn_in", "b0=[0.02]", "seed=3", "scale=smoke", f"runs={paper}")
+    first = launch(*words)
+    assert made(first) == 2
+    [(name, count)] = lists(paper).items()
+    assert count == 2 and name.startswith("figure_burn_in-") and len(name) == len("figure_burn_in-") + 6
+    assert first.stdout.splitlines()[:2] == [
+        f"figure_burn_in with b0=[0.02] seed=3 is listed as {name}; "
+        f"python -m scripts.figure_burn_in --sweep {name} --scale smoke --runs {paper} draws it",
+        f"{name}: 2 runs in 2 jobs, 2 to make in {paper}",
+    ]
+    order = ("seed=3", f"runs={paper}", *JOBLIB, "scale=smoke", "sweep=figure_burn_in", "b0=[0.02]")
+    assert "nothing to train" in launch(*order).stdout
+    assert launch(*words, "hydra.sweeper.params.method=adaloss").returncode == 0
+    assert sorted(lists(paper).values()) == [1, 2]
+
+
+def test_where_and_how_a_sweep_is_made_does_not_change_it(tmp_path):
+    cut = ("method=adagrad_norm,adaloss",)  # the same runs in another order
+    folders = []
+    for words in ((), ("-m", "sweep.name=figure_burn_in", "hydra.sweeper.max_batch_size=5"), cut):
+        assert "listed as" not in launch("sweep=figure_burn_in", f"runs={tmp_path}", *words).stdout
+        assert [file.stem for file in (tmp_path / "sweeps").iterdir()] == ["figure_burn_in"]
+        folders.append((tmp_path / "sweeps/figure_burn_in.json").read_text())
+    assert folders[0] == folders[1] == folders[2]
+
+
+@pytest.mark.parametrize("words", [("b0=1",), ("b0=1", "sweep=figure_burn_in")])
+def test_a_name_of_ones_own(words, paper):
+    plus = "" if len(words) > 1 else "+"
+    assert launch("-m", *words, f"{plus}sweep.name=my-own.2", "iterations=200", f"runs={paper}").returncode == 0
+    assert list(lists(paper)) == ["my-own.2"]
+
+
+def test_the_name_of_the_papers_sweep_does_not_make_it(paper):
+    result = launch("-m", "+sweep.name=figure_burn_in", "b0=1,2", "iterations=20", f"runs={paper}")
+    assert made(result) == 2
+    [(name, count)] = lists(paper).items()
+    assert count == 2 and name.startswith("figure_burn_in-")
+    assert result.stdout.startswith(f"figure_burn_in with b0=1,2 iterations=20 is listed as {name}; ")
+
+
+def test_fields_that_a_sweep_leaves_open_do_not_change_it(tmp_path):
+    """configs/data/news.yaml has path: ???, which whoever has the articles fills in."""
+    for name, label in (("True", "REAL"), ("Fake", "FAKE")):
+        rows = "".join(f"title {k},{label} words {k} of it,politics,today\n" for k in range(30))
+        (tmp_path / f"{name}.csv").write_text("title,text,subject,date\n" + rows)
+    words = ("-m", "sweep=figure_4", "scale=paper", f"data.path={tmp_path}", f"runs={tmp_path / 'runs'}")
+    for change, told in (([], False), (["epochs=1"], True)):
+        # made runs would take hours: what is looked at comes before them
+        result = launch(*words, *change, "hydra/launcher=joblib", "hydra.launcher.n_jobs=0", experiment="lstm")
+        assert ("is listed as figure_4-" in result.stdout) == told
+        assert " runs in 4 jobs, " in result.stdout
+        assert result.stderr.startswith("error: hydra.launcher.n_jobs=0: should be a number of processes")
+
+
+def test_a_sweep_belongs_to_one_experiment():
+    assert [experiment_of(name) for name in ("figure_1", "figure_4", "cost")] == ["linear_regression", "lstm", "cost"]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ("range(0.1,0.4,0.1)", [0.1, 0.2, 0.3]),
+        ("range(0.7,0.1,-0.2)", [0.3, 0.5, 0.7]),
+        ("range(1,4)", [1, 2, 3]),
+        ("shuffle(range(0.1,0.4,0.1))", [0.1, 0.2, 0.3]),
+        ("float(range(1,3))", [1, 2]),
+        ("sort(0.3,0.1)", [0.1, 0.3]),
+    ],
+)
+def test_values_of_a_sweep_are_those_that_were_meant(values, expected):
+    config, jobs = jobs_of(f"b0={values}")
+    assert sorted(job.b0 for job in jobs) == expected
+    [word] = config.hydra.overrides.task  # from which Hydra makes its jobs
+    assert "range" not in word
+
+
+def jobs_of(*words):
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        config = loader.load_configuration("experiment/linear_regression", list(words), RunMode.MULTIRUN)
+        spell_out(config, loader)
+        return config, list(composed("linear_regression", config, loader))
+
+
+@pytest.mark.parametrize(
+    ("word", "line"),
+    [
+        ("b0=range(1,1)", "b0=range(1,1): has no value"),
+        ("b0=range(3,1)", "b0=range(3,1): has no value"),
+        ("b0=range(1,4,0)", "b0=range(1,4,0): start, stop and step should be numbers, and step not 0"),
+        ("b0=range(0.1,inf)", "b0=range(0.1,inf): start, stop and step should be numbers"),
+        ("b0=sort(range(1,6,2),reverse=true)", "b0=sort(range(1,6,2),reverse=true): a range is in order"),
+        ("b0=interval(0,1)", "b0=interval(0,1): an interval names no values"),
+        ("data=glob(x*)", "data=glob(x*): has no value"),
+        ("data=gaussian,[[1]]", "data=[[1]]: not understood, should be names of configurations"),
+        ("sweep=figure_1,figure_c", "sweep=figure_1,figure_c: one sweep at a time"),
+        ("hydra.sweeper.max_batch_size=0", "hydra.sweeper.max_batch_size=0: should be at least 1"),
+    ],
+)
+def test_a_sweep_without_values_is_refused(word, line):
+    with pytest.raises(ConfigError, match=re.escape(line)):
+        jobs_of(word)
+
+
+def test_a_range_makes_the_runs_that_were_meant(tmp_path):
+    assert made(launch("-m", "b0=range(0.1,0.4,0.1)", "iterations=20", "data=spectrum", f"runs={tmp_path}")) == 3
+    assert sorted(yaml_b0(file) for file in tmp_path.glob("linear_regression/*/config.yaml")) == [0.1, 0.2, 0.3]
+
+
+def yaml_b0(file):
+    [line] = [line for line in file.read_text().splitlines() if line.startswith("b0: ")]
+    return float(line.removeprefix("b0: "))
+
+
+def test_cells_with_one_label_are_told(tmp_path):
+    words = ("b0=[0.3,0.30000000000000004]", "iterations=20", "data=spectrum", f"runs={tmp_path}")
+    for way in ((), ("-m",)):
+        result = launch(*way, *words)
+        assert "note: two runs or more are called adaloss_spectrum_b0=0.3_seed=0: " in result.stdout
+    assert len(list(tmp_path.glob("linear_regression/adaloss_spectrum_b0=0.3_seed=0-*"))) == 2
+
+
+def test_of_a_field_given_twice_the_last_value_counts(tmp_path):
+    for way in ((), ("-m",)):
+        assert launch(*way, "b0=1", "b0=2", "iterations=20", "data=spectrum", f"runs={tmp_path}").returncode == 0
+    assert [yaml_b0(file) for file in tmp_path.glob("linear_regression/*/config.yaml")] == [2]
+
+
+def full():
+    os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+
+
+def unread():
+    reading, writing = os.pipe()
+    os.close(reading)
+    os.dup2(writing, 1)
+
+
+def closed():
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        os.close(number)
+        setattr(sys, name, None)
+        setattr(sys, f"__{name}__", None)
+
+
+@pytest.mark.parametrize(("stdout", "launcher"), [(full, ()), (unread, ()), (unread, JOBLIB), (closed, JOBLIB)])
+def test_a_stdout_that_fails_costs_no_run(stdout, launcher, tmp_path):
+    words = ("-m", "b0=1,2", "iterations=20", "data=spectrum", f"runs={tmp_path}", *launcher)
+    result = launch(*words, prepare=stdout)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert len(list(tmp_path.glob("linear_regression/*"))) == 2
+
+
+def test_a_process_that_starts_without_stdout(tmp_path):
+    words = command("b0=1", "iterations=20", "data=spectrum", f"runs={tmp_path}")
+    script = 'exec "$@" >&- 2>&-'
+    assert (
+        subprocess.run(["sh", "-c", script, "sh", *words], cwd=ROOT, check=False, stdin=subprocess.DEVNULL).returncode
+        == 0
+    )
+    [summary] = tmp_path.glob("linear_regression/*/summary.json")
+    assert json.loads(summary.read_text())["status"] == "completed"
+
+
+def test_what_cannot_be_encoded_is_spelled_out():
+    code = (
+        "from experiments import streams; streams.guard(); print('runs=é'); print('é', file=__import__('sys').stderr)"
+    )
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert (result.stdout, result.stderr) == ("runs=\\xe9\n", "\\xe9\n")
+
+
+def test_streams_that_are_somebodys_stay(capsys):
+    before = sys.stdout, sys.stderr
+    streams.guard()
+    assert (sys.stdout, sys.stderr) == before
