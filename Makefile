@@ -61,7 +61,7 @@ mutants: $(STAMP) ## change the code a little, 150 times a file, and see whether
 	@$(PY) -m tests.mutation --sample 150
 
 campaign: $(STAMP) ## try to break everything (an hour or more; docs/reliability.md has what came of it)
-	@set -e; for kind in kill concurrency disk fuzz library scale portability security; do \
+	@set -e; for kind in kill concurrency disk fuzz library scale portability security damage; do \
 	    echo "== $$kind"; $(PY) -m tests.campaign.$$kind; done
 
 smoke: ## the whole way at the smallest scale (a minute or two)

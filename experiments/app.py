@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -24,6 +25,7 @@ from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import RunMode
+from hydra.utils import get_original_cwd
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 from submitit.core.utils import UncompletedJobError
@@ -78,6 +80,7 @@ def job(name: str, config: DictConfig) -> None:
         runs = experiment.runs()
         alone = HydraConfig.get().mode != RunMode.MULTIRUN
         if alone:
+            _tell_elsewhere(store)
             _tell_alike(runs)
         complete, made = _make(experiment, store, runs, wait=alone)
     except (ConfigError, StoreError, MemoryError) as error:
@@ -169,6 +172,7 @@ class Plan(Callback):
             self.runs, self.agreed = list(runs.values()), experiment.agreed
             self.sweep, told = self._named(config, sweep)
             self.store.prepare()
+            _tell_elsewhere(self.store)
             missing = len(self._missing())
             what, where = self.sweep or "sweep", printable(self.store.root)
             lines = [told] if told else []
@@ -285,7 +289,18 @@ def _store(runs: Any) -> Store:
             f"runs={printable(runs)}: such a name needs UTF-8, which the locale does not have; "
             "choose another folder, or set PYTHONUTF8=1"
         )
-    return Store(runs)
+    return Store(_started_in() / runs if Path.cwd() != _started_in() else runs)
+
+
+def _started_in() -> Path:
+    """Where the command was given: hydra.job.chdir=true has its jobs work elsewhere."""
+    return Path(get_original_cwd()) if HydraConfig.initialized() else Path.cwd()
+
+
+def _tell_elsewhere(store: Store) -> None:
+    """Say where runs go that go elsewhere than into the project, for want of a whole path."""
+    if not store.root.is_absolute() and not Path.cwd().samefile(CONFIGS.parent):
+        print(f"note: runs are kept in {printable(store.root.resolve())}", flush=True)
 
 
 def _sweep_name(sweep: Any) -> str | None:

@@ -47,10 +47,15 @@ def spell_out(config: DictConfig, loader: ConfigLoader) -> None:
         ranges = {o.input_line: f"{o.get_key_element()}={','.join(_range(o))}" for o in overrides if o.is_range_sweep()}
         return [ranges.get(o.input_line, o.input_line) for o in overrides]
 
-    params, words = explicit(_params(config)), explicit(config.hydra.overrides.task)
+    params, words = explicit(_params(config)), explicit(_words(config))
     with read_write(config), open_dict(config):
         config.hydra.sweeper.params = dict(word.split("=", 1) for word in params)
         config.hydra.overrides.task = words
+
+
+def _words(config: DictConfig) -> list[str]:
+    """The overrides of the command line as they were given: b0=${eta} means each job's own eta."""
+    return OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
 
 
 def _params(config: DictConfig) -> list[str]:
@@ -77,7 +82,7 @@ def _range(override: Override) -> list[str]:
 
 def _jobs(config: DictConfig, loader: ConfigLoader) -> Iterator[tuple[str, ...]]:
     """The overrides of each job of a multirun, in Hydra's order. Raises ConfigError where there is none."""
-    words = [*_params(config), *config.hydra.overrides.task]
+    words = [*_params(config), *_words(config)]
     values: dict[str, list[str]] = {}
     for override in OverridesParser.create(config_loader=loader).parse_overrides(words):
         key = override.get_key_element()
@@ -98,7 +103,7 @@ class Named:
     """The name under which a multirun is listed: a changed sweep of configs/sweep is another one, never the paper's."""
 
     def __init__(self, config: DictConfig, name: str | None):
-        words = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
+        words = OverridesParser.create().parse_overrides(_words(config))
         by_hand = any(word.key_or_group == "sweep.name" for word in words)
         choice = config.hydra.runtime.choices.get("sweep")
         choice = choice if isinstance(choice, str) else None  # null, or several at once

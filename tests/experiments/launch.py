@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from joblib.externals.loky import reusable_executor
 
 from experiments import app, checkpoint, interrupt  # by the parent: a fork is to begin with its handlers
 
@@ -47,6 +48,7 @@ class Fork:
             sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr
             sys.argv = [f"experiments/{name}.py", *map(str, arguments)]
             os.chdir(ROOT)
+            reusable_executor._executor = None  # the parent's workers do not answer a fork
             if prepare is not None:
                 prepare()
             app.main(name)

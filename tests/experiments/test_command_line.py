@@ -14,6 +14,7 @@ from hydra.types import RunMode
 from experiments import app, streams
 from experiments.command_line import CONFIGS, composed, experiment_of, spell_out
 from experiments.schema import ConfigError
+from experiments.store import Store
 from tests.experiments.launch import ROOT, command, launch, made
 
 SWEEP = ("sweep=figure_burn_in", "iterations=200")  # of another length than the file's
@@ -228,3 +229,21 @@ def test_streams_that_are_somebodys_stay(capsys):
     before = sys.stdout, sys.stderr
     streams.guard()
     assert (sys.stdout, sys.stderr) == before
+
+
+def test_a_field_that_follows_another_follows_it_in_each_job(tmp_path):
+    """hydra#725: ``b0=${eta}`` means the job's eta, not the default one."""
+    assert made(launch("-m", "eta=0.5,2", "b0=${eta}", "iterations=20", f"runs={tmp_path}")) == 2
+    runs = [Store(tmp_path).load(folder).config for folder in Store(tmp_path).folders()]
+    assert sorted((run["eta"], run["b0"]) for run in runs) == [(0.5, 0.5), (2.0, 2.0)]
+
+
+@pytest.mark.parametrize("words", [["hydra.job.chdir=true"], ["hydra.job.chdir=true", "-m", "b0=1,2"], []], ids=str)
+def test_runs_lie_where_the_command_was_given(tmp_path, words):
+    """Hydra's jobs may work in a folder of their own; the store is the one that was named, and it is said which."""
+    arguments = [sys.executable, "-m", "experiments.linear_regression", *words, "iterations=20", "runs=mine"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"note: runs are kept in {tmp_path / 'mine'}\n" in done.stdout
+    assert len(Store(tmp_path / "mine").folders()) == max(len(words[2:]) * 2, 1)

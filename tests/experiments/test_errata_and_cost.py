@@ -29,9 +29,9 @@ def test_a_run_is_what_its_counterexample_computes(tmp_path):
 def test_times_of_all_parts_in_every_turn(tmp_path):
     small = [f"model.{name}={value}" for name, value in SMALL["model"].items()]
     small += [f"{name}={value}" for name, value in SMALL.items() if name != "model"]
-    result = launch("sweep=cost", *small, f"runs={tmp_path}", experiment="cost")
+    result = launch("sweep=cost", "sweep.name=small", *small, f"runs={tmp_path}", experiment="cost")
     assert (result.returncode, result.stderr) == (0, "")
-    [run] = Store(tmp_path).load_sweep("cost")
+    [run] = Store(tmp_path).load_sweep("small")
     assert run.history.groupby("turn").part.agg(set).to_dict() == dict.fromkeys((1, 2, 3), PARTS)
     assert (run.history.seconds > 0).all() and run.config == SMALL
     # patches and positions, one block of four matrices and two norms, last norm, head
