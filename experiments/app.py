@@ -35,7 +35,7 @@ from tqdm import tqdm
 from experiments import command_line, interrupt, streams
 from experiments.command_line import AROUND, CONFIGS, refusal
 from experiments.locks import Claims
-from experiments.saved import printable
+from experiments.messages import printable
 from experiments.schema import ConfigError, Experiment, validated
 from experiments.store import Run, Store, StoreError
 

@@ -6,7 +6,6 @@ What is read may come from elsewhere, or be damaged: whatever it holds, it is th
 import hashlib
 import io
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ import pandas as pd
 import yaml
 
 from experiments import files
+from experiments.messages import one_line, printable
 
 COMPLETE = ("completed", "diverged")
 MOST = 10_000_000  # bytes of a configuration, a summary or a sweep's list
@@ -75,10 +75,7 @@ class SavedRun:
     def recorded(self) -> bytes:
         """The content of history.parquet. Raises StoreError where it is not what was saved."""
         file = self.path / "history.parquet"
-        try:
-            content = files.read(file)
-        except OSError:
-            content = b""
+        content = _content(file)
         if sha256(content) != self.summary["history_sha256"]:
             again = f"delete {printable(self.path)} and run the sweep again"
             raise StoreError(f"{printable(file)}: missing or not as it was saved; {again}")
@@ -93,7 +90,8 @@ class SavedRun:
             raise
         except Exception as error:  # Arrow has errors of many kinds
             file = printable(self.path / "history.parquet")
-            raise StoreError(f"{file}: no table ({_line(error)}); delete its folder and run the sweep again") from error
+            again = "delete its folder and run the sweep again"
+            raise StoreError(f"{file}: no table ({one_line(error)}); {again}") from error
 
 
 def run_id(folder: str | Path) -> str:
@@ -114,22 +112,16 @@ def verify(path: Path) -> list[str]:
         summary = read_summary(path)
     except (OSError, ValueError):
         return [f"{name}/summary.json: missing or not as it was saved; {again}"]
-    found = []
-    for file, checksum in (("config.yaml", "config_sha256"), ("history.parquet", "history_sha256")):
-        try:
-            content = files.read(path / file)
-        except OSError:
-            content = b""
-        if sha256(content) != summary[checksum]:
-            found.append(f"{name}/{file}: missing or not as it was saved; {again}")
-    if found:
-        return found
+    config, history = _content(path / "config.yaml", MOST), _content(path / "history.parquet")
+    held = (("config.yaml", config, "config_sha256"), ("history.parquet", history, "history_sha256"))
+    harmed = [file for file, content, checksum in held if sha256(content) != summary[checksum]]
+    if harmed:
+        return [f"{name}/{file}: missing or not as it was saved; {again}" for file in harmed]
     if summary["status"] not in COMPLETE:
         return [f"{name}: {summary['status']}, no result; run the sweep again"]
     try:
-        config = read_config(path, summary)
-        made = Run(summary["experiment"], "", config, summary["code"], summary["data"]).id
-    except (OSError, ValueError, TypeError):
+        made = Run(summary["experiment"], "", _parsed(config), summary["code"], summary["data"]).id
+    except (ValueError, TypeError):
         return [f"{name}/config.yaml: no configuration; {again}"]
     if {made} != {summary["id"], run_id(path)} or path.parent.name != summary["experiment"]:
         return [f"{name}: the run in this folder is {summary['experiment']}/...-{made}; {again}"]
@@ -167,6 +159,19 @@ def read_config(path: Path, summary: Mapping) -> dict:
     content = files.read(path / "config.yaml", MOST)
     if sha256(content) != summary["config_sha256"]:
         raise ValueError("config.yaml is not what was saved")
+    return _parsed(content)
+
+
+def _content(file: Path, most: int | None = None) -> bytes:
+    """b"" where it cannot be read: no saved file is empty."""
+    try:
+        return files.read(file, most)
+    except OSError:
+        return b""
+
+
+def _parsed(content: bytes) -> dict:
+    """A configuration. Raises ValueError."""
     try:
         depth = 0
         for event in yaml.parse(content, Loader=yaml.CSafeLoader):
@@ -187,17 +192,3 @@ class Dumper(yaml.CSafeDumper):
     def ignore_aliases(self, data: object) -> bool:
         """Always."""
         return True
-
-
-def printable(text: object) -> str:
-    """The text for a terminal: what would steer it, and what no encoding holds, is written as an escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
-
-
-def _line(error: Exception) -> str:
-    return printable(" ".join(str(error).split()))[:200] or type(error).__name__
-
-
-def reason(error: Exception) -> str:
-    """The system's word for the error: pyarrow puts paragraphs into strerror."""
-    return os.strerror(error.errno) if getattr(error, "errno", None) else _line(error)

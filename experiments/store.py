@@ -31,6 +31,7 @@ import pandas as pd
 import yaml
 
 from experiments import files
+from experiments.messages import printable, reason
 from experiments.provenance import origin, provenance
 from experiments.saved import (
     COMPLETE,
@@ -39,10 +40,8 @@ from experiments.saved import (
     Run,
     SavedRun,
     StoreError,
-    printable,
     read_config,
     read_summary,
-    reason,
     run_id,
     sealed,
     sha256,

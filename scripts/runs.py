@@ -164,9 +164,10 @@ def verified(store: Store, rows: list[dict]) -> str:
     """That all of these runs are whole. Raises StoreError with a line for each problem."""
     folders = [_folder(row) for row in rows]
     wrong = [line for folder in folders for line in verify(store.root / folder)]
+    there = set(store.folders())
     for sweep in store.sweeps():
         try:
-            lost = sorted(set(store.listed(sweep)) - set(store.folders()))
+            lost = sorted(set(store.listed(sweep)) - there)
             wrong += [f"{store.root / folder}: run missing; run sweep={sweep} again" for folder in lost]
         except StoreError as error:
             wrong.append(str(error))

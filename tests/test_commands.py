@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
@@ -118,9 +117,11 @@ def test_a_command_that_needs_more_is_composed(page, command, inside):
     name, *overrides = re.search(r"-m experiments\.(\w+) (.*?)(?: &)?$", command).groups()
     words = [word for word in shlex.split(overrides[0]) if word != "-m"]
     words = [word.replace("COMMIT", 40 * "a") for word in words]
-    first, *_ = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(words), None)[0]
+    parsed = OverridesParser.create().parse_overrides(words)
+    first = [next(o.sweep_string_iterator()) if o.is_sweep_override() else o.get_value_element_as_str() for o in parsed]
+    first = [f"{o.get_key_element()}={value}" for o, value in zip(parsed, first, strict=True)]
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        config = compose(f"experiment/{name}", list(first), return_hydra_config=True)
+        config = compose(f"experiment/{name}", first, return_hydra_config=True)
         if "ARCHIVE" in command:
             assert (config.data.path, config.weights.revision) == ("ARCHIVE", 40 * "a")
         launcher = re.search(r"launcher=submitit_(\w+)", command)

@@ -18,7 +18,7 @@ DTYPES = {
 
 
 def exact(group: dict[str, Any], state: Mapping[torch.Tensor, Any], *, skips: bool = False) -> bool:
-    """Whether the fused kernel may take this step of the group, and where ``skips``, leave it as it is.
+    """Check whether the fused kernel may take this step of the group; with ``skips``, also whether it may skip it.
 
     For each parameter with a gradient, the gradient and all its state should have its shape, dtype and device, dense
     and contiguous; either all of these parameters have a state or none has.
@@ -47,10 +47,10 @@ def exact(group: dict[str, Any], state: Mapping[torch.Tensor, Any], *, skips: bo
 
 
 def seen(group: dict[str, Any]) -> tuple | None:
-    """How many gradients there are, and of what dtype; None where one is missing, or not dense and contiguous.
+    """Return the number of gradients and their dtype, or None where one is missing, or not dense and contiguous.
 
-    While this is the same and the kernel took the last step, :func:`exact` would say yes again, at ten times the cost,
-    unless the group's tensors are replaced by hand.
+    While this and whether there is a momentum are the same and the kernel took the last step, :func:`exact` would say
+    yes again, at ten times the cost, unless the group's tensors are replaced by hand.
     """
     gradients = [p.grad for p in group["params"]]
     try:

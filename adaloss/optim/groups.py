@@ -1,4 +1,4 @@
-"""What an optimizer of a rule keeps in its parameter groups, and what it makes of the groups and states it is given."""
+"""Options, parameter groups and state of an optimizer that a rule drives: check them, keep them, save and load them."""
 
 import copy
 import functools
@@ -52,9 +52,9 @@ class InGroups:
             raise ValueError("differentiable=True: a step size from the loss's value cannot be differentiated through")
 
     def _ready(self) -> None:
-        """What no state has."""
+        """Start what is not saved in a state."""
         self._losses = Losses()
-        self._fused = {}  # of each group whose last step the CPU's fused kernel took: what it was given
+        self._fused = {}  # what the fused kernel was given in a group's last step, where it was fit for it
         self._failed = None  # device scalar: the step of the first non-finite value, 0 for none yet
         self._arriving = None  # a copy of it on its way to the host, and the event that says it is there
 

@@ -19,7 +19,7 @@ class Observed:
 
 
 class Losses:
-    """Those whose gradients are in the coming step, as far as one can know.
+    """Keep the losses whose gradients are in the coming step, as far as one can know.
 
     ``zero_grad()`` makes all of them void, but a loop may observe a loss, then call ``zero_grad()`` and only then
     ``loss.backward()``, as Lightning does. So a void loss counts again when its own ``backward()`` runs.
@@ -39,7 +39,7 @@ class Losses:
         self._seen.append(seen)
 
     def make_void(self) -> None:
-        """What ``zero_grad()`` does to all of them."""
+        """Mark all as void: ``zero_grad()`` was called."""
         for seen in self._seen:
             seen.void = True
 

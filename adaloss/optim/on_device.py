@@ -9,8 +9,6 @@ from typing import Any
 
 import torch
 
-from adaloss.optim.fused import exact
-
 
 class OnDevice:
     """What of :class:`~adaloss.optim.rule_driven.RuleDriven` runs there."""
@@ -52,7 +50,7 @@ class OnDevice:
         if not isinstance(self, torch.optim.SGD | torch.optim.Adam):
             return False
         open_ = group["fused"] is None and group["foreach"] is None
-        return (group["fused"] or open_) and exact(group, self.state, skips=True)
+        return (group["fused"] or open_) and self._fuses(group, skips=True)
 
     def _fused_update(self, steps: list[torch.Tensor], skip: torch.Tensor) -> None:
         """Run torch's fused kernels, which do nothing where ``skip`` holds."""

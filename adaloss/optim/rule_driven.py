@@ -126,7 +126,7 @@ class RuleDriven(InGroups, OnDevice):
             total, weights = told
             averaged = averages(self.process_group)
             self._advance(mean(total, weights, self._home(), self.process_group) if averaged else total / weights)
-        elif not self._gradients():
+        elif not any(p.grad is not None for group in self.param_groups for p in group["params"]):
             return returned  # nothing to do, as in torch
         elif self._fills_state():
             self._step_uncounted()
@@ -174,10 +174,6 @@ class RuleDriven(InGroups, OnDevice):
 
     def _what(self) -> str:
         return "gradient's norm" if self.of_gradient else "loss"
-
-    def _grad_norm_sq(self) -> Value:
-        """What a rule of the gradient's norm sees."""
-        raise NotImplementedError
 
     def _fills_state(self) -> bool:
         """Whether somebody takes this step to fill the state, and nothing else.
@@ -248,24 +244,28 @@ class RuleDriven(InGroups, OnDevice):
             for group, step in zip(self.param_groups, steps, strict=True):
                 etas.append(group["lr"])
                 group["lr"] = step
-                if group.get("fused") and not self._fuses(group):
+                # Other devices' kernels refuse what they cannot take.
+                if group.get("fused") and not self._fuses(group) and self._device.type in ("cpu", "meta"):
                     unfit.append(group)
                     group["fused"] = False
             self._torch_step(self)
+        except BaseException:
+            self._fused.clear()  # nobody knows how far it came
+            raise
         finally:
             for group, eta in zip(self.param_groups, etas, strict=False):
                 group["lr"] = eta
             for group in unfit:
                 group["fused"] = True
 
-    def _fuses(self, group: dict[str, Any]) -> bool:
-        """Whether the fused kernel, which was asked for, may run."""
-        now = seen(group)
-        if now is not None and self._fused.get(id(group)) == now:
+    def _fuses(self, group: dict[str, Any], *, skips: bool = False) -> bool:
+        """Ask :func:`exact`, unless it would say yes again."""
+        now = seen(group), bool(group.get("momentum"))
+        if now[0] is not None and self._fused.get(id(group)) == now:
             return True
-        fuses = exact(group, self.state)
+        fuses = exact(group, self.state, skips=skips)
         self._fused[id(group)] = now if fuses else None
-        return fuses or self._device.type not in ("cpu", "meta")  # the others' kernels refuse what they cannot take
+        return fuses
 
     def _unscale(self) -> None:
         """Divide the gradients by GradScaler's scale, which it leaves to this step; it has looked for infinities."""

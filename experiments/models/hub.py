@@ -13,6 +13,7 @@ from safetensors.torch import load as parse
 from torch import nn
 
 from experiments import files
+from experiments.messages import one_line
 from experiments.schema import ConfigError, Strict
 
 FILE = "model.safetensors"
@@ -41,7 +42,7 @@ def download(config: Hub) -> Path:
     try:
         return Path(hf_hub_download(config.repo, FILE, revision=config.revision))
     except Exception as error:  # of many packages: the hub's own, the network's, the file system's
-        raise ConfigError(f"weights.repo={config.repo!r}: {FILE} cannot be had ({_line(error)})") from error
+        raise ConfigError(f"weights.repo={config.repo!r}: {FILE} cannot be had ({one_line(error)})") from error
 
 
 def read(path: Path) -> tuple[dict[str, torch.Tensor], str]:
@@ -54,7 +55,7 @@ def read(path: Path) -> tuple[dict[str, torch.Tensor], str]:
         return parse(content), hashlib.sha256(content).hexdigest()
     # What safetensors raises; KeyError: a type that torch lacks; the others: a shape that torch cannot make.
     except (SafetensorError, KeyError, AssertionError, RuntimeError, TypeError, ValueError) as error:
-        raise ConfigError(f"{path}: no safetensors ({_line(error)})") from error
+        raise ConfigError(f"{path}: no safetensors ({one_line(error)})") from error
 
 
 def backbone(weights: Mapping[str, torch.Tensor], model: nn.Module, source: str) -> dict[str, torch.Tensor]:
@@ -91,11 +92,6 @@ def _fitting(value: torch.Tensor, like: torch.Tensor, what: str) -> torch.Tensor
 
 def _type(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
-
-
-def _line(error: Exception) -> str:
-    """What ``error`` says in one line of at most 200 characters."""
-    return " ".join(str(error)[:200].split()) or type(error).__name__
 
 
 def put(weights: Mapping[str, torch.Tensor], model: nn.Module) -> None:

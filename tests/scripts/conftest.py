@@ -1,4 +1,6 @@
-"""A report of two sweeps, which the tests of its content and of its behaviour in a browser share."""
+"""What several modules share: a report of two sweeps, and a copy of what a module has drawn."""
+
+import shutil
 
 import pandas as pd
 import pytest
@@ -49,3 +51,11 @@ def written(root, monkeypatch):
 def page(made):
     with pytest.MonkeyPatch.context() as patch:
         return written(made, patch)
+
+
+@pytest.fixture
+def copied(drawn, tmp_path, monkeypatch):
+    """A copy of what the module's fixture ``drawn`` made, to change, entered."""
+    shutil.copytree(drawn, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -4,6 +4,7 @@ import runpy
 import sys
 
 import pandas as pd
+import pytest
 
 from experiments.store import Run, Store
 from tests.experiments.launch import ROOT
@@ -23,6 +24,14 @@ def start(script, monkeypatch, *arguments):
     """What ``python -m scripts.<script>`` does, in this process."""
     monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
     runpy.run_path(str(ROOT / "scripts" / f"{script}.py"), run_name="__main__")
+
+
+def check(monkeypatch, capsys, *arguments):
+    """The status of scripts.provenance, what it printed, and the problems."""
+    with pytest.raises(SystemExit) as stop:
+        start("provenance", monkeypatch, *arguments)
+    out, err = capsys.readouterr()
+    return stop.value.code, out, err.splitlines()
 
 
 def draw_and_write(draw, output):

@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf
+from hydra.core.global_hydra import GlobalHydra
 
 from experiments import app
+from experiments.command_line import composed
 from scripts.changed import UnfitError, check, shows_something
 from scripts.report_runs import scripts
 from tests.experiments.launch import ROOT
@@ -180,16 +179,8 @@ def test_what_shows_something():
 def test_a_script_tells_the_runs_of_its_own_sweep_apart(sweep, experiment):
     configs = {}
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-
-        def composed(*overrides):
-            return compose(f"experiment/{experiment}", [f"sweep={sweep}", "scale=smoke", *overrides], True)
-
-        params = [f"{name}={value}" for name, value in composed().hydra.sweeper.params.items()]
-        for job in BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(params), None)[0]:
-            config = composed(*job)
-            OmegaConf.set_readonly(config, False)
-            OmegaConf.set_struct(config, False)
-            del config["hydra"]
+        whole = compose(f"experiment/{experiment}", [f"sweep={sweep}", "scale=smoke"], return_hydra_config=True)
+        for config in composed(experiment, whole, GlobalHydra.instance().config_loader()):
             configs |= {run.id: run.config for run in app._parse(experiment, config)[0].runs()}
     runs = [SimpleNamespace(config=dict(config)) for config in configs.values()]
     apart = importlib.import_module(f"scripts.{sweep}").APART

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import zlib
 
 import matplotlib.pyplot as plt
@@ -12,7 +11,7 @@ from PIL import Image
 
 from scripts import marks
 from scripts.figures import Output
-from tests.scripts.synthetic import saved, start
+from tests.scripts.synthetic import check, saved
 
 KINDS = ("png", "pdf", "csv", "md", "tex")
 
@@ -33,19 +32,10 @@ def drawn(tmp_path_factory):
     return root
 
 
-@pytest.fixture
-def copied(drawn, tmp_path, monkeypatch):
-    """A copy to change, entered."""
-    shutil.copytree(drawn, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def problems(monkeypatch, capsys, file):
     """The status of scripts.provenance and its problems with the file."""
-    with pytest.raises(SystemExit) as stop:
-        start("provenance", monkeypatch, file)
-    return stop.value.code, capsys.readouterr().err.splitlines()
+    status, _, found = check(monkeypatch, capsys, file)
+    return status, found
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -13,7 +13,7 @@ from experiments.store import Run, Store
 from scripts import marks
 from scripts.figures import Output
 from tests.experiments.launch import ROOT
-from tests.scripts.synthetic import saved, start
+from tests.scripts.synthetic import check, saved
 
 COUNT = 400  # so that a PDF's mark goes over many lines
 SUFFIXES = ("png", "pdf", "svg", "csv", "md", "tex")
@@ -42,22 +42,6 @@ def picture():
     figure = plt.figure(figsize=(1, 1))
     figure.add_subplot().plot([1, 2])
     return figure
-
-
-@pytest.fixture
-def copied(drawn, tmp_path, monkeypatch):
-    """A copy to harm, entered."""
-    shutil.copytree(drawn, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def check(monkeypatch, capsys, *arguments):
-    """Status, what was printed, and the problems."""
-    with pytest.raises(SystemExit) as stop:
-        start("provenance", monkeypatch, *arguments)
-    out, err = capsys.readouterr()
-    return stop.value.code, out, err.splitlines()
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
