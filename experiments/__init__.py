@@ -3,7 +3,7 @@
 import os
 import sys
 
-from experiments import interrupt, streams
+from experiments.runs import interrupt, streams
 
 if sys.argv[:1] == ["-m"]:  # Python is about to run one of the modules below: its imports take seconds
     streams.guard()

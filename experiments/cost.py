@@ -19,14 +19,14 @@ import torch
 from pydantic import model_validator
 from torch.nn import functional
 
-from experiments import app
-from experiments.identity import code_hash
 from experiments.methods import AdaGradNorm, AdaLoss, SGDConstant
 from experiments.models.vit import VisionTransformer
 from experiments.optimizers import AdaGradNormRowwise, make, take
-from experiments.schema import Count, Experiment, Seed, Strict, nested
-from experiments.store import Run
-from experiments.vit_pretrain import Architecture
+from experiments.runs import app
+from experiments.runs.identity import code_hash
+from experiments.runs.schema import Count, Experiment, Seed, Strict, nested
+from experiments.runs.store import Run
+from experiments.vit.pretrain import Architecture
 
 NAME = "cost"
 CHANNELS = 3

@@ -13,10 +13,10 @@ import pandas as pd
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from adaloss.theory.errata import ERRATA
-from experiments import app
-from experiments.identity import code_hash
-from experiments.schema import Experiment, as_list, distinct
-from experiments.store import Run
+from experiments.runs import app
+from experiments.runs.identity import code_hash
+from experiments.runs.schema import Experiment, as_list, distinct
+from experiments.runs.store import Run
 
 NAME = "errata"
 Number = Annotated[int, Field(ge=1, le=len(ERRATA))]

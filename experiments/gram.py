@@ -14,11 +14,11 @@ import pandas as pd
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from adaloss.theory.gram import extreme_eigenvalues, h_infinity, marchenko_pastur
-from experiments import app
 from experiments.data import module as data_module
-from experiments.identity import code_hash
-from experiments.schema import Experiment, SeedList, Strict, nested
-from experiments.store import Run
+from experiments.runs import app
+from experiments.runs.identity import code_hash
+from experiments.runs.schema import Experiment, SeedList, Strict, nested
+from experiments.runs.store import Run
 
 NAME = "gram"
 DATA = ("sphere", "near_orthogonal", "clusters", "digits")

@@ -17,13 +17,13 @@ import pandas as pd
 from pydantic import model_validator
 
 from adaloss.simulate.linear_regression import Cell, Problem, simulate
-from experiments import app
 from experiments.data import module as data_module
-from experiments.identity import code_hash
 from experiments.methods import SGD_METHODS
 from experiments.record import Record
-from experiments.schema import Count, Experiment, Positive, PositiveList, SeedList, nested
-from experiments.store import Run
+from experiments.runs import app
+from experiments.runs.identity import code_hash
+from experiments.runs.schema import Count, Experiment, Positive, PositiveList, SeedList, nested
+from experiments.runs.store import Run
 
 NAME = "linear_regression"
 DATA = ("gaussian", "spectrum", "diabetes")

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from experiments.schema import Finite, Positive, Strict
+from experiments.runs.schema import Finite, Positive, Strict
 
 
 class AdaLoss(Strict):

@@ -11,7 +11,7 @@ import torch
 
 from adaloss import optim
 from experiments.methods import SGD_METHODS
-from experiments.schema import Finite, Positive, Strict
+from experiments.runs.schema import Finite, Positive, Strict
 
 ADAM_BETAS = (0.9, 0.99)  # Algorithm 2's, for Adam beside it too
 

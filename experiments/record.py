@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from experiments.schema import Count, Strict, distinct
+from experiments.runs.schema import Count, Strict, distinct
 
 
 class Record(Strict):

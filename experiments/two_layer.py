@@ -22,12 +22,13 @@ from adaloss.simulate.two_layer import Problem, simulate
 from adaloss.theory.gram import h_empirical, h_infinity
 from adaloss.theory.linear_regression import State, b_max, iterations
 from adaloss.theory.two_layer import predict, setting_a, weights_travelled
-from experiments import app, record
+from experiments import record
 from experiments.data import module as data_module
-from experiments.identity import code_hash
 from experiments.methods import SGD_METHODS
-from experiments.schema import Count, Experiment, Positive, PositiveList, SeedList, distinct, nested
-from experiments.store import Run
+from experiments.runs import app
+from experiments.runs.identity import code_hash
+from experiments.runs.schema import Count, Experiment, Positive, PositiveList, SeedList, distinct, nested
+from experiments.runs.store import Run
 
 NAME = "two_layer"
 DATA = ("sphere", "near_orthogonal", "clusters", "digits")

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.collections import PathCollection
 
-from experiments.store import SavedRun, StoreError
+from experiments.runs.store import SavedRun, StoreError
 from scripts.runs import flat
 from scripts.terminal import RefusalError
 

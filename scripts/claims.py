@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from experiments.store import Store, StoreError
+from experiments.runs.store import Store, StoreError
 from scripts.claim_measures.claim import Claim, Claims, load
 from scripts.claim_measures.finding import FALSE, NOT_RUN, REPRODUCED, VERDICTS, ClaimError, Finding, Sweep
 from scripts.figures import Output, command

@@ -10,7 +10,7 @@ from itertools import cycle
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from experiments.store import SavedRun
+from experiments.runs.store import SavedRun
 from scripts.figure_2 import GUESSING, labels
 from scripts.figures import Message, Output, labelled, main
 

@@ -13,7 +13,7 @@ from itertools import cycle
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from experiments.store import SavedRun
+from experiments.runs.store import SavedRun
 from scripts.figure_4 import COLOURS, REACHED, SMALL, by_iteration, over_seeds
 from scripts.figure_4 import messages as of_width
 from scripts.figures import Message, Output, main

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from experiments.store import SavedRun
+from experiments.runs.store import SavedRun
 from scripts.figures import Message, Output, labelled, main
 
 ENDS = {"lambda_max": r"$\|H^\infty\| = \lambda_{\max}$", "lambda_min": r"$\lambda_0 = \lambda_{\min}$"}

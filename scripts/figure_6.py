@@ -6,7 +6,7 @@ python -m scripts.figure_6 --scale laptop
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from experiments.store import SavedRun
+from experiments.runs.store import SavedRun
 from scripts import b0_panels
 from scripts.b0_panels import RESOLUTION, WINDOWS, losses
 from scripts.figures import METHODS, Message, Output, every, main

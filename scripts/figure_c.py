@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from experiments.store import SavedRun
+from experiments.runs.store import SavedRun
 from scripts.figures import Message, Output, main
 
 SHOWN_B0 = 10.0

@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from experiments.store import SavedRun
+from experiments.runs.store import SavedRun
 from scripts.figures import METHODS, Message, Output, main
 
 POINT, FACTOR = 0.01, 2.0  # the bands: of accuracy, of loss

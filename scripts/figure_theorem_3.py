@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from experiments.store import SavedRun
+from experiments.runs.store import SavedRun
 from scripts.figures import METHODS, Message, Output, every, labelled, main
 
 TARGET = 1e-6  # of the squared residual: what the saved bound on iterations is for

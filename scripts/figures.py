@@ -20,7 +20,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from experiments.store import SavedRun, Store, StoreError
+from experiments.runs.store import SavedRun, Store, StoreError
 from scripts.changed import Apart, check, refused, shows_something
 from scripts.marks import comment, mark, seal
 from scripts.terminal import RefusalError, parser, run_main, store_of

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-from experiments.store import SavedRun, provenance
+from experiments.runs.store import SavedRun, provenance
 
 COMMENTS = {".csv": ("# ", ""), ".md": ("<!-- ", " -->"), ".tex": ("% ", "")}
 BLANK = "unsealed" * 8  # as long as a SHA-256

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from experiments.store import Store, StoreError, run_id, verify
+from experiments.runs.store import Store, StoreError, run_id, verify
 from scripts import marks
 from scripts.marks import digest
 from scripts.terminal import run_main

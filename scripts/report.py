@@ -14,7 +14,7 @@ import jinja2
 from threadpoolctl import threadpool_limits
 
 from adaloss.theory.errata import ERRATA
-from experiments.store import SavedRun
+from experiments.runs.store import SavedRun
 from scripts import report_explore, table_1
 from scripts.claim_measures.finding import VERDICTS
 from scripts.figures import METHODS, write

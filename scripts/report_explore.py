@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from adaloss.theory.linear_regression import State, advance, b_max, exit_bounds, iterations, target_bound
-from experiments.store import SavedRun
+from experiments.runs.store import SavedRun
 from scripts.b0_panels import RESOLUTION
 from scripts.figure_1 import SHOWN
 from scripts.figures import METHODS

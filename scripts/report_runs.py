@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from experiments.store import SavedRun, Store, StoreError, run_id, verify
+from experiments.runs.store import SavedRun, Store, StoreError, run_id, verify
 from scripts import marks
 from scripts.marks import digest
 from scripts.provenance import listed_of

@@ -28,7 +28,7 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from experiments.store import Store, StoreError, printable, run_id, verify
+from experiments.runs.store import Store, StoreError, printable, run_id, verify
 from scripts.terminal import run_main, store_of
 
 COMMANDS = ("list", "diff", "delete", "verify")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from experiments.store import SavedRun
+from experiments.runs.store import SavedRun
 from scripts.figures import METHODS, Message, Output, main
 
 LABELS = {

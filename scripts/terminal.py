@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from experiments.store import Store, StoreError
+from experiments.runs.store import Store, StoreError
 
 SCALES = ("smoke", "laptop", "paper")
 UNREAD = (errno.EPIPE, errno.EBADF)  # nobody wants to see more: no error

@@ -19,8 +19,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from experiments import app
-from experiments.store import Store
+from experiments.runs import app
+from experiments.runs.store import Store
 from tests.pages import PAGES, ROOT, commands
 from tests.scripts.synthetic import start
 

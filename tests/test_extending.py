@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.store import Store
+from experiments.runs.store import Store
 from tests.pages import ROOT, blocks
 
 PAGE = "docs/extending.md"

@@ -18,11 +18,11 @@ import torch
 from pydantic import Field, model_validator
 from torch.nn import functional
 
-from experiments import files
 from experiments.data import pickled
-from experiments.messages import one_line
-from experiments.schema import ConfigError, Count, Seed, Strict
-from experiments.vit_data import Images, balanced_split
+from experiments.data.images import Images, balanced_split
+from experiments.runs import files
+from experiments.runs.messages import one_line
+from experiments.runs.schema import ConfigError, Count, Seed, Strict
 
 CLASSES, CHANNELS, STORED = 100, 3, 32
 MEAN, STD = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)

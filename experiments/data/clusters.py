@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from experiments.schema import Count, Positive, Strict
+from experiments.runs.schema import Count, Positive, Strict
 
 DATA_STREAM = 0
 

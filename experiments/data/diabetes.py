@@ -12,7 +12,7 @@ from sklearn.datasets import load_diabetes
 from sklearn.preprocessing import StandardScaler
 
 from adaloss.simulate.linear_regression import Problem
-from experiments.schema import Strict
+from experiments.runs.schema import Strict
 
 
 class Config(Strict):

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from experiments.problems.digits import CLASSES, SIZE, TestSize, split
-from experiments.schema import Seed, Strict
-from experiments.vit_data import Images, balanced_split
+from experiments.data.digit_split import CLASSES, SIZE, TestSize, split
+from experiments.data.images import Images, balanced_split
+from experiments.runs.schema import Seed, Strict
 
 SPLIT_STREAM = 1  # of the validation images; the test images have a stream of their own
 

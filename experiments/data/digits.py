@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 from sklearn.datasets import load_digits
 
-from experiments.schema import Strict
+from experiments.runs.schema import Strict
 
 DATA_STREAM = 0
 

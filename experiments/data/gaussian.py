@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from adaloss.simulate.linear_regression import Problem
-from experiments.schema import Count, Strict
+from experiments.runs.schema import Count, Strict
 
 DATA_STREAM = 0
 

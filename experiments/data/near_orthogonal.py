@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from experiments.schema import Count, Strict
+from experiments.runs.schema import Count, Strict
 
 DATA_STREAM = 0
 

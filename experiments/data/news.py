@@ -15,10 +15,10 @@ from typing import Literal
 
 import pandas as pd
 
-from experiments import files
-from experiments.lstm_data import CLASSES, Corpus, NewsConfig, corpus
-from experiments.messages import one_line
-from experiments.schema import ConfigError
+from experiments.data.articles import CLASSES, Corpus, NewsConfig, corpus
+from experiments.runs import files
+from experiments.runs.messages import one_line
+from experiments.runs.schema import ConfigError
 
 LABELS = {"fake": "fake", "false": "fake", "0": "fake", "real": "true", "true": "true", "1": "true"}
 MOST_BYTES, MOST_COLUMNS, MOST_ARTICLES = 2**29, 50, 10**6

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from scipy.stats import ortho_group
 
 from adaloss.simulate.linear_regression import Problem
-from experiments.schema import Positive, Strict
+from experiments.runs.schema import Positive, Strict
 
 DATA_STREAM = 0
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from experiments.schema import Count, Strict
+from experiments.runs.schema import Count, Strict
 
 DATA_STREAM = 0
 

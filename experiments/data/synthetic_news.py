@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from experiments.lstm_data import CLASSES, Corpus, NewsConfig, corpus
-from experiments.schema import Seed
+from experiments.data.articles import CLASSES, Corpus, NewsConfig, corpus
+from experiments.runs.schema import Seed
 
 TEXT_STREAM = 2  # the split has streams 0 and 1
 FILLERS, TOPICS = 1500, 200  # invented words

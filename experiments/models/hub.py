@@ -12,9 +12,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load as parse
 from torch import nn
 
-from experiments import files
-from experiments.messages import one_line
-from experiments.schema import ConfigError, Strict
+from experiments.runs import files
+from experiments.runs.messages import one_line
+from experiments.runs.schema import ConfigError, Strict
 
 FILE = "model.safetensors"
 HEAD = "head."

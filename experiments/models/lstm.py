@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from experiments.lstm_data import PADDING
+from experiments.data.articles import PADDING
 
 
 class LSTMClassifier(nn.Module):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from experiments.store import SavedRun
+from experiments.runs.store import SavedRun
 
 REPRODUCED, PARTLY, NOT_REPRODUCED = "reproduced", "partly", "not reproduced"
 FALSE, NOT_RUN = "false as printed", "not run at this scale"

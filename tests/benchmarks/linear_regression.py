@@ -18,9 +18,9 @@ import torch
 from omegaconf import OmegaConf
 
 from adaloss.simulate.linear_regression import Cell, simulate
-from experiments.app import CONFIGS
 from experiments.data import gaussian
 from experiments.record import Record
+from experiments.runs.app import CONFIGS
 from tests.reference.linear_regression import numpy_cell, torch_cell
 
 HYPER = {

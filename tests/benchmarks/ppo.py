@@ -17,12 +17,12 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from threadpoolctl import threadpool_limits
 
-from experiments.app import CONFIGS
-from experiments.checkpoint import Checkpoint
 from experiments.optimizers import ADAM_BETAS
-from experiments.ppo import LAST, Ppo
-from experiments.schema import validated
-from experiments.store import Run
+from experiments.ppo.experiment import LAST, Ppo
+from experiments.runs.app import CONFIGS
+from experiments.runs.checkpoint import Checkpoint
+from experiments.runs.schema import validated
+from experiments.runs.store import Run
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -14,12 +14,12 @@ import time
 import numpy as np
 import torch
 
-from experiments import vit_ranks as ranks
 from experiments.data import cifar100
+from experiments.data.images import Images
 from experiments.models.vit import VisionTransformer
 from experiments.optimizers import SGD_FAMILY, make
-from experiments.vit_data import Images
-from experiments.vit_train import Tuner
+from experiments.vit import ranks as ranks
+from experiments.vit.train import Tuner
 
 METHODS = {
     "adaloss": {"alpha": 1.0, "c": 0.0, "c_unit": "absolute"},

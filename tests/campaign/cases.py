@@ -37,8 +37,8 @@ EAGER = """
 import runpy, sys
 module = "experiments." + sys.argv[1]
 sys.argv[:2], sys.orig_argv = ["-m"], ["python", "-m", module]
-import experiments.checkpoint
-experiments.checkpoint.Checkpoint.__init__.__defaults__ = (0.0,)
+import experiments.runs.checkpoint
+experiments.runs.checkpoint.Checkpoint.__init__.__defaults__ = (0.0,)
 runpy.run_module(module, run_name="__main__", alter_sys=True)
 """
 # Between two runs of the same program; the last one seals the others.

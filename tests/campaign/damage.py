@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 import torch
 
-from experiments.checkpoint import Checkpoint
-from experiments.store import Run, Store, StoreError
+from experiments.runs.checkpoint import Checkpoint
+from experiments.runs.store import Run, Store, StoreError
 from scripts import runs as script
 
 CONFIG = {"status": "mine", "data": {"name": "x"}}

@@ -9,7 +9,7 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-from experiments.store import Store, StoreError
+from experiments.runs.store import Store, StoreError
 from tests.campaign.cases import CASES, Forked, content, leftovers, undisturbed
 from tests.experiments.launch import finish, made_by_job
 

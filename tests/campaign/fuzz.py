@@ -2,7 +2,7 @@
 
     python -m tests.campaign.fuzz [lines]
 
-Most go through Hydra's composition and ``experiments.app.job`` in this process, as the command line does; every
+Most go through Hydra's composition and ``experiments.runs.app.job`` in this process, as the command line does; every
 fiftieth is a fork that goes through the whole command line.
 """
 
@@ -22,7 +22,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
-from experiments import app
+from experiments.runs import app
 from tests.campaign.cases import Forked, content, leftovers
 from tests.experiments.launch import ROOT, finish
 

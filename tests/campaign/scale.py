@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from experiments.store import Run, Store
+from experiments.runs.store import Run, Store
 from tests.experiments.launch import ROOT
 
 ITERATIONS = [*range(1, 101), *range(101, 5001, 49)]

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import torch
 
-from experiments.checkpoint import Checkpoint
 from experiments.data import cifar100
 from experiments.models import hub
-from experiments.schema import ConfigError
-from experiments.store import Run, Store, StoreError
+from experiments.runs.checkpoint import Checkpoint
+from experiments.runs.schema import ConfigError
+from experiments.runs.store import Run, Store, StoreError
 from tests.experiments.launch import ROOT
 
 # A call of these on a foreign file may run what the file says.

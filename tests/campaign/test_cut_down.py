@@ -42,7 +42,7 @@ def test_a_stop_ends_joblibs_workers_with_one_line(number, tmp_path):
 
 STUBBORN = """
 import numpy as np
-from experiments import interrupt
+from experiments.runs import interrupt
 interrupt._has_workers = lambda: True  # the way by an exception
 with interrupt.watch("exp"):
     try:

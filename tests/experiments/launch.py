@@ -16,7 +16,7 @@ import torch
 import yaml
 from joblib.externals.loky import reusable_executor
 
-from experiments import app, checkpoint, interrupt  # by the parent: a fork is to begin with its handlers
+from experiments.runs import app, checkpoint, interrupt  # by the parent: a fork is to begin with its handlers
 
 ROOT = Path(__file__).resolve().parents[2]
 FORKS = not torch.cuda.is_available()  # beside a GPU autograd has threads, and does not work in a fork

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from experiments import vit_ranks
-from experiments.checkpoint import Checkpoint
 from experiments.data import cifar100
 from experiments.models.vit import VisionTransformer
 from experiments.optimizers import make
-from experiments.store import Run
+from experiments.runs.checkpoint import Checkpoint
+from experiments.runs.store import Run
+from experiments.vit import ranks as vit_ranks
 from tests.benchmarks.vit import generated
 from tests.experiments.test_lstm import lstm, nothing_kept
 from tests.experiments.test_vit_experiment import METHODS, few_images, linear, method, tuner

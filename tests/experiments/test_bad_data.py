@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from experiments.data import cifar100, news
-from experiments.schema import ConfigError
+from experiments.runs.schema import ConfigError
 from tests.experiments.launch import ROOT
 from tests.experiments.test_cifar100 import python2
 
@@ -184,7 +184,7 @@ def test_the_program_lives_on_in_little_memory(tmp_path):
 import hashlib, resource, sys
 from pathlib import Path
 from experiments.data import cifar100
-from experiments.schema import ConfigError
+from experiments.runs.schema import ConfigError
 
 begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for file in Path(sys.argv[1]).iterdir():

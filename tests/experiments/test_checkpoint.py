@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 import torch
 
-from experiments.checkpoint import Checkpoint
-from experiments.store import Run, Store, StoreError
+from experiments.runs.checkpoint import Checkpoint
+from experiments.runs.store import Run, Store, StoreError
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from PIL import Image
 from torch.nn import functional
 
 from experiments.data import cifar100
-from experiments.schema import ConfigError
+from experiments.runs.schema import ConfigError
 
 RECONSTRUCT = np.empty(0).__reduce__()[0]
 

@@ -11,10 +11,10 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
-from experiments import app, streams
-from experiments.command_line import CONFIGS, composed, experiment_of, spell_out
-from experiments.schema import ConfigError
-from experiments.store import Store
+from experiments.runs import app, streams
+from experiments.runs.command_line import CONFIGS, composed, experiment_of, spell_out
+from experiments.runs.schema import ConfigError
+from experiments.runs.store import Store
 from tests.experiments.launch import ROOT, command, launch, made
 
 SWEEP = ("sweep=figure_burn_in", "iterations=200")  # of another length than the file's

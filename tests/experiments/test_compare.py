@@ -13,10 +13,11 @@ import yaml
 from torch import nn
 
 from adaloss.optim import AdaGradNorm, AdaLoss, AdamLoss
-from experiments import compare, peers
-from experiments.peers import PEERS
-from experiments.problems import module
-from experiments.schema import ConfigError, validated
+from experiments.compare import experiment as compare
+from experiments.compare import peers
+from experiments.compare.peers import PEERS
+from experiments.compare.problems import module
+from experiments.runs.schema import ConfigError, validated
 from tests.experiments.launch import ROOT
 from tests.experiments.launch import launch as launch_experiment
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import yaml
 
-from experiments.checkpoint import Checkpoint
-from experiments.saved import sealed, sha256
-from experiments.store import Store, StoreError, verify
+from experiments.runs.checkpoint import Checkpoint
+from experiments.runs.saved import sealed, sha256
+from experiments.runs.store import Store, StoreError, verify
 from tests.campaign.damage import RUNS, answer, filled, mutate_checkpoint, mutate_store
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,8 +7,8 @@ import pytest
 from adaloss.theory.errata import ERRATA
 from experiments.cost import Cost
 from experiments.errata import Errata
-from experiments.schema import ConfigError, validated
-from experiments.store import Store
+from experiments.runs.schema import ConfigError, validated
+from experiments.runs.store import Store
 from tests.experiments.launch import launch
 
 SMALL = {"model": {"patch": 4, "width": 16, "depth": 1, "heads": 2}, "size": 8, "classes": 3, "batch": 2}

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from experiments.data import clusters, digits, near_orthogonal, sphere
-from experiments.schema import ConfigError, validated
-from experiments.store import Store
+from experiments.runs.schema import ConfigError, validated
+from experiments.runs.store import Store
 from scripts.figure_5 import measured, messages, over_seeds
 from tests.experiments.launch import launch as launch_experiment
 from tests.reference.gram import naive

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from experiments.models import hub
 from experiments.models.vit import VisionTransformer
-from experiments.schema import ConfigError, validated
+from experiments.runs.schema import ConfigError, validated
 from tests.experiments.test_vit import SMALL, timm_vit_small
 
 TINY = {"size": 8, "patch": 4, "channels": 3, "width": 8, "depth": 1, "heads": 2}

@@ -1,11 +1,12 @@
 """A run's identity changes with exactly the code and the data that its numbers depend on."""
 
+import re
 import shutil
 import subprocess
 
 import pytest
 
-from experiments.identity import reached
+from experiments.runs.identity import reached
 from tests.experiments.launch import ROOT, command, made_by_job
 
 
@@ -49,17 +50,22 @@ def test_changed_lines_make_exactly_the_runs_that_depend_on_them(project):
 
     def edit(file):
         path = project / file
-        path.write_text(path.read_text() + "\n# changed\n")
+        path.write_text(path.read_text() + "\nCHANGED = True\n")
 
     edit("experiments/data/diabetes.py")
     assert sweep(project) == (0, 2)
     for harmless in (
-        "experiments/store.py",
-        "experiments/app.py",
+        "experiments/runs/store.py",
+        "experiments/runs/app.py",
         "scripts/figure_1.py",
         "adaloss/simulate/eigenbasis.py",
     ):
         edit(harmless)
+    for reworded in ("experiments/linear_regression.py", "adaloss/simulate/linear_regression.py"):
+        path = project / reworded
+        source, count = re.subn(r'^( *""")(?=[A-Z])', r"\1In other words: ", path.read_text(), flags=re.MULTILINE)
+        assert count > 5
+        path.write_text(source.replace("\n\n\n", "\n\n\n\n# a remark\n"))
     assert sweep(project) == (0, 0)
     edit("adaloss/simulate/linear_regression.py")
     assert sweep(project) == (2, 2)

@@ -12,9 +12,9 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from submitit.core.core import Job
 from submitit.core.utils import UncompletedJobError
 
-from experiments import app
 from experiments.gram import Gram
-from experiments.store import Store, verify
+from experiments.runs import app
+from experiments.runs.store import Store, verify
 from tests.experiments.launch import ROOT
 
 LAUNCHERS = {

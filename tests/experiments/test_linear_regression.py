@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.store import Store
+from experiments.runs.store import Store
 from tests.experiments.launch import content, launch, made
 
 METHODS = "method=adaloss,adagrad_norm,sgd_constant,sgd_decay_sqrt"

@@ -13,12 +13,12 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch.nn import functional
 
-from experiments.checkpoint import Checkpoint
-from experiments.lstm import Lstm
-from experiments.lstm_data import PADDING
+from experiments.data.articles import PADDING
+from experiments.lstm.experiment import Lstm
 from experiments.models.lstm import LSTMClassifier
-from experiments.schema import ConfigError, validated
-from experiments.store import Run
+from experiments.runs.checkpoint import Checkpoint
+from experiments.runs.schema import ConfigError, validated
+from experiments.runs.store import Run
 from tests.experiments.kept import kept_state
 from tests.experiments.launch import ROOT, Fork, content, eager, made
 from tests.experiments.launch import launch as launch_experiment

@@ -11,8 +11,8 @@ import torch
 import yaml
 
 from experiments.data import news, synthetic_news
-from experiments.lstm_data import CLASSES, FIRST, PADDING, UNKNOWN, NewsConfig, corpus, vocabulary, words_of
-from experiments.schema import ConfigError, validated
+from experiments.data.articles import CLASSES, FIRST, PADDING, UNKNOWN, NewsConfig, corpus, vocabulary, words_of
+from experiments.runs.schema import ConfigError, validated
 from tests.experiments.launch import ROOT
 
 SETTINGS = {"vocabulary": 50, "length": 12, "validation": 0.25, "test": 0.25, "split": 0}

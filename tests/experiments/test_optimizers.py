@@ -6,7 +6,7 @@ import torch
 import yaml
 
 from experiments.optimizers import ADAM_FAMILY, SGD_FAMILY, make, take
-from experiments.schema import validated
+from experiments.runs.schema import validated
 from tests.optim.problems import Network
 from tests.reference import optim as literal
 from tests.test_project import ROOT

@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 import torch
 
-from experiments.checkpoint import Checkpoint
-from experiments.ppo import Ppo
-from experiments.ppo_envs import Step
-from experiments.ppo_networks import Actor, Network, actor_loss, advantages, critic_loss
-from experiments.ppo_train import Rows, Trainer
-from experiments.schema import ConfigError, validated
-from experiments.store import Run
+from experiments.ppo.envs import Step
+from experiments.ppo.experiment import Ppo
+from experiments.ppo.networks import Actor, Network, actor_loss, advantages, critic_loss
+from experiments.ppo.train import Rows, Trainer
+from experiments.runs.checkpoint import Checkpoint
+from experiments.runs.schema import ConfigError, validated
+from experiments.runs.store import Run
 from tests.experiments.kept import kept_state
 from tests.experiments.launch import Fork, content, eager, made
 from tests.experiments.launch import launch as launch_experiment

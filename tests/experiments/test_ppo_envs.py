@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from experiments import ppo_envs
-from experiments.ppo_envs import GymnasiumEnvs, PendulumEnvs
+from experiments.ppo import envs as ppo_envs
+from experiments.ppo.envs import GymnasiumEnvs, PendulumEnvs
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

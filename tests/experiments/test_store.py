@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.provenance import origin
-from experiments.store import Run, Store, StoreError, verify
+from experiments.runs.provenance import origin
+from experiments.runs.store import Run, Store, StoreError, verify
 
 RUN = Run("exp", "adaloss_b0=1_seed=0", {"b0": 1.0, "method": {"name": "adaloss"}, "seed": 0}, "code", "data")
 HISTORY = pd.DataFrame({"iteration": [1, 2, 3], "loss": [0.1 + 0.2, np.inf, 1e-300]})

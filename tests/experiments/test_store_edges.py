@@ -14,9 +14,9 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from experiments import files
-from experiments.provenance import ROOT, origin
-from experiments.store import Run, Store, StoreError, provenance
+from experiments.runs import files
+from experiments.runs.provenance import ROOT, origin
+from experiments.runs.store import Run, Store, StoreError, provenance
 
 RUN = Run("exp", "adaloss_b0=1_seed=0", {"zeta": 1.0, "b0": 2.0}, "code", "data")
 HISTORY = pd.DataFrame({"iteration": [1, 2, 3], "loss": [0.5, 0.25, 0.125]}, index=[7, 8, 9])
@@ -247,7 +247,7 @@ def test_another_process_may_take_away_what_is_being_removed(tmp_path, monkeypat
 
 
 def test_leftovers_on_a_host_with_dashes_in_its_name(store, monkeypatch):
-    monkeypatch.setattr("experiments.store.origin", lambda: "node-07-a")
+    monkeypatch.setattr("experiments.runs.store.origin", lambda: "node-07-a")
     asked = []
 
     def kill(pid, signal):

@@ -22,8 +22,8 @@ import yaml
 from hydra import compose, initialize_config_dir
 from safetensors.torch import save_file
 
-from experiments import vit_ranks
 from experiments.models.vit import VisionTransformer
+from experiments.vit import ranks as vit_ranks
 from tests.experiments.kept import kept_state
 from tests.experiments.launch import ROOT, Fork, content, eager, finish, made
 from tests.experiments.launch import launch as launch_experiment

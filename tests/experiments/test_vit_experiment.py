@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch import nn
 
-from experiments import vit_pretrain
-from experiments.checkpoint import Checkpoint
 from experiments.data import digit_images
+from experiments.data.images import Images, balanced_split
 from experiments.models.vit import VisionTransformer
 from experiments.optimizers import SGD_FAMILY, make
-from experiments.schema import ConfigError, validated
-from experiments.store import Run
-from experiments.vit import Vit
-from experiments.vit_data import Images, balanced_split
-from experiments.vit_train import Tuner, best_epoch
+from experiments.runs.checkpoint import Checkpoint
+from experiments.runs.schema import ConfigError, validated
+from experiments.runs.store import Run
+from experiments.vit import pretrain as vit_pretrain
+from experiments.vit.experiment import Vit
+from experiments.vit.train import Tuner, best_epoch
 
 METHODS = {
     "adaloss": {"alpha": 1.0, "c": 0.0, "c_unit": "absolute"},

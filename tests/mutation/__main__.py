@@ -21,7 +21,7 @@ PARTS = {
     "adaloss/stepsizes.py": "tests/test_stepsizes.py",
     "adaloss/theory": "tests/theory/test_{name}*.py",
     "adaloss/optim": "tests/optim/test_[!d]*.py",
-    "experiments/store.py": "tests/experiments/test_store*.py",
+    "experiments/runs/store.py": "tests/experiments/test_store*.py",
 }
 LEAST = 0.85
 

@@ -5,7 +5,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from experiments.store import Store
+from experiments.runs.store import Store
 from scripts.figures import Output
 from tests.experiments.launch import launch
 from tests.scripts.synthetic import start

@@ -6,7 +6,7 @@ import sys
 import pandas as pd
 import pytest
 
-from experiments.store import Run, Store
+from experiments.runs.store import Run, Store
 from tests.experiments.launch import ROOT
 
 

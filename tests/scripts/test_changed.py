@@ -11,8 +11,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from experiments import app
-from experiments.command_line import composed
+from experiments.runs import app
+from experiments.runs.command_line import composed
 from scripts.changed import UnfitError, check, shows_something
 from scripts.report_runs import scripts
 from tests.experiments.launch import ROOT

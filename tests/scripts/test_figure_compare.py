@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import peers
-from experiments.store import Store
+from experiments.compare import peers
+from experiments.runs.store import Store
 from scripts import figure_compare as figure
 from tests.experiments.launch import launch
 from tests.scripts.synthetic import start

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from experiments.store import Run, Store
+from experiments.runs.store import Run, Store
 from tests.experiments.launch import ROOT
 from tests.scripts.synthetic import start
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.store import Run, Store
+from experiments.runs.store import Run, Store
 from scripts import marks
 from scripts.figures import Output
 from tests.experiments.launch import ROOT

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from adaloss.theory import errata
-from experiments.store import Store
+from experiments.runs.store import Store
 from scripts import report, report_explore, report_runs
 from scripts.figures import METHODS
 from scripts.table_1 import LABELS, PAPER

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from experiments.store import Store
+from experiments.runs.store import Store
 from tests.scripts.conftest import ROWS, decide, written
 
 

@@ -9,7 +9,7 @@ import sys
 import pandas as pd
 import pytest
 
-from experiments.store import Run, Store
+from experiments.runs.store import Run, Store
 from scripts import runs
 from tests.scripts.synthetic import start
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from experiments.store import StoreError
+from experiments.runs.store import StoreError
 from scripts.terminal import RefusalError, run_main
 from tests.experiments.launch import ROOT, launch
 from tests.scripts.synthetic import start

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from adaloss.simulate.linear_regression import Cell, Problem, simulate
 from adaloss.theory import linear_regression as theory
 from adaloss.theory.linear_regression import State
-from experiments.bounds import random_problems
-from experiments.bounds_measure import Measurement
+from experiments.bounds.experiment import random_problems
+from experiments.bounds.measure import Measurement
 
 STEPS = 400
 seeds = st.integers(0, 2**32)
@@ -19,7 +19,7 @@ methods = st.sampled_from([1, 2])
 
 
 def problem(seed, p, d=None):
-    """One random problem, all regimes of experiments/bounds.py."""
+    """One random problem, all regimes of experiments/bounds/experiment.py."""
     rng = np.random.default_rng(seed)
     many, targets = random_problems(rng, 1, d or int(rng.integers(1, 21)), p)
     return State(many.eigenvalues[0], many.s[0], many.b[0], many.eta[0], p), targets[0]

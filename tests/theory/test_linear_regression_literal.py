@@ -7,7 +7,7 @@ import pytest
 
 from adaloss.theory import linear_regression as theory
 from adaloss.theory.linear_regression import State
-from experiments.bounds import random_problems
+from experiments.bounds.experiment import random_problems
 from tests.reference import theory as literal
 
 # The candidates of nu and delta: 64 over nine decades.
@@ -16,7 +16,7 @@ SHARES = [10 ** (-9 + 9 * i / 63) for i in range(64)]
 
 
 def problems(p, count=150):
-    """All regimes of experiments/bounds.py, and starts with b_1 in the window between eta L / 2 and eta L."""
+    """All regimes of experiments.bounds, and starts with b_1 in the window between eta L / 2 and eta L."""
     rng = np.random.default_rng(p)
     for d in (1, 2, 3, 6):
         many, targets = random_problems(rng, count, d, p)

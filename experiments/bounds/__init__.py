@@ -1,0 +1,1 @@
+"""Every bound of the linear regression theory compared with what it bounds."""

@@ -1,0 +1,1 @@
+"""Our optimizers compared with other people's."""

@@ -1,0 +1,148 @@
+"""Optimizers side by side: what becomes of each on each problem, over its own initial step (docs/compare.md).
+
+python -m experiments.compare problem=digits_mlp optimizer=adaloss step=0.1 seed=0
+python -m experiments.compare problem=digits_vit optimizer=prodigy step=[1e-6,1e-4] seed=[0,1,2]    six runs, one job
+python -m experiments.compare -m problem=digits_mlp,digits_vit optimizer=sgd,adam,dog
+python -m experiments.compare sweep=figure_compare                          the sweep behind the comparison
+python -m experiments.compare sweep=figure_suggest                          suggest() beside the defaults
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property, partial
+from importlib.metadata import PackageNotFoundError
+from itertools import product
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import AfterValidator
+from torch import nn
+
+from experiments.compare.peers import PEERS, Peer, Trainer
+from experiments.compare.problems import Task
+from experiments.compare.problems import module as problem_module
+from experiments.runs.identity import code_hash
+from experiments.runs.schema import Count, Experiment, SeedList, StepList, nested
+from experiments.runs.store import Run
+
+NAME = "compare"
+PROBLEMS = ("digits_mlp", "digits_vit", "news_lstm", "noisy_regression")
+BATCH_STREAM, LOOK_STREAM = 1, 4  # keep the order of the rows independent of the data of the same seed
+LOOKED_AT = 4  # minibatches, by the optimizers that measure their start
+FAILED = {"loss": math.inf, "accuracy": 0.0}  # what a model without finite parameters is worth
+
+
+def _known(name: Any) -> str:
+    if name not in PEERS:
+        raise ValueError(f"allowed are {', '.join(PEERS)}")
+    try:
+        PEERS[name].installed()
+    except PackageNotFoundError as error:
+        raise ValueError(f"needs the package {error.name}, of the extra 'peers'") from None
+    return name
+
+
+class Compare(Experiment):
+    """One job: all combinations of ``step`` and ``seed`` for one optimizer on one problem.
+
+    ``step`` is the optimizer's own initial step; a seed draws the problem's data, its initial weights and the order of
+    the rows, which all optimizers share.
+    """
+
+    problem: Annotated[Any, nested("problem", lambda name: problem_module(name).Config, PROBLEMS)]
+    optimizer: Annotated[str, AfterValidator(_known)]
+    step: StepList
+    seed: SeedList
+    epochs: Count
+
+    @cached_property
+    def _tasks(self) -> dict[int, Task]:
+        """What each seed trains."""
+        return {seed: problem_module(self.problem.name).load(self.problem, seed) for seed in self.seed}
+
+    def runs(self) -> list[Run]:
+        """One run per (step, seed)."""
+        code = code_hash(__name__, problem_module(self.problem.name).__name__)
+        common = self.model_dump()
+        return [
+            Run(
+                experiment=NAME,
+                label=f"{self.optimizer}_{self.problem.name}_step={step:g}_seed={seed}",
+                config=common | {"step": step, "seed": seed},
+                code=code,
+                data=self._tasks[seed].checksum,
+            )
+            for step, seed in product(self.step, self.seed)
+        ]
+
+    def execute(
+        self, runs: list[Run], progress: Callable[..., Iterable]
+    ) -> Iterator[tuple[Run, str, pd.DataFrame, Mapping]]:
+        """Train one model after the other."""
+        torch.set_num_threads(1)
+        torch.set_flush_denormal(True)  # as experiments.lstm does: saturated gates are slow otherwise
+        try:
+            for run in runs:
+                yield self._train(run)
+        finally:
+            torch.set_flush_denormal(False)
+
+    def _train(self, run: Run) -> tuple[Run, str, pd.DataFrame, Mapping]:
+        peer, task = PEERS[self.optimizer], self._tasks[run.config["seed"]]
+        rng = np.random.default_rng([run.config["seed"], BATCH_STREAM])
+        history = train(task, peer, run.config["step"], rng, self.epochs, self.problem.batch)
+        last = history.iloc[-1]
+        diverged = not math.isfinite(last["loss"])
+        final = None if diverged and task.metric == "loss" else float(last[task.metric])
+        results = task.facts | {"metric": task.metric, "final": final, "package": peer.installed()}
+        return run, "diverged" if diverged else "completed", history, results
+
+
+def train(task: Task, peer: Peer, step: float, rng: np.random.Generator, epochs: int, batch: int) -> pd.DataFrame:
+    """One row per epoch: the mean loss of its minibatches, and loss (and accuracy) at its end on the test part.
+
+    Training ends where a loss or a gradient's norm is not finite; the last row then has the values of FAILED.
+    """
+    model = task.model()
+    n = len(task.train[1])
+    looked_at = np.random.default_rng([task.seed, LOOK_STREAM]).permutation(n)[: LOOKED_AT * batch]
+    closures = [partial(_loss, task, model, chosen) for chosen in torch.from_numpy(looked_at).split(batch)]
+    trainer = peer.start(model, step, closures, epochs * -(-n // batch))
+    rows = []
+    for epoch in range(1, epochs + 1):
+        train_loss = _epoch(task, trainer, torch.from_numpy(rng.permutation(n)).split(batch))
+        with trainer.evaluated() as evaluated:
+            measured = task.measure(evaluated)
+        failed = not (math.isfinite(train_loss) and math.isfinite(measured["loss"]))
+        if failed:
+            measured = {name: FAILED[name] for name in measured}
+        rows.append({"epoch": epoch, "train_loss": train_loss, **measured})
+        if failed:
+            break
+    return pd.DataFrame(rows)
+
+
+def _epoch(task: Task, trainer: Trainer, batches: Iterable[torch.Tensor]) -> float:
+    """The mean loss of the minibatches, infinite where a loss or a gradient's norm is not finite."""
+    parameters = list(trainer.model.parameters())
+    losses = []
+    for chosen in batches:
+        loss = _loss(task, trainer.model, chosen)
+        trainer.model.zero_grad()
+        loss.backward()
+        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters])
+        if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
+            return math.inf
+        trainer.update(loss)
+        losses.append(loss.item())
+    return float(np.mean(losses))
+
+
+def _loss(task: Task, model: nn.Module, chosen: torch.Tensor) -> torch.Tensor:
+    inputs, targets = task.train
+    return task.criterion(model(inputs[chosen]), targets[chosen])
+
+
+EXPERIMENT = Compare

@@ -1,0 +1,1 @@
+"""Text classification by an LSTM (Figures 2 and 4)."""

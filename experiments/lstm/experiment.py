@@ -1,0 +1,116 @@
+"""Text classification by an LSTM (paper, Section 5, Figures 2 and 4).
+
+python -m experiments.lstm method=adamloss b0=400 seed=0
+python -m experiments.lstm b0=[0.1,400] seed=[0,1,2] pooling=last           six runs, one after the other
+python -m experiments.lstm sweep=figure_2                                   the sweep behind Figure 2
+python -m experiments.lstm data=news data.path=...                          real articles: docs/paper_scale.md
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property, partial
+from itertools import product
+from typing import Annotated, Any, Literal
+
+import pandas as pd
+import torch
+
+from experiments.data import module as data_module
+from experiments.data.articles import CLASSES, Corpus
+from experiments.lstm.train import Trainer
+from experiments.models.lstm import LSTMClassifier
+from experiments.optimizers import ADAM_FAMILY, make
+from experiments.runs.checkpoint import Checkpoint
+from experiments.runs.identity import code_hash
+from experiments.runs.schema import Count, Experiment, Positive, PositiveList, SeedList, nested
+from experiments.runs.store import Run
+
+NAME = "lstm"
+DATA = ("synthetic_news", "news")
+
+
+class Lstm(Experiment):
+    """One job: all combinations of ``b0`` and ``seed`` for one method and one data set.
+
+    ``embedding`` and ``hidden`` are the sizes of a word's vector and of the LSTM's state, ``pooling`` what of its
+    states is classified. A seed draws the initial weights and the order of the articles; all methods and b0 share
+    them.
+    """
+
+    method: Annotated[Any, nested("method", ADAM_FAMILY.get, tuple(ADAM_FAMILY))]
+    data: Annotated[Any, nested("data", lambda name: data_module(name).Config, DATA)]
+    embedding: Count
+    hidden: Count
+    pooling: Literal["mean", "last"]
+    b0: PositiveList
+    seed: SeedList
+    eta: Positive
+    epochs: Count
+    batch: Count
+
+    @cached_property
+    def _corpus(self) -> Corpus:
+        return data_module(self.data.name).load(self.data)
+
+    def runs(self) -> list[Run]:
+        """One run per (b0, seed). Where files lie is no part of them; what is in the files is."""
+        common = self.model_dump(exclude={"data": {"path"}})
+        code = code_hash(__name__, data_module(self.data.name).__name__)
+        return [
+            Run(
+                experiment=NAME,
+                label=f"{self.method.name}_{self.data.name}_{self.pooling}_b0={b0:g}_seed={seed}",
+                config=common | {"b0": b0, "seed": seed},
+                code=code,
+                data=self._corpus.checksum,
+            )
+            for b0, seed in product(self.b0, self.seed)
+        ]
+
+    def execute(
+        self, runs: list[Run], progress: Callable[..., Iterable]
+    ) -> Iterator[tuple[Run, str, pd.DataFrame, Mapping]]:
+        """Train one model after the other."""
+        torch.set_num_threads(1)
+        # A great step saturates the gates; with subnormal gradients a step then takes seven times as long.
+        torch.set_flush_denormal(True)
+        try:
+            for run in runs:
+                yield self._train(run, progress)
+        finally:
+            torch.set_flush_denormal(False)
+
+    def trainer(self, b0: float, seed: int) -> Trainer:
+        """A new model; torch's own generator is untouched."""
+        generator = torch.Generator().manual_seed(seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = LSTMClassifier(
+                words=self._corpus.words,
+                embedding=self.embedding,
+                hidden=self.hidden,
+                pooling=self.pooling,
+                classes=len(CLASSES),
+            )
+        model.to("cuda" if torch.cuda.is_available() else "cpu")
+        optimizer = make(self.method, model.parameters(), eta=self.eta, b0=b0, fused=True)
+        return Trainer(model, optimizer, self._corpus, generator)
+
+    def _train(self, run: Run, progress: Callable[..., Iterable]) -> tuple[Run, str, pd.DataFrame, Mapping]:
+        b0, seed = run.config["b0"], run.config["seed"]
+        trainer = self.trainer(b0, seed)
+        bar = partial(progress, desc=f"{self.method.name} b0={b0:g} seed={seed}", unit="step")
+        finite, history = trainer.train(self.epochs, self.batch, Checkpoint(run), bar)
+        history["b"] = (self.eta / history["step"]) ** 2  # what stands under the root
+        last = history.iloc[-1]
+        results = {
+            "train_loss": float(last["train_loss"]) if finite else None,
+            "test_accuracy": float(last["test_accuracy"]) if finite else None,
+            "bag_of_words_accuracy": self._corpus.bag_of_words_accuracy,
+            "articles": dict(self._corpus.articles),
+            "words": self._corpus.words,
+            "device": next(trainer.model.parameters()).device.type,
+        }
+        return run, "completed" if finite else "diverged", history, results
+
+
+EXPERIMENT = Lstm

@@ -1,0 +1,1 @@
+"""An actor-critic under PPO (Figure 3)."""

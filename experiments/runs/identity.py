@@ -1,0 +1,74 @@
+"""The code that a run depends on, as a hash: the source files an experiment reaches through its imports."""
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = ("adaloss", "experiments")
+# Where runs go and how they are started: never a number in them.
+INFRASTRUCTURE = ("experiments", "experiments.runs")
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+@cache
+def code_hash(*modules: str) -> str:
+    """12 hexadecimal digits of the SHA-256 of what the modules and all project modules they import compute.
+
+    Comments, docstrings and layout are no part of it: only the syntax tree is.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(reached(modules)):
+        digest.update(f"{name}\0{_shape(_tree(name))}\0".encode())
+    return digest.hexdigest()[:12]
+
+
+def reached(modules: tuple[str, ...]) -> set[str]:
+    """The project modules that these modules import, directly or not, themselves included."""
+    found: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        if name in found or name in INFRASTRUCTURE or name.startswith("experiments.runs.") or _file(name) is None:
+            continue
+        found.add(name)
+        waiting += [name.rpartition(".")[0], *_imports(_tree(name))]
+    return found
+
+
+@cache
+def _tree(name: str) -> ast.Module:
+    """The syntax tree of a module, without docstrings."""
+    tree = ast.parse(_file(name).read_bytes())
+    for node in ast.walk(tree):
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            del node.body[0]
+    return tree
+
+
+def _imports(tree: ast.Module) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def _shape(node: object) -> object:
+    """A syntax tree as nested lists; fields that are empty are left out, for Python's versions differ in them."""
+    if isinstance(node, ast.AST):
+        fields = [(name, _shape(value)) for name, value in ast.iter_fields(node) if value not in (None, [])]
+        return [type(node).__name__, *fields]
+    if isinstance(node, list):
+        return [_shape(item) for item in node]
+    return node
+
+
+def _file(name: str) -> Path | None:
+    if name.partition(".")[0] not in PROJECT:
+        return None
+    base = ROOT.joinpath(*name.split("."))
+    return next((file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()), None)

@@ -1,0 +1,75 @@
+"""Who makes which run: processes that are at work on one store share its runs, and make none twice.
+
+A claim is the kernel's lock on one byte of ``<root>/.claims/<experiment>``, where the run's id says. It ends with the
+process that holds it, whatever ends that: no claim is ever left behind. Other machines see it where the file system
+passes locks on, as NFS does. Where there are no locks at all, two processes may make the same run; the store keeps one.
+"""
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from experiments.runs.store import Run, StoreError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+
+class Claims:
+    """What this process claims of one experiment's runs; all of it ends with the context.
+
+    There should be one at a time for a store and an experiment: closing any descriptor of a file ends a process's locks
+    on it.
+    """
+
+    def __init__(self, root: Path, experiment: str):
+        self.file = root / ".claims" / experiment
+        self.works = fcntl is not None
+
+    def __enter__(self) -> "Claims":
+        try:
+            self.file.parent.mkdir(exist_ok=True)
+            self._descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise StoreError(
+                f"{self.file}: runs cannot be claimed ({os.strerror(error.errno)}); "
+                "mend the folder and give the same command again"
+            ) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+    def take(self, runs: Iterable[Run]) -> list[Run]:
+        """Those of the runs that no other process holds; this one holds them from now on."""
+        return [run for run in runs if self._lock(run, fcntl.LOCK_EX | fcntl.LOCK_NB)] if self.works else list(runs)
+
+    def wait(self, run: Run) -> None:
+        """Return when no other process holds the run. Holding anything meanwhile could block both for ever."""
+        self.release()
+        if self.works:
+            self._lock(run, fcntl.LOCK_EX)
+            self.release()
+
+    def release(self) -> None:
+        """Give up all that is held."""
+        if self.works:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
+
+    def _lock(self, run: Run, how: int) -> bool:
+        try:
+            fcntl.lockf(self._descriptor, how, 1, int(run.id, 16))
+        except (BlockingIOError, PermissionError):
+            return False
+        except OSError as error:
+            if self.works:
+                print(
+                    f"note: {self.file}: no locks here ({os.strerror(error.errno)}): "
+                    "other processes on this store may make the same runs",
+                    file=sys.stderr,
+                )
+            self.works = False
+        return True

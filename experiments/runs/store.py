@@ -1,0 +1,277 @@
+"""What a saved run looks like: its identity, how it is written whole or not at all, and how it is read.
+
+A run is one cell (experiment, resolved configuration, seed) and lives in
+``<root>/<experiment>/<label>-<id>/``, where ``id`` hashes the configuration, the code and the data behind it::
+
+    config.yaml       the resolved configuration of this one cell
+    history.parquet   what was recorded, one row per recorded iteration
+    summary.json      status, results, time, memory, commit, versions, machine, checksums of both others and of itself
+
+The folder is written under a temporary name and renamed, so a folder with a summary is complete whatever was killed;
+``verify`` says whether every byte of it still is what was saved.
+``<root>/sweeps/<name>.json`` lists the runs of a named sweep: what a figure is drawn from.
+
+Needs pandas only, so that scripts can read runs without torch or Hydra.
+"""
+
+import glob
+import json
+import os
+import re
+import resource
+import shutil
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from experiments.runs import files
+from experiments.runs.messages import printable, reason
+from experiments.runs.provenance import origin, provenance
+from experiments.runs.saved import (
+    COMPLETE,
+    MOST,
+    Dumper,
+    Run,
+    SavedRun,
+    StoreError,
+    read_config,
+    read_summary,
+    run_id,
+    sealed,
+    sha256,
+    verify,
+)
+
+__all__ = ["COMPLETE", "Run", "SavedRun", "Store", "StoreError", "printable", "provenance", "run_id", "verify"]
+
+RESERVED = ("checkpoints", "sweeps")  # folders beside those of the experiments
+TEMPORARY = ".tmp-"
+ABANDONED = 86400.0  # seconds after which a temporary folder is nobody's, whichever machine made it
+
+
+class Store:
+    """The runs below one folder."""
+
+    def __init__(self, root: str | os.PathLike):
+        self.root = Path(root)
+
+    def prepare(self) -> None:
+        """Make the root, show that it can be written, and remove what killed processes of this host left behind.
+
+        Raises StoreError where the folder cannot be made or written.
+        """
+        missing = []
+        try:
+            missing = [folder for folder in (self.root, *self.root.parents) if not folder.exists()]
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe = self._temporary()
+            try:
+                (probe / "probe").write_bytes(b"x")
+            finally:
+                shutil.rmtree(probe)
+            links = [path for path in self.root.iterdir() if path.is_symlink() and not files.within(self.root, path)]
+        except (OSError, UnicodeError) as error:
+            for folder in missing:  # made just now, the innermost first; one that is not empty is somebody's
+                with suppress(OSError):
+                    folder.rmdir()
+            raise StoreError(
+                f"runs={printable(self.root)}: cannot be written ({reason(error)}); free it or choose another folder"
+            ) from error
+        if links:
+            raise StoreError(f"{links[0]}: leads outside of runs={self.root}; put a folder in its place")
+        provenance()  # what saving needs is asked for before any work
+        self._clean()
+
+    def _clean(self) -> None:
+        """Remove what killed processes left behind."""
+        for left in self.root.glob(f"{TEMPORARY}*"):
+            name = re.fullmatch(r"(.+)-(\d+)-[0-9a-f]{8}", left.name.removeprefix(TEMPORARY))
+            if name is None or left.is_symlink() or not left.is_dir():
+                continue
+            dead = name[1] == origin() and not _alive(int(name[2]))
+            with suppress(OSError):
+                if dead or time.time() - left.stat().st_mtime > ABANDONED:
+                    shutil.rmtree(left, ignore_errors=True)
+        for left in self.root.glob("checkpoints/?*-????????????.*"):  # of a process killed just after it saved the run
+            experiment, _, identity = left.stem.rpartition("-")
+            done = (self.root / experiment).glob(f"*-{glob.escape(identity)}/summary.json")
+            if left.is_file() and any(map(_complete, done)):
+                left.unlink(missing_ok=True)
+
+    def has(self, run: Run) -> bool:
+        """Whether the run is there, complete and unharmed."""
+        return not verify(self.root / run.folder)
+
+    def folders(self) -> list[str]:
+        """All runs that are there, harmed or not, in alphabetical order. Raises StoreError where there is no store."""
+        try:
+            experiments = [
+                entry
+                for entry in self.root.iterdir()
+                if entry.name not in RESERVED and not entry.name.startswith(".") and entry.is_dir()
+            ]
+            return sorted(
+                f"{experiment.name}/{entry.name}"
+                for experiment in experiments
+                if files.within(self.root, experiment)
+                for entry in os.scandir(experiment)
+                if entry.is_dir() and (not entry.is_symlink() or files.within(self.root, Path(entry.path)))
+            )
+        except OSError as error:
+            raise StoreError(
+                f"{printable(self.root)}: no runs there ({reason(error)}); make some or name their folder"
+            ) from error
+
+    def delete(self, folder: str) -> None:
+        """Remove a run; killed in between, it is gone or whole. Raises StoreError where that is not possible."""
+        if not files.within(self.root, self.root / folder):
+            raise StoreError(f"{printable(self.root / folder)}: not deleted, it leads outside of {self.root}")
+        try:
+            temporary = self._temporary()
+            try:
+                (self.root / folder).rename(temporary / "deleted")
+            finally:
+                shutil.rmtree(temporary)
+        except OSError as error:
+            raise StoreError(f"{printable(self.root / folder)}: not deleted ({reason(error)})") from error
+
+    def opened(self, run: Run) -> Run:
+        """The run with the file for its checkpoint."""
+        return replace(run, checkpoint=self.root / "checkpoints" / f"{run.experiment}-{run.id}.pt")
+
+    def save(self, run: Run, status: str, history: pd.DataFrame, result: Mapping, wall_time_s: float) -> None:
+        """Write the run under a temporary name and rename it; a complete one that is there already stays.
+
+        Raises StoreError (full disk, no permission); nothing half-written remains.
+        """
+        target = self.root / run.folder
+        temporary = None
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = self._temporary()
+            config = yaml.dump(dict(run.config), Dumper=Dumper, sort_keys=False).encode()
+            table = history.to_parquet(index=False, compression="zstd")
+            files.write(temporary / "config.yaml", config)
+            files.write(temporary / "history.parquet", table)
+            summary = {
+                "id": run.id,
+                "experiment": run.experiment,
+                "status": status,
+                "result": dict(result),
+                "config_sha256": sha256(config),
+                "history_sha256": sha256(table),
+                "code": run.code,
+                "data": run.data,
+                "wall_time_s": round(wall_time_s, 6),
+                "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+                **provenance(),
+            }
+            files.write(temporary / "summary.json", sealed(summary))
+            files.sync(temporary)
+            if target.exists() and not self.has(run):
+                target.rename(temporary / "replaced")
+            try:
+                temporary.rename(target)
+            except OSError:
+                if not self.has(run):  # else another process was faster with the same numbers
+                    raise
+            files.sync(target.parent)
+            shutil.rmtree(target / "replaced", ignore_errors=True)
+            if run.checkpoint is not None and status in COMPLETE:
+                for file in (run.checkpoint, unfinished(run.checkpoint)):
+                    file.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"{target}: not saved ({reason(error)}); complete runs are untouched: "
+                "mend the folder and give the same command again"
+            ) from error
+        finally:
+            if temporary is not None:
+                shutil.rmtree(temporary, ignore_errors=True)
+
+    def save_failure(self, run: Run, error: str) -> None:
+        """Leave word of a run that broke: status failed, which the next call repeats."""
+        self.save(run, "failed", pd.DataFrame(), {"error": error}, 0.0)
+
+    def load(self, folder: str) -> SavedRun:
+        """Read one run. Raises StoreError where it is missing or harmed (the history is looked at when it is read)."""
+        path = self.root / folder
+        try:
+            if not files.within(self.root, path / "summary.json"):
+                raise ValueError("leads outside of the store")
+            summary = read_summary(path)
+            return SavedRun(path, read_config(path, summary), summary)
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"{printable(path)}: run missing or unreadable; delete it and run the sweep again"
+            ) from error
+
+    def save_sweep(self, name: str, runs: Iterable[Run]) -> None:
+        """List the runs of a sweep under its name. Raises StoreError where the list cannot be written."""
+        text = json.dumps({"sweep": name, "runs": [run.folder for run in runs]}, indent=1) + "\n"
+        target = self.root / "sweeps" / f"{name}.json"
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            files.replace(target, text.encode(), target.with_name(f"{TEMPORARY}{uuid.uuid4().hex}"))
+        except OSError as error:
+            raise StoreError(
+                f"{target}: the sweep is not listed ({reason(error)}); its runs are saved: "
+                "mend the folder and give the same command again"
+            ) from error
+
+    def sweeps(self) -> list[str]:
+        """The names of the sweeps that are listed."""
+        return sorted(file.stem for file in (self.root / "sweeps").glob("*.json"))
+
+    def listed(self, name: str) -> list[str]:
+        """The folders of a named sweep's runs, in its order. Raises StoreError where the sweep is missing."""
+        file = self.root / "sweeps" / f"{name}.json"
+        again = f"run it with sweep={name}"
+        try:
+            content = files.read(file, MOST)
+        except OSError as error:
+            raise StoreError(f"{file}: the sweep {name!r} has not been finished; {again}") from error
+        try:
+            runs = json.loads(content)["runs"]
+            if not all(isinstance(run, str) and re.fullmatch(r"(?!\.)[^/\0]+/(?!\.)[^/\0]+", run) for run in runs):
+                raise ValueError("no folders of runs")
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise StoreError(f"{file}: no list of a sweep's runs; {again}") from error
+        return list(runs)
+
+    def load_sweep(self, name: str) -> list[SavedRun]:
+        """The runs of a named sweep, in its order. Raises StoreError where the sweep or a run is missing."""
+        return [self.load(folder) for folder in self.listed(name)]
+
+    def _temporary(self) -> Path:
+        path = self.root / f"{TEMPORARY}{origin()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        path.mkdir()
+        return path
+
+
+def unfinished(checkpoint: Path) -> Path:
+    """The name of a checkpoint while it is being written: one for each run, so that kills leave no heap of them."""
+    return checkpoint.with_suffix(".tmp")
+
+
+def _complete(summary: Path) -> bool:
+    try:
+        return read_summary(summary.parent)["status"] in COMPLETE
+    except (OSError, ValueError):
+        return False
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
