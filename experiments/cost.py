@@ -10,7 +10,7 @@ part of a run's identity: a complete run is not timed again.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import numpy as np
@@ -24,14 +24,14 @@ from experiments.models.vit import VisionTransformer
 from experiments.optimizers import AdaGradNormRowwise, make, take
 from experiments.runs import app
 from experiments.runs.identity import code_hash
-from experiments.runs.schema import Count, Experiment, Seed, Strict, nested
+from experiments.runs.schema import Count, Experiment, Outcome, Progress, Seed, Strict, nested
 from experiments.runs.store import Run
 from experiments.vit.pretrain import Architecture
 
 NAME = "cost"
 CHANNELS = 3
 STEP = {"eta": 1e-6, "b0": 1.0}  # so small that the parameters stay where they are over thousands of steps
-METHODS: tuple[Strict, ...] = (
+TIMED: tuple[Strict, ...] = (
     SGDConstant(name="sgd_constant"),
     AdaLoss(name="adaloss", alpha=1.0, c=0.0, c_unit="absolute"),
     AdaGradNorm(name="adagrad_norm"),
@@ -67,9 +67,7 @@ class Cost(Experiment):
             )
         ]
 
-    def execute(
-        self, runs: list[Run], progress: Callable[..., Iterable]
-    ) -> Iterator[tuple[Run, str, pd.DataFrame, Mapping]]:
+    def execute(self, runs: list[Run], progress: Progress) -> Iterator[Outcome]:
         """Time everything; the first turn, which allocates, is not counted."""
         torch.set_num_threads(1)
         [run] = runs
@@ -85,7 +83,7 @@ class Cost(Experiment):
                 rows.append({"turn": turn, "part": name, "seconds": (time.perf_counter() - start) / times})
         history = pd.DataFrame(rows)
         facts = {"parameters": parameters, "tensors": tensors}
-        yield run, "completed", history[history.turn > 0].reset_index(drop=True), facts
+        yield Outcome(run, history[history.turn > 0].reset_index(drop=True), facts)
 
     def _parts(self) -> tuple[dict[str, tuple[Callable[[], object], int]], int, int]:
         """What is timed and how often in a turn; how many parameters in how many tensors."""
@@ -106,7 +104,7 @@ class Cost(Experiment):
 
         loss = gradient().detach()
         parts = {"gradient": (gradient, 1)}
-        for method in METHODS:
+        for method in TIMED:
             optimizer = make(method, params, **STEP)
             parts[method.name] = (lambda optimizer=optimizer: take(optimizer, loss), self.steps)
         return parts, sum(p.numel() for p in params), len(params)

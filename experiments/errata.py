@@ -6,7 +6,7 @@
 The history has one row, a column for each number of the counterexample.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Annotated
 
 import pandas as pd
@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from adaloss.theory.errata import ERRATA
 from experiments.runs import app
 from experiments.runs.identity import code_hash
-from experiments.runs.schema import Experiment, as_list, distinct
+from experiments.runs.schema import Experiment, Outcome, Progress, as_list, distinct
 from experiments.runs.store import Run
 
 NAME = "errata"
@@ -35,12 +35,10 @@ class Errata(Experiment):
             for k in self.number
         ]
 
-    def execute(
-        self, runs: list[Run], progress: Callable[..., Iterable]
-    ) -> Iterator[tuple[Run, str, pd.DataFrame, Mapping]]:
+    def execute(self, runs: list[Run], progress: Progress) -> Iterator[Outcome]:
         """Compute one counterexample after the other."""
         for run in progress(runs, desc=NAME):
-            yield run, "completed", pd.DataFrame([ERRATA[run.config["number"]]()]), {}
+            yield Outcome(run, pd.DataFrame([ERRATA[run.config["number"]]()]), {})
 
 
 EXPERIMENT = Errata

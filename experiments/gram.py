@@ -5,7 +5,7 @@ python -m experiments.gram data=digits seed=[0,1,2]                         one 
 python -m experiments.gram sweep=figure_5                                   the sweep behind Figure 5
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from itertools import product
 from typing import Annotated, Any
 
@@ -17,7 +17,7 @@ from adaloss.theory.gram import extreme_eigenvalues, h_infinity, marchenko_pastu
 from experiments.data import module as data_module
 from experiments.runs import app
 from experiments.runs.identity import code_hash
-from experiments.runs.schema import Experiment, SeedList, Strict, nested
+from experiments.runs.schema import Experiment, Outcome, Progress, SeedList, Strict, nested
 from experiments.runs.store import Run
 
 NAME = "gram"
@@ -48,14 +48,12 @@ class Gram(Experiment):
         """One run per (data, seed)."""
         return [self._run(data, seed) for data, seed in product(self.data, self.seed)]
 
-    def execute(
-        self, runs: list[Run], progress: Callable[..., Iterable]
-    ) -> Iterator[tuple[Run, str, pd.DataFrame, Mapping]]:
+    def execute(self, runs: list[Run], progress: Progress) -> Iterator[Outcome]:
         """Decompose one matrix after the other; a history of one row."""
         for run in runs:
             data = _one_data(run.config["data"])
             x, _, _ = data_module(data.name).load(data, run.config["seed"])
-            yield run, "completed", pd.DataFrame([_measured(x)]), {}
+            yield Outcome(run, pd.DataFrame([_measured(x)]), {})
 
     def _run(self, data: Strict, seed: int) -> Run:
         module = data_module(data.name)

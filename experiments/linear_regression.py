@@ -7,7 +7,7 @@ python -m experiments.linear_regression sweep=figure_1                      the 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import cached_property, partial
 from itertools import islice, product
 from typing import Annotated, Any
@@ -22,7 +22,7 @@ from experiments.methods import SGD_METHODS
 from experiments.record import Record
 from experiments.runs import app
 from experiments.runs.identity import code_hash
-from experiments.runs.schema import Count, Experiment, Positive, PositiveList, SeedList, nested
+from experiments.runs.schema import Count, Experiment, Outcome, Positive, PositiveList, Progress, SeedList, nested
 from experiments.runs.store import Run
 
 NAME = "linear_regression"
@@ -93,9 +93,7 @@ class LinearRegression(Experiment):
             found[block[run.config["b0"]], seeds[run.config["seed"]]].append(run)
         return found.values()
 
-    def execute(
-        self, runs: list[Run], progress: Callable[..., Iterable]
-    ) -> Iterator[tuple[Run, str, pd.DataFrame, Mapping]]:
+    def execute(self, runs: list[Run], progress: Progress) -> Iterator[Outcome]:
         """Simulate the runs: seeds that lack the same b0 share one program."""
         lacking: dict[int, list[Run]] = defaultdict(list)
         for run in runs:
@@ -108,11 +106,11 @@ class LinearRegression(Experiment):
         by_cell = {(run.config["b0"], run.config["seed"]): run for run in runs}
         for (b0, f_star), seeds in programs.items():
             for some in batched(seeds, MAX_SEEDS):
-                for (j, i), *made in self._simulate(b0, some, f_star, progress):
-                    yield by_cell[b0[j], some[i]], *made
+                for b, seed, *made in self._simulate(b0, some, f_star, progress):
+                    yield Outcome(by_cell[b, seed], *made)
 
-    def _simulate(self, b0: tuple, seeds: tuple, f_star: float, progress: Callable[..., Iterable]) -> Iterator[tuple]:
-        """One program; yields ((b0's index, seed's index), status, history, results) of each cell."""
+    def _simulate(self, b0: tuple, seeds: tuple, f_star: float, progress: Progress) -> Iterator[tuple]:
+        """Simulate all cells in one program; yield b0, seed, history, results and whether it is finite of each."""
         problems = [self._problems[seed][0] for seed in seeds]
         record = self.record.iterations(self.iterations)
         out = simulate(
@@ -135,9 +133,9 @@ class LinearRegression(Experiment):
                     history |= {f"s_{k}": column for k, column in enumerate(values[:, i, j].T, start=1)}
                 else:
                     history[name] = values[:, i, j]
-            status = "completed" if np.isfinite(gap) else "diverged"
-            results = facts[i] | {"final_gap": float(gap) if np.isfinite(gap) else None}
-            yield (j, i), status, pd.DataFrame(history), results
+            finite = bool(np.isfinite(gap))
+            results = facts[i] | {"final_gap": float(gap) if finite else None}
+            yield b0[j], seeds[i], pd.DataFrame(history), results, finite
 
     def _hyper(self, f_star: float) -> dict:
         hyper = {"eta": self.eta} | self.method.model_dump(exclude={"name"})

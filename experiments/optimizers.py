@@ -51,25 +51,40 @@ _MAKE: dict[str, Callable] = {
     "adagrad_norm_rowwise": lambda *args, **kwargs: optim.AdaGradNorm(*args, granularity="row", **kwargs),
     "sgd_constant": optim.SGDConstant,
     "sgd_decay_sqrt": optim.SGDDecaySqrt,
-    "adam": lambda params, lr, b0, **kwargs: torch.optim.Adam(params, lr=lr / b0**0.5, betas=ADAM_BETAS, **kwargs),
+    "adam": lambda params, lr, b0, **kwargs: torch.optim.Adam(
+        [{"params": params, "b": b0}], lr=lr / b0**0.5, betas=ADAM_BETAS, **kwargs
+    ),
     "adamloss": lambda *args, **kwargs: optim.AdamLoss(*args, betas=ADAM_BETAS, **kwargs),
     "adam_sqrt": lambda *args, **kwargs: optim.AdamSqrt(*args, betas=ADAM_BETAS, **kwargs),
+}
+# Where b0 is all that the optimizer holds, and t the rest of b_t.
+_SCHEDULES = {
+    ("adam_sqrt", None): lambda b0, t, c_s: b0 + t,
+    ("sgd_decay_sqrt", "root"): lambda b0, t, c_s: (b0**2 + t) ** 0.5,
+    ("sgd_decay_sqrt", "linear"): lambda b0, t, c_s: b0 + c_s * t**0.5,
 }
 
 
 def make(
     method: Strict, params: Iterable[torch.Tensor], *, eta: float, b0: float, **options: float
 ) -> torch.optim.Optimizer:
-    """The optimizer of a method; ``options`` are torch's, such as ``weight_decay``."""
+    """Build the optimizer of a method; ``options`` are torch's, such as ``weight_decay``."""
     hyper = method.model_dump(exclude={"name", "c_unit"})
     return _MAKE[method.name](list(params), lr=eta, b0=b0, **hyper, **options)
 
 
-def take(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> float:
-    """One step after ``loss.backward()``; returns its size."""
+def take(optimizer: torch.optim.Optimizer, loss: float | torch.Tensor) -> tuple[float, float]:
+    r"""Take one step after ``loss.backward()``; return its size and b_t.
+
+    The size is :math:`\eta / b_t` for the methods of SGD's family and :math:`\eta / \sqrt{b_t}` for those of Adam's.
+    """
     if isinstance(optimizer, optim.LossDriven):
         optimizer.step(loss=loss)
     else:
         optimizer.step()
     group = optimizer.param_groups[0]
-    return float(group.get("effective_lr", group["lr"]))
+    step, b = group.get("effective_lr", group["lr"]), group["b"]
+    schedule = _SCHEDULES.get((group.get("rule"), group.get("form")))
+    if schedule is not None:
+        b = schedule(b, group["t"], group.get("c_s"))
+    return float(step), float(b)

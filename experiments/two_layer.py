@@ -7,7 +7,7 @@ python -m experiments.two_layer sweep=figure_6                              the 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import cached_property, partial
 from itertools import product
 from typing import Annotated, Any, Literal
@@ -22,12 +22,22 @@ from adaloss.simulate.two_layer import Problem, simulate
 from adaloss.theory.gram import h_empirical, h_infinity
 from adaloss.theory.linear_regression import State, b_max, iterations
 from adaloss.theory.two_layer import predict, setting_a, weights_travelled
-from experiments import record
 from experiments.data import module as data_module
 from experiments.methods import SGD_METHODS
+from experiments.record import Record
 from experiments.runs import app
 from experiments.runs.identity import code_hash
-from experiments.runs.schema import Count, Experiment, Positive, PositiveList, SeedList, distinct, nested
+from experiments.runs.schema import (
+    Count,
+    Experiment,
+    Outcome,
+    Positive,
+    PositiveList,
+    Progress,
+    SeedList,
+    distinct,
+    nested,
+)
 from experiments.runs.store import Run
 
 NAME = "two_layer"
@@ -39,7 +49,7 @@ Column = Literal[
 ]
 
 
-class Record(record.Record):
+class NetworkRecord(Record):
     """As for linear regression; the columns are those of ``adaloss.simulate.two_layer.simulate``.
 
     ``linear_loss`` adds the loss of the linearised network with H-infinity and the same method (full gradient only).
@@ -65,7 +75,7 @@ class TwoLayer(Experiment):
     eta_unit: Literal["absolute", "gram"]
     batch: Count | None
     iterations: Count
-    record: Annotated[Any, nested("record", Record)]
+    record: Annotated[Any, nested("record", NetworkRecord)]
 
     @model_validator(mode="after")
     def _fits_together(self) -> "TwoLayer":
@@ -100,9 +110,7 @@ class TwoLayer(Experiment):
         """The runs of one seed each, which are one program."""
         return [[run for run in runs if run.config["seed"] == seed] for seed in self.seed]
 
-    def execute(
-        self, runs: list[Run], progress: Callable[..., Iterable]
-    ) -> Iterator[tuple[Run, str, pd.DataFrame, Mapping]]:
+    def execute(self, runs: list[Run], progress: Progress) -> Iterator[Outcome]:
         """Simulate the runs, one program for each seed: its data and initialisation bound the memory."""
         by_seed: dict[int, list[Run]] = defaultdict(list)
         for run in runs:
@@ -110,8 +118,8 @@ class TwoLayer(Experiment):
         for seed, of_seed in by_seed.items():
             yield from self._simulate(seed, of_seed, progress)
 
-    def _simulate(self, seed: int, runs: list[Run], progress: Callable[..., Iterable]) -> Iterator[tuple]:
-        """One program; yields run, status, history and results of each."""
+    def _simulate(self, seed: int, runs: list[Run], progress: Progress) -> Iterator[Outcome]:
+        """Simulate runs of one seed in one program."""
         problem, facts, spectrum, z0 = self._start(seed)
         eta = self.eta
         if self.eta_unit == "gram":
@@ -143,7 +151,7 @@ class TwoLayer(Experiment):
             results = facts | {"eta": eta, "final_loss": float(final_loss[j]) if finite else None}
             if self.method.name == "adaloss" and self.batch is None and self.method.c == 0.0:
                 results |= self._bounds(spectrum, z0, b0[j], eta)
-            yield run, "completed" if finite else "diverged", history, results
+            yield Outcome(run, history, results, finite)
 
     def _start(self, seed: int) -> tuple[Problem, dict[str, float], np.ndarray, np.ndarray]:
         """The problem, its facts, the eigenvalues of H-infinity and the first residual along its eigenvectors."""

@@ -7,22 +7,21 @@ together by equation (7). The history has a row per problem: what was measured, 
 statement was violated (the columns ``violations_*``, all 0 unless a bound is false).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from itertools import product
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 
 from adaloss.theory.linear_regression import State
 from experiments.bounds.measure import Measurement
 from experiments.runs.identity import code_hash
-from experiments.runs.schema import Count, CountList, Experiment, SeedList
+from experiments.runs.schema import Count, CountList, Experiment, Outcome, Progress, SeedList
 from experiments.runs.store import Run
 
 NAME = "bounds"
-METHODS = {1: "adaloss", 2: "adagrad_norm"}
+METHOD_OF_P = {1: "adaloss", 2: "adagrad_norm"}
 
 
 def random_problems(rng: np.random.Generator, count: int, d: int, p: int) -> tuple[State, np.ndarray]:
@@ -69,7 +68,7 @@ class Bounds(Experiment):
         return [
             Run(
                 experiment=NAME,
-                label=f"{METHODS[self.p]}_d={d}_seed={seed}",
+                label=f"{METHOD_OF_P[self.p]}_d={d}_seed={seed}",
                 config=self.model_dump() | {"d": d, "seed": seed},
                 code=code,
                 data="generated",
@@ -77,9 +76,7 @@ class Bounds(Experiment):
             for d, seed in product(self.d, self.seed)
         ]
 
-    def execute(
-        self, runs: list[Run], progress: Callable[..., Iterable]
-    ) -> Iterator[tuple[Run, str, pd.DataFrame, Mapping]]:
+    def execute(self, runs: list[Run], progress: Progress) -> Iterator[Outcome]:
         """Measure the problems of each run."""
         for run in runs:
             d, seed = run.config["d"], run.config["seed"]
@@ -89,7 +86,7 @@ class Bounds(Experiment):
             measured.run(partial(progress, desc=run.label))
             table = measured.table()
             violations = {name: int(table[name].sum()) for name in table if name.startswith("violations_")}
-            yield run, "completed", table, violations | {"stopped": int(table.stopped.sum())}
+            yield Outcome(run, table, violations | {"stopped": int(table.stopped.sum())})
 
 
 EXPERIMENT = Bounds

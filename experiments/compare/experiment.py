@@ -8,7 +8,7 @@ python -m experiments.compare sweep=figure_suggest                          sugg
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import cached_property, partial
 from importlib.metadata import PackageNotFoundError
 from itertools import product
@@ -20,11 +20,11 @@ import torch
 from pydantic import AfterValidator
 from torch import nn
 
-from experiments.compare.peers import PEERS, Peer, Trainer
+from experiments.compare.peers import PEERS, Peer, PeerTrainer
 from experiments.compare.problems import Task
 from experiments.compare.problems import module as problem_module
 from experiments.runs.identity import code_hash
-from experiments.runs.schema import Count, Experiment, SeedList, StepList, nested
+from experiments.runs.schema import Count, Experiment, Outcome, Progress, SeedList, StepList, nested
 from experiments.runs.store import Run
 
 NAME = "compare"
@@ -77,9 +77,7 @@ class Compare(Experiment):
             for step, seed in product(self.step, self.seed)
         ]
 
-    def execute(
-        self, runs: list[Run], progress: Callable[..., Iterable]
-    ) -> Iterator[tuple[Run, str, pd.DataFrame, Mapping]]:
+    def execute(self, runs: list[Run], progress: Progress) -> Iterator[Outcome]:
         """Train one model after the other."""
         torch.set_num_threads(1)
         torch.set_flush_denormal(True)  # as experiments.lstm does: saturated gates are slow otherwise
@@ -89,15 +87,15 @@ class Compare(Experiment):
         finally:
             torch.set_flush_denormal(False)
 
-    def _train(self, run: Run) -> tuple[Run, str, pd.DataFrame, Mapping]:
+    def _train(self, run: Run) -> Outcome:
         peer, task = PEERS[self.optimizer], self._tasks[run.config["seed"]]
         rng = np.random.default_rng([run.config["seed"], BATCH_STREAM])
         history = train(task, peer, run.config["step"], rng, self.epochs, self.problem.batch)
         last = history.iloc[-1]
-        diverged = not math.isfinite(last["loss"])
-        final = None if diverged and task.metric == "loss" else float(last[task.metric])
+        finite = math.isfinite(last["loss"])
+        final = None if not finite and task.metric == "loss" else float(last[task.metric])
         results = task.facts | {"metric": task.metric, "final": final, "package": peer.installed()}
-        return run, "diverged" if diverged else "completed", history, results
+        return Outcome(run, history, results, finite)
 
 
 def train(task: Task, peer: Peer, step: float, rng: np.random.Generator, epochs: int, batch: int) -> pd.DataFrame:
@@ -124,7 +122,7 @@ def train(task: Task, peer: Peer, step: float, rng: np.random.Generator, epochs:
     return pd.DataFrame(rows)
 
 
-def _epoch(task: Task, trainer: Trainer, batches: Iterable[torch.Tensor]) -> float:
+def _epoch(task: Task, trainer: PeerTrainer, batches: Iterable[torch.Tensor]) -> float:
     """The mean loss of the minibatches, infinite where a loss or a gradient's norm is not finite."""
     parameters = list(trainer.model.parameters())
     losses = []

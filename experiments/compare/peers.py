@@ -21,7 +21,7 @@ Make = Callable[..., torch.optim.Optimizer]  # of the parameters and the initial
 Closures = list[Callable[[], torch.Tensor]]
 
 
-class Trainer:
+class PeerTrainer:
     """A model under an optimizer; how the optimizer wants to be called is the business of the subclasses."""
 
     def __init__(self, model: nn.Module, make: Make, step: float):
@@ -38,7 +38,7 @@ class Trainer:
         yield self.model
 
 
-class WithLoss(Trainer):
+class WithLoss(PeerTrainer):
     """``step(loss=loss)``."""
 
     def update(self, loss: torch.Tensor) -> None:
@@ -46,7 +46,7 @@ class WithLoss(Trainer):
         self.optimizer.step(loss=loss)
 
 
-class WithClosure(Trainer):
+class WithClosure(PeerTrainer):
     """``step(closure)``, with a closure that only returns the loss: the gradient is there."""
 
     def update(self, loss: torch.Tensor) -> None:
@@ -54,7 +54,7 @@ class WithClosure(Trainer):
         self.optimizer.step(loss.item)
 
 
-class WithModes(Trainer):
+class WithModes(PeerTrainer):
     """Trains at one point and evaluates at another: ``train()`` and ``eval()`` move the model between them."""
 
     def __init__(self, model: nn.Module, make: Make, step: float):
@@ -69,7 +69,7 @@ class WithModes(Trainer):
         self.optimizer.train()
 
 
-class Averaged(Trainer):
+class Averaged(PeerTrainer):
     """DoG's polynomial-decay average of the iterates, which its authors call crucial, with its default."""
 
     def __init__(self, model: nn.Module, make: Make, step: float):
@@ -98,10 +98,10 @@ class Peer:
 
     package: str
     make: Make
-    trainer: type[Trainer] = Trainer
+    trainer: type[PeerTrainer] = PeerTrainer
     looks: bool = False
 
-    def start(self, model: nn.Module, step: float, closures: Closures, steps: int) -> Trainer:
+    def start(self, model: nn.Module, step: float, closures: Closures, steps: int) -> PeerTrainer:
         """The model under this optimizer with the initial step ``step``, for a training of ``steps`` steps."""
         make = partial(self.make, closures=closures, steps=steps) if self.looks else self.make
         return self.trainer(model, make, step)

@@ -6,23 +6,25 @@ python -m experiments.lstm sweep=figure_2                                   the 
 python -m experiments.lstm data=news data.path=...                          real articles: docs/paper_scale.md
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from functools import cached_property, partial
 from itertools import product
 from typing import Annotated, Any, Literal
 
-import pandas as pd
 import torch
+from torch.nn import functional
 
+from experiments import distributed
 from experiments.data import module as data_module
 from experiments.data.articles import CLASSES, Corpus
-from experiments.lstm.train import Trainer
+from experiments.data.images import Rows
 from experiments.models.lstm import LSTMClassifier
 from experiments.optimizers import ADAM_FAMILY, make
 from experiments.runs.checkpoint import Checkpoint
 from experiments.runs.identity import code_hash
-from experiments.runs.schema import Count, Experiment, Positive, PositiveList, SeedList, nested
+from experiments.runs.schema import Count, Experiment, Outcome, Positive, PositiveList, Progress, SeedList, nested
 from experiments.runs.store import Run
+from experiments.training import EVALUATED, Trainer
 
 NAME = "lstm"
 DATA = ("synthetic_news", "news")
@@ -66,9 +68,7 @@ class Lstm(Experiment):
             for b0, seed in product(self.b0, self.seed)
         ]
 
-    def execute(
-        self, runs: list[Run], progress: Callable[..., Iterable]
-    ) -> Iterator[tuple[Run, str, pd.DataFrame, Mapping]]:
+    def execute(self, runs: list[Run], progress: Progress) -> Iterator[Outcome]:
         """Train one model after the other."""
         torch.set_num_threads(1)
         # A great step saturates the gates; with subnormal gradients a step then takes seven times as long.
@@ -79,7 +79,7 @@ class Lstm(Experiment):
         finally:
             torch.set_flush_denormal(False)
 
-    def trainer(self, b0: float, seed: int) -> Trainer:
+    def trainer(self, b0: float, seed: int) -> "LstmTrainer":
         """A new model; torch's own generator is untouched."""
         generator = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
@@ -91,16 +91,15 @@ class Lstm(Experiment):
                 pooling=self.pooling,
                 classes=len(CLASSES),
             )
-        model.to("cuda" if torch.cuda.is_available() else "cpu")
+        model.to(distributed.device())
         optimizer = make(self.method, model.parameters(), eta=self.eta, b0=b0, fused=True)
-        return Trainer(model, optimizer, self._corpus, generator)
+        return LstmTrainer(model, optimizer, self._corpus, generator)
 
-    def _train(self, run: Run, progress: Callable[..., Iterable]) -> tuple[Run, str, pd.DataFrame, Mapping]:
+    def _train(self, run: Run, progress: Progress) -> Outcome:
         b0, seed = run.config["b0"], run.config["seed"]
         trainer = self.trainer(b0, seed)
         bar = partial(progress, desc=f"{self.method.name} b0={b0:g} seed={seed}", unit="step")
         finite, history = trainer.train(self.epochs, self.batch, Checkpoint(run), bar)
-        history["b"] = (self.eta / history["step"]) ** 2  # what stands under the root
         last = history.iloc[-1]
         results = {
             "train_loss": float(last["train_loss"]) if finite else None,
@@ -110,7 +109,40 @@ class Lstm(Experiment):
             "words": self._corpus.words,
             "device": next(trainer.model.parameters()).device.type,
         }
-        return run, "completed" if finite else "diverged", history, results
+        return Outcome(run, history, results, finite)
+
+
+class LstmTrainer(Trainer):
+    """Trains on articles, all of them on the model's device."""
+
+    def __init__(
+        self, model: LSTMClassifier, optimizer: torch.optim.Optimizer, corpus: Corpus, generator: torch.Generator
+    ):
+        super().__init__(model, optimizer, generator, len(corpus.train[1]))
+        self.articles, self.validation, self.test = (
+            tuple(array.to(distributed.device()) for array in rows)
+            for rows in (corpus.train, corpus.validation, corpus.test)
+        )
+
+    def loss(self, chosen: torch.Tensor) -> torch.Tensor:
+        """Return the mean cross entropy of the articles ``chosen``."""
+        ids, labels = (array[chosen.to(array.device)] for array in self.articles)
+        return functional.cross_entropy(self.model(ids), labels)
+
+    def evaluate(self, mean_loss: float) -> tuple[float, float, float]:
+        """Return the loss on all training articles and both accuracies, all after the step."""
+        train_loss, _ = self.measure(self.articles)
+        return train_loss, self.measure(self.validation)[1], self.measure(self.test)[1]
+
+    @torch.no_grad()
+    def measure(self, rows: Rows) -> tuple[float, float]:
+        """Return the mean loss and the share of articles that are classified correctly."""
+        loss = right = 0.0
+        for ids, labels in zip(*(array.split(EVALUATED) for array in rows), strict=True):
+            out = self.model(ids)
+            loss += functional.cross_entropy(out, labels, reduction="sum").item()
+            right += (out.argmax(dim=1) == labels).sum().item()
+        return loss / len(rows[1]), right / len(rows[1])
 
 
 EXPERIMENT = Lstm

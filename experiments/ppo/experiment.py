@@ -6,23 +6,21 @@ python -m experiments.ppo sweep=figure_3                                    the 
 python -m experiments.ppo env=cartpole_swingup gamma=0.99                   needs dm-control, shimmy and imageio
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from itertools import product
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import pandas as pd
 import torch
 from pydantic import Field, model_validator
 
 from experiments.optimizers import ADAM_FAMILY, make
+from experiments.ppo.agent import VALUE_GAIN, Actor, Agent, Network
 from experiments.ppo.envs import ENVS
-from experiments.ppo.networks import VALUE_GAIN, Actor, Network
-from experiments.ppo.train import NETWORKS, Trainer
 from experiments.runs.checkpoint import Checkpoint
 from experiments.runs.identity import code_hash
-from experiments.runs.schema import Count, Experiment, Positive, PositiveList, SeedList, nested
+from experiments.runs.schema import Count, Experiment, Outcome, Positive, PositiveList, Progress, SeedList, nested
 from experiments.runs.store import Run
 
 NAME = "ppo"
@@ -80,15 +78,13 @@ class Ppo(Experiment):
             for b0, seed in product(self.b0, self.seed)
         ]
 
-    def execute(
-        self, runs: list[Run], progress: Callable[..., Iterable]
-    ) -> Iterator[tuple[Run, str, pd.DataFrame, Mapping]]:
+    def execute(self, runs: list[Run], progress: Progress) -> Iterator[Outcome]:
         """Train one agent after the other."""
         torch.set_num_threads(1)
         for run in runs:
             yield self._train(run, progress)
 
-    def trainer(self, b0: float, seed: int) -> Trainer:
+    def agent(self, b0: float, seed: int) -> Agent:
         """A new agent in new environments."""
         rng = np.random.default_rng(seed)
         generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
@@ -103,20 +99,18 @@ class Ppo(Experiment):
         }
         same = {name: getattr(self, name) for name in ("reward_scale", "steps", "epochs", "batch")}
         same |= {name: getattr(self, name) for name in ("gamma", "lam", "clip")}
-        return Trainer(actor, critic, optimizers, envs, generator=generator, **same)
+        return Agent(actor, critic, optimizers, envs, generator=generator, **same)
 
-    def _train(self, run: Run, progress: Callable[..., Iterable]) -> tuple[Run, str, pd.DataFrame, Mapping]:
+    def _train(self, run: Run, progress: Progress) -> Outcome:
         b0, seed = run.config["b0"], run.config["seed"]
         rollouts = -(-self.frames // (self.envs * self.steps))
         bar = partial(progress, desc=f"{self.method.name} b0={b0:g} seed={seed}", unit="rollout")
-        finite, history, returns = self.trainer(b0, seed).train(rollouts, Checkpoint(run), bar)
-        for name in NETWORKS:
-            history[f"{name}_b"] = (self.eta / history[f"{name}_step"]) ** 2  # what stands under the root
+        finite, history, returns = self.agent(b0, seed).train(rollouts, Checkpoint(run), bar)
         results = {
             "episodes": len(returns),
             "final_return": float(np.mean(returns[-LAST:])) if returns and finite else None,
         }
-        return run, "completed" if finite else "diverged", history, results
+        return Outcome(run, history, results, finite)
 
 
 EXPERIMENT = Ppo

@@ -137,10 +137,10 @@ def _execute(experiment: Experiment, missing: list[Run], store: Store, progress:
     waiting = {run.id: run for run in missing}
     try:
         opened = [store.opened(run) for run in missing]
-        for run, status, history, results in experiment.execute(opened, progress):
+        for outcome in experiment.execute(opened, progress):
             share = (time.perf_counter() - start) / len(missing)
-            store.save(run, status, history, results, share)
-            del waiting[run.id]
+            store.save(outcome.run, outcome.status, outcome.history, outcome.results, share)
+            del waiting[outcome.run.id]
     except (ConfigError, StoreError, MemoryError):
         raise
     except Exception:

@@ -1,6 +1,7 @@
 """The configuration's fields: what each allows, and one line that says so when a value is not allowed."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pandas as pd
@@ -12,6 +13,7 @@ Positive = Annotated[float, Field(gt=0, le=1e100, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Progress = Callable[..., Iterable]  # tqdm, or what takes its arguments
 
 
 def as_list(value: Any) -> Any:
@@ -45,6 +47,21 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run: the rows of its history, the results of its summary, whether all stayed finite."""
+
+    run: Run
+    history: pd.DataFrame
+    results: Mapping
+    finite: bool = True
+
+    @property
+    def status(self) -> str:
+        """One of the two that count as complete."""
+        return "completed" if self.finite else "diverged"
+
+
 class Experiment(Strict):
     """The configuration of one job of an experiment: how to name its runs and how to make them."""
 
@@ -60,13 +77,11 @@ class Experiment(Strict):
         """``runs`` in the parts that one process claims and makes at a time: each alone, or those of one program."""
         return [[run] for run in runs]
 
-    def prepare(self, store: Store, progress: Callable[..., Iterable]) -> None:
+    def prepare(self, store: Store, progress: Progress) -> None:
         """Make what the missing runs start from, for experiments that need anything."""
 
-    def execute(
-        self, runs: list[Run], progress: Callable[..., Iterable]
-    ) -> Iterator[tuple[Run, str, pd.DataFrame, Mapping]]:
-        """Make the runs, a subset of ``self.runs()``: yield run, status, history and results of each."""
+    def execute(self, runs: list[Run], progress: Progress) -> Iterator[Outcome]:
+        """Make the runs, a subset of ``self.runs()``, and yield the outcome of each."""
         raise NotImplementedError
 
 

@@ -6,28 +6,27 @@ python -m experiments.vit sweep=table_1                                     the 
 torchrun --nproc-per-node 8 -m experiments.vit sweep=table_1 scale=paper data.path=...      docs/paper_scale.md
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import pandas as pd
 import torch
 from pydantic import PrivateAttr, model_validator
 
+from experiments import distributed
 from experiments.data import module as data_module
 from experiments.data.images import Images
 from experiments.models import hub
 from experiments.optimizers import SGD_FAMILY, make
 from experiments.runs.checkpoint import Checkpoint
 from experiments.runs.identity import code_hash
-from experiments.runs.schema import Count, Experiment, Positive, PositiveList, SeedList, nested
+from experiments.runs.schema import Count, Experiment, Outcome, Positive, PositiveList, Progress, SeedList, nested
 from experiments.runs.store import Run, Store
-from experiments.vit import ranks as ranks
 from experiments.vit.pretrain import PRETRAINING, Architecture, dealt, generator
 from experiments.vit.pretrain import weights as pretrained
-from experiments.vit.train import Tuner, WeightDecay, best_epoch
+from experiments.vit.train import VitTrainer, WeightDecay, best_epoch
 
 NAME = "vit"
 DATA = ("digit_images", "cifar100")
@@ -95,10 +94,10 @@ class Vit(Experiment):
         ]
 
     def agreed(self, choose: Callable[[], list[Run]]) -> list[Run]:
-        """The first process's choice: all train the same model."""
-        return ranks.agreed(choose() if ranks.index() == 0 else None)
+        """Broadcast rank 0's choice: all ranks train the same model."""
+        return distributed.broadcast(choose() if distributed.rank() == 0 else None)
 
-    def prepare(self, store: Store, progress: Callable[..., Iterable]) -> None:
+    def prepare(self, store: Store, progress: Progress) -> None:
         """The pretrained weights: out of the store, the hub or a file."""
         torch.set_num_threads(1)
         if self.weights.name in PRETRAINING:
@@ -108,24 +107,22 @@ class Vit(Experiment):
         state, checksum = hub.read(path)
         self._start = hub.backbone(state, self.model.build(self._images, 0, HEAD_STREAM), str(path)), checksum
 
-    def execute(
-        self, runs: list[Run], progress: Callable[..., Iterable]
-    ) -> Iterator[tuple[Run, str, pd.DataFrame, Mapping]]:
-        """Train one model after the other; only the first process has something to save."""
+    def execute(self, runs: list[Run], progress: Progress) -> Iterator[Outcome]:
+        """Train one model after the other; only rank 0 has something to save."""
         for run in runs:
-            made = self._tune(run, progress)
-            if ranks.index() == 0:
-                yield made
-        ranks.agreed(None)  # nobody goes on before the last is saved
+            outcome = self._train(run, progress)
+            if distributed.rank() == 0:
+                yield outcome
+        distributed.broadcast(None)  # no rank goes on before the last is saved
 
-    def _tune(self, run: Run, progress: Callable[..., Iterable]) -> tuple[Run, str, pd.DataFrame, Mapping]:
+    def _train(self, run: Run, progress: Progress) -> Outcome:
         b0, seed = run.config["b0"], run.config["seed"]
         weights, checksum = self._start
         model = self.model.build(self._images, seed, HEAD_STREAM)
         hub.put(weights, model)
         decay = self.weight_decay
         by_step = {"weight_decay": decay.value} if decay.by == "step" else {}
-        tuner = Tuner(
+        trainer = VitTrainer(
             model,
             make(self.method, model.parameters(), eta=self.eta, b0=b0, **by_step),
             self._images,
@@ -134,7 +131,7 @@ class Vit(Experiment):
             generator=generator(seed, ORDER_STREAM),
         )
         bar = partial(progress, desc=f"{self.method.name} b0={b0:g} seed={seed}", unit="step")
-        finite, history = tuner.train(self.epochs, self.batch, Checkpoint(run), bar)
+        finite, history = trainer.train(self.epochs, self.batch, Checkpoint(run), bar)
         best = best_epoch(history)
         results = {
             "classes": self._images.classes,
@@ -142,10 +139,10 @@ class Vit(Experiment):
             "validation_accuracy": None if best is None else float(best["validation_accuracy"]),
             "test_accuracy": None if best is None else float(best["test_accuracy"]),
             "weights_sha256": checksum,
-            "device": ranks.device().type,
-            "processes": ranks.count(),
+            "device": distributed.device().type,
+            "processes": distributed.world_size(),
         }
-        return run, "completed" if finite else "diverged", history, results
+        return Outcome(run, history, results, finite)
 
 
 EXPERIMENT = Vit

@@ -6,7 +6,6 @@ fine-tuning that starts from it: its history is the weights without the head, on
 """
 
 import time
-from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Literal
@@ -18,15 +17,15 @@ from pydantic import Field
 
 from experiments.data import module as data_module
 from experiments.data.images import Images, Rows, balanced_split
+from experiments.distributed import broadcast, device, rank
 from experiments.models.hub import HEAD
 from experiments.models.vit import VisionTransformer
 from experiments.runs.checkpoint import Checkpoint
 from experiments.runs.identity import code_hash
 from experiments.runs.locks import Claims
-from experiments.runs.schema import ConfigError, Count, Positive, Seed, Strict
+from experiments.runs.schema import ConfigError, Count, Outcome, Positive, Progress, Seed, Strict
 from experiments.runs.store import Run, SavedRun, Store
-from experiments.vit import ranks as ranks
-from experiments.vit.train import Tuner
+from experiments.vit.train import VitTrainer
 
 NAME = "vit_pretrain"
 ANGLES = 4  # 0, 90, 180, 270 degrees
@@ -55,7 +54,7 @@ class Architecture(Strict):
             model = VisionTransformer(
                 size=images.size, channels=images.channels, classes=images.classes, **self.model_dump()
             )
-        return model.to(ranks.device())
+        return model.to(device())
 
 
 class Pretraining(Strict):
@@ -127,7 +126,7 @@ def weights(
     data: Strict,
     images: Images,
     store: Store,
-    progress: Callable[..., Iterable],
+    progress: Progress,
 ) -> tuple[dict[str, torch.Tensor], str]:
     """The backbone and its SHA-256: out of the store, where it is made first if it is not there.
 
@@ -135,23 +134,21 @@ def weights(
     """
     run = store.opened(run_of(config, model, data, images))
     with Claims(store.root, NAME) as claims:
-        while not ranks.agreed(store.has(run)):
-            if not ranks.agreed(claims.take([run]) if ranks.index() == 0 else None):
-                ranks.agreed(claims.wait(run) if ranks.index() == 0 else None)  # another process is making it
-            elif not ranks.agreed(store.has(run)):  # it may have been saved in between
+        while not broadcast(store.has(run)):
+            if not broadcast(claims.take([run]) if rank() == 0 else None):
+                broadcast(claims.wait(run) if rank() == 0 else None)  # another process is making it
+            elif not broadcast(store.has(run)):  # it may have been saved in between
                 start = time.perf_counter()
-                history, results = _train(config, model, dealt(images, config)[1], run, progress)
-                if ranks.index() == 0:
-                    store.save(run, "completed", history, results, time.perf_counter() - start)
-                ranks.agreed(None)  # nobody reads before it is written
+                made = _train(config, model, dealt(images, config)[1], run, progress)
+                if rank() == 0:
+                    store.save(run, made.status, made.history, made.results, time.perf_counter() - start)
+                broadcast(None)  # no rank reads before it is written
     return unpacked(store.load(run.folder), model.build(images, config.seed, BUILD_STREAM).state_dict())
 
 
-def _train(
-    config: Pretraining, model: Architecture, images: Images, run: Run, progress: Callable[..., Iterable]
-) -> tuple[pd.DataFrame, dict]:
+def _train(config: Pretraining, model: Architecture, images: Images, run: Run, progress: Progress) -> Outcome:
     net = model.build(images, config.seed, BUILD_STREAM)
-    tuner = Tuner(
+    trainer = VitTrainer(
         net,
         torch.optim.Adam(net.parameters(), lr=config.lr),
         images,
@@ -159,7 +156,7 @@ def _train(
         precision="float32",
         generator=generator(config.seed, ORDER_STREAM),
     )
-    finite, history = tuner.train(
+    finite, history = trainer.train(
         config.epochs, config.batch, Checkpoint(run), partial(progress, desc=NAME, unit="step")
     )
     if not finite:
@@ -169,7 +166,7 @@ def _train(
         "test_accuracy": float(history["test_accuracy"].iloc[-1]),
         "train_loss": float(history["train_loss"].iloc[-1]),
     }
-    return packed(net.state_dict()), results
+    return Outcome(run, packed(net.state_dict()), results)
 
 
 def packed(state: dict[str, torch.Tensor]) -> pd.DataFrame:

@@ -81,8 +81,8 @@ def theirs(config, seed):
 
 def ours(config, seed):
     """Final return, seconds in all, seconds of collecting."""
-    trainer = config.trainer(B0, seed)
-    collect, collecting = trainer.collect, 0.0
+    agent = config.agent(B0, seed)
+    collect, collecting = agent.collect, 0.0
 
     def timed():
         nonlocal collecting
@@ -91,9 +91,9 @@ def ours(config, seed):
         collecting += time.perf_counter() - began
         return found
 
-    trainer.collect = timed
+    agent.collect = timed
     start = time.perf_counter()
-    _, _, returns = trainer.train(FRAMES // (config.envs * config.steps), Checkpoint(Run("ppo", "", {}, "", "")), iter)
+    _, _, returns = agent.train(FRAMES // (config.envs * config.steps), Checkpoint(Run("ppo", "", {}, "", "")), iter)
     return np.mean(returns[-LAST:]), time.perf_counter() - start, collecting
 
 

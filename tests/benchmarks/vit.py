@@ -14,14 +14,14 @@ import time
 import numpy as np
 import torch
 
+from experiments import distributed
 from experiments.data import cifar100
 from experiments.data.images import Images
 from experiments.models.vit import VisionTransformer
 from experiments.optimizers import SGD_FAMILY, make
-from experiments.vit import ranks as ranks
-from experiments.vit.train import Tuner
+from experiments.vit.train import VitTrainer
 
-METHODS = {
+FIELDS = {
     "adaloss": {"alpha": 1.0, "c": 0.0, "c_unit": "absolute"},
     "adagrad_norm": {},
     "adagrad_norm_rowwise": {},
@@ -69,15 +69,14 @@ def main() -> None:
     cuda = torch.cuda.is_available()
     batch, repeats, turns = (BATCH, 20, 5) if cuda else (2, 1, 3)
     images = generated(4 * batch, np.random.default_rng(0))
-    train = [part.to(ranks.device()) for part in images.train]
     chosen = torch.arange(batch)
-    tuners = {}
-    for name, hyper in METHODS.items():
+    trainers = {}
+    for name, hyper in FIELDS.items():
         torch.manual_seed(0)
         model = VisionTransformer(size=224, patch=16, channels=3, width=384, depth=12, heads=6, classes=100)
-        model = model.to(ranks.device())
+        model = model.to(distributed.device())
         optimizer = make(SGD_FAMILY[name](name=name, **hyper), model.parameters(), eta=1e-3, b0=1.0)
-        tuners[name] = Tuner(
+        trainers[name] = VitTrainer(
             model,
             optimizer,
             images,
@@ -85,21 +84,21 @@ def main() -> None:
             precision="bfloat16" if cuda else "float32",
             generator=torch.Generator().manual_seed(0),
         )
-    whole, alone = dict.fromkeys(tuners, math.inf), dict.fromkeys(tuners, math.inf)
+    whole, alone = dict.fromkeys(trainers, math.inf), dict.fromkeys(trainers, math.inf)
     rng = np.random.default_rng(0)
     loss = torch.tensor(4.6, dtype=torch.float64)
     for turn in range(turns + 1):
-        for name in rng.permutation(list(tuners)):
-            tuner = tuners[name]
-            of_step = timed(lambda tuner=tuner: tuner.step(tuner.model, train, chosen), repeats)
+        for name in rng.permutation(list(trainers)):
+            trainer = trainers[name]
+            of_step = timed(lambda trainer=trainer: trainer.step(chosen), repeats)
             arguments = {"loss": loss} if name == "adaloss" else {}
-            of_update = timed(lambda tuner=tuner, given=arguments: tuner.optimizer.step(**given), repeats)
+            of_update = timed(lambda trainer=trainer, given=arguments: trainer.optimizer.step(**given), repeats)
             if turn:
                 whole[name], alone[name] = min(whole[name], of_step), min(alone[name], of_update)
-    evaluation = timed(lambda: tuners["adaloss"].accuracy(images.test), 1) / len(images.test[1])
+    evaluation = timed(lambda: trainers["adaloss"].accuracy(images.test), 1) / len(images.test[1])
     where = torch.cuda.get_device_name() if cuda else "CPU, one thread"
     print(f"ViT-S/16, 224 x 224, minibatches of {batch}, {where}")
-    for name in tuners:
+    for name in trainers:
         without = whole[name] - alone[name]
         print(
             f"  {name:<22} {1 / whole[name]:8.2f} steps/s, forward and backward alone {1 / without:8.2f}; "

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
+from experiments import distributed
 from experiments.data import cifar100
 from experiments.models.vit import VisionTransformer
 from experiments.optimizers import make
 from experiments.runs.checkpoint import Checkpoint
 from experiments.runs.store import Run
-from experiments.vit import ranks as vit_ranks
-from tests.benchmarks.vit import generated
+from tests.benchmarks.vit import FIELDS, generated
 from tests.experiments.test_lstm import lstm, nothing_kept
-from tests.experiments.test_vit_experiment import METHODS, few_images, linear, method, tuner
+from tests.experiments.test_vit_experiment import few_images, linear, method, trainer
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")]
 PLACES = ("cuda", "cpu")
@@ -20,10 +20,10 @@ PLACES = ("cuda", "cpu")
 
 def on(place, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: place == "cuda")
-    assert vit_ranks.device().type == place
+    assert distributed.device().type == place
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", FIELDS)
 def test_fine_tuning_takes_the_steps_of_the_cpu(name, monkeypatch):
     """In float64, but for the size of a step, which the GPU holds in float32: 6e-8 of each of 12 steps."""
     found = {}
@@ -33,7 +33,7 @@ def test_fine_tuning_takes_the_steps_of_the_cpu(name, monkeypatch):
         torch.manual_seed(0)
         images = few_images()
         optimizer = make(method(name), model.parameters(), eta=0.5, b0=0.3)
-        finite, history = tuner(model, optimizer, images, shrink=0.975).train(4, 8, nothing_kept(), iter)
+        finite, history = trainer(model, optimizer, images, shrink=0.975).train(4, 8, nothing_kept(), iter)
         assert finite
         found[place] = (history, *(p.detach().cpu() for p in model.parameters()))
     np.testing.assert_allclose(found["cuda"][0].to_numpy(), found["cpu"][0].to_numpy(), rtol=1e-6)
@@ -54,7 +54,7 @@ def test_vit_at_the_papers_size_of_images(precision, monkeypatch):
         images = generated(8, np.random.default_rng(0))
         model = VisionTransformer(size=224, patch=16, channels=3, width=48, depth=3, heads=3, classes=100).to(place)
         optimizer = make(method("adaloss"), model.parameters(), eta=1e-2, b0=1.0)
-        tuned = tuner(model, optimizer, images)
+        tuned = trainer(model, optimizer, images)
         tuned.precision = precision if place == "cuda" else "float32"
         _, history = tuned.train(2, 4, nothing_kept(), iter)
         found[place] = history["loss"].to_numpy()

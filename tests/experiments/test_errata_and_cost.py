@@ -42,13 +42,14 @@ def test_times_of_all_parts_in_every_turn(tmp_path):
 
 def test_an_order_is_drawn_for_every_turn():
     cost = validated(Cost, SMALL | {"turns": 6})
-    [(_, status, history, _)] = cost.execute(cost.runs(), lambda it, **_: it)
-    orders = {tuple(part) for _, part in history.groupby("turn").part}
-    assert status == "completed" and len(orders) > 1
+    [made] = cost.execute(cost.runs(), lambda it, **_: it)
+    orders = {tuple(part) for _, part in made.history.groupby("turn").part}
+    assert made.status == "completed" and len(orders) > 1
     rng = np.random.default_rng(0)
     names = ["gradient", "sgd_constant", "adaloss", "adagrad_norm", "adagrad_norm_rowwise"]
     drawn = [rng.permutation(names) for _ in range(7)][1:]
-    pd.testing.assert_series_equal(history.part, pd.Series(np.concatenate(drawn), name="part"), check_dtype=False)
+    expected = pd.Series(np.concatenate(drawn), name="part")
+    pd.testing.assert_series_equal(made.history.part, expected, check_dtype=False)
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,9 @@ import pandas as pd
 import pytest
 import torch
 
+from experiments.ppo.agent import Actor, Agent, Network, Transitions, actor_loss, advantages, critic_loss
 from experiments.ppo.envs import Step
 from experiments.ppo.experiment import Ppo
-from experiments.ppo.networks import Actor, Network, actor_loss, advantages, critic_loss
-from experiments.ppo.train import Rows, Trainer
 from experiments.runs.checkpoint import Checkpoint
 from experiments.runs.schema import ConfigError, validated
 from experiments.runs.store import Run
@@ -54,10 +53,10 @@ def nothing_kept():
     return Checkpoint(Run("ppo", "a", {}, "code", "data"))
 
 
-def begun(trainer):
-    trainer.seen = trainer.envs.start()
-    trainer.so_far = np.zeros(len(trainer.seen))
-    return trainer
+def begun(agent):
+    agent.seen = agent.envs.start()
+    agent.so_far = np.zeros(len(agent.seen))
+    return agent
 
 
 # Advantages
@@ -169,22 +168,22 @@ def test_networks_start_orthogonal():
 @pytest.mark.parametrize("fed", ["own", "joint"])
 def test_a_rollouts_steps_are_those_of_a_plain_loop(fed):
     """torch.distributions, mse_loss, autograd and Algorithm 2 written out, on the same rollout in the same order."""
-    trainer = begun(ppo(fed=fed, eta=0.5).trainer(50.0, 3))
-    data, _ = trainer.collect()
-    of_actor = len(trainer.actor.parameters)
-    parameters = grown(trainer.parameters)
+    agent = begun(ppo(fed=fed, eta=0.5).agent(50.0, 3))
+    data, _ = agent.collect()
+    of_actor = len(agent.actor.parameters)
+    parameters = grown(agent.parameters)
     *of_mean, log_std = parameters[:of_actor]
     order = torch.Generator()
-    order.set_state(trainer.generator.get_state())
+    order.set_state(agent.generator.get_state())
     moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in parameters]
     b, b_critic, expected = 50.0, 50.0, []
     for t, chosen in enumerate((c for _ in range(2) for c in torch.randperm(160, generator=order).split(32)), start=1):
         seen, actions, old, advantage, returns = (torch.from_numpy(part)[chosen] for part in data)
-        normal = torch.distributions.Normal(literally(trainer.actor.mean, of_mean, seen), log_std.exp())
+        normal = torch.distributions.Normal(literally(agent.actor.mean, of_mean, seen), log_std.exp())
         ratio = torch.exp(normal.log_prob(actions).sum(1) - old)
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
         actors = -torch.min(ratio * advantage, torch.clamp(ratio, 0.8, 1.2) * advantage).mean()
-        values = literally(trainer.critic, parameters[of_actor:], seen)[:, 0]
+        values = literally(agent.critic, parameters[of_actor:], seen)[:, 0]
         critics = 0.5 * torch.nn.functional.mse_loss(values, returns)
         losses = [actors.item(), critics.item()]
         b += abs(sum(losses) if fed == "joint" else losses[0])
@@ -199,9 +198,9 @@ def test_a_rollouts_steps_are_those_of_a_plain_loop(fed):
                 size = steps[0] if k < of_actor else steps[1]
                 p -= size * (m / (1 - 0.9**t)) / ((v / (1 - 0.99**t)).sqrt() + 1e-8)
     rows = []
-    assert trainer._update(data, rows)
+    assert agent._update(data, rows)
     np.testing.assert_allclose(np.array(rows)[:, :4], expected, rtol=1e-3, atol=1e-5)
-    for ours, theirs in zip(trainer.parameters, parameters, strict=True):
+    for ours, theirs in zip(agent.parameters, parameters, strict=True):
         torch.testing.assert_close(ours, theirs.detach(), rtol=1e-3, atol=1e-3)
 
 
@@ -228,16 +227,16 @@ class Counting:
 
 def test_a_rollout_is_put_together_right():
     """V(s) = 100 (environment) + step; so all values are known, and R = A + V by hand with lambda = 0."""
-    trainer = begun(ppo().trainer(1.0, 0))
-    trainer.envs = Counting()
-    trainer.critic.forward = lambda seen: 100 * seen[:, :1] + seen[:, 1:]
-    trainer.actor = Actor(2, [4], 1, torch.Generator().manual_seed(0))
-    trainer.steps, trainer.lam, trainer.gamma, trainer.reward_scale = 5, 0.0, 0.5, 2.0
-    trainer.actor.parameters[-1].fill_(math.log(3.0))
+    agent = begun(ppo().agent(1.0, 0))
+    agent.envs = Counting()
+    agent.critic.forward = lambda seen: 100 * seen[:, :1] + seen[:, 1:]
+    agent.actor = Actor(2, [4], 1, torch.Generator().manual_seed(0))
+    agent.steps, agent.lam, agent.gamma, agent.reward_scale = 5, 0.0, 0.5, 2.0
+    agent.actor.parameters[-1].fill_(math.log(3.0))
     noise = torch.Generator()
-    noise.set_state(trainer.generator.get_state())
-    data, ended = begun(trainer).collect()
-    drawn = (data.actions - trainer.actor.mean.forward(data.seen)) / 3.0
+    noise.set_state(agent.generator.get_state())
+    data, ended = begun(agent).collect()
+    drawn = (data.actions - agent.actor.mean.forward(data.seen)) / 3.0
     np.testing.assert_allclose(drawn, torch.randn(5, 2, 1, generator=noise).flatten(0, 1), rtol=0, atol=1e-6)
     assert data.seen.reshape(5, 2, 2)[:, :, 1].T.tolist() == [[0, 1, 2, 0, 1], [0, 1, 2, 3, 0]]
     # reward 2 (10 + t), then half of V(t + 1); the third step ends for good
@@ -245,13 +244,13 @@ def test_a_rollout_is_put_together_right():
     # reward 2 (20 + t), then half of V = 100 + t + 1, of the final observation where it is cut
     assert data.returns.reshape(5, 2)[:, 1].tolist() == [90.5, 93.0, 95.5, 98.0, 90.5]
     assert ended == [10 + 11 + 12, 20 + 21 + 22 + 23]
-    assert trainer.so_far.tolist() == [10 + 11, 20]
-    assert (data.log_prob == trainer.actor.log_prob(data.seen, data.actions)).all()
+    assert agent.so_far.tolist() == [10 + 11, 20]
+    assert (data.log_prob == agent.actor.log_prob(data.seen, data.actions)).all()
     assert abs(data.actions).max() > 1  # the environment gets them clipped, the policy keeps its own
 
 
 def test_adam_and_the_joint_loss_reach_the_optimizers():
-    joint = ppo().trainer(200.0, 0)
+    joint = ppo().agent(200.0, 0)
     _, history, returns = joint.train(6, nothing_kept(), iter)
     total = (history.actor_loss + history.critic_loss).abs().cumsum() + 200
     np.testing.assert_allclose(history.actor_step, total**-0.5, rtol=1e-6)
@@ -261,15 +260,15 @@ def test_adam_and_the_joint_loss_reach_the_optimizers():
     ends = history.dropna(subset="episode_return")
     assert ends.iteration.tolist() == [50] and ends.episodes.tolist() == [4] and history.episodes.sum() == 4
     assert ends.episode_return.item() == pytest.approx(np.mean(returns)) and -2000 < np.mean(returns) < -100
-    adam = ppo(method={"name": "adam"}, b0=1e4, eta=2.0).trainer(1e4, 0)
+    adam = ppo(method={"name": "adam"}, b0=1e4, eta=2.0).agent(1e4, 0)
     _, history, _ = adam.train(1, nothing_kept(), iter)
     assert (history.actor_step == 0.02).all() and (history.critic_step == 0.02).all()
 
 
 def test_a_loss_that_is_not_finite_ends_the_run():
-    trainer = ppo().trainer(200.0, 0)
-    trainer.critic.parameters[-1].fill_(math.inf)
-    finite, history, _ = trainer.train(3, nothing_kept(), iter)
+    agent = ppo().agent(200.0, 0)
+    agent.critic.parameters[-1].fill_(math.inf)
+    finite, history, _ = agent.train(3, nothing_kept(), iter)
     assert not finite and len(history) == 1 and math.isnan(history.actor_step[0])
 
 
@@ -279,34 +278,35 @@ def executed(config):
 
 
 def test_what_a_run_saves(monkeypatch):
-    run, status, history, results = executed(ppo(frames=900))
-    assert run.label == "adamloss_pendulum_joint_b0=200_seed=0" and status == "completed"
+    made = executed(ppo(frames=900))
+    history, results = made.history, made.results
+    assert made.run.label == "adamloss_pendulum_joint_b0=200_seed=0" and made.status == "completed"
     assert len(history) == 60 and results["episodes"] == 4  # 900 frames are six rollouts of 160
     assert results["final_return"] == pytest.approx(history.episode_return.dropna().item())
     total = (history.actor_loss + history.critic_loss).abs().cumsum() + 200
-    np.testing.assert_allclose(history.actor_b, total, rtol=1e-9)
-    np.testing.assert_allclose(history.critic_b, total, rtol=1e-9)
-    _, status, history, results = executed(ppo(frames=900, eta=1e30))
-    assert (status, results) == ("diverged", {"episodes": 0, "final_return": None})
-    assert len(history) == 2 and math.isnan(history.actor_b.iloc[-1])
-    monkeypatch.setattr(Trainer, "train", lambda *given: (False, history, [-100.0]))
-    assert executed(ppo())[3] == {"episodes": 1, "final_return": None}  # whatever it returned before it diverged
+    np.testing.assert_allclose(history.actor_b, total, rtol=1e-14)
+    np.testing.assert_allclose(history.critic_b, total, rtol=1e-14)
+    made = executed(ppo(frames=900, eta=1e30))
+    assert (made.status, made.results) == ("diverged", {"episodes": 0, "final_return": None})
+    assert len(made.history) == 2 and math.isnan(made.history.actor_b.iloc[-1])
+    monkeypatch.setattr(Agent, "train", lambda *given: (False, made.history, [-100.0]))
+    assert executed(ppo()).results == {"episodes": 1, "final_return": None}  # whatever it returned before it diverged
 
 
 def test_parameters_that_are_not_finite_end_the_run():
-    trainer = begun(ppo().trainer(200.0, 0))
-    data, _ = trainer.collect()
-    trainer.step = lambda rows: [1.0, 1.0, 0.1, 0.1]
-    assert trainer._update(data, [])
-    trainer.actor.parameters[-1].fill_(math.nan)
-    assert not trainer._update(data, [])
+    agent = begun(ppo().agent(200.0, 0))
+    data, _ = agent.collect()
+    agent.step = lambda rows: [1.0, 1.0, 0.1, 0.1, 100.0, 100.0]
+    assert agent._update(data, [])
+    agent.actor.parameters[-1].fill_(math.nan)
+    assert not agent._update(data, [])
 
 
 def test_minibatches_see_every_row_once_an_epoch():
-    trainer = begun(ppo().trainer(200.0, 0))
+    agent = begun(ppo().agent(200.0, 0))
     marks, seen = np.arange(160.0), []
-    trainer.step = lambda rows: seen.append(rows.returns) or [0.0] * 4
-    trainer._update(Rows(marks, marks, marks, marks, marks), [])
+    agent.step = lambda rows: seen.append(rows.returns) or [0.0] * 6
+    agent._update(Transitions(marks, marks, marks, marks, marks), [])
     first, second = np.concatenate(seen[:5]), np.concatenate(seen[5:])
     assert (np.sort(first) == marks).all() and (np.sort(second) == marks).all() and (first != second).any()
 

@@ -22,8 +22,8 @@ import yaml
 from hydra import compose, initialize_config_dir
 from safetensors.torch import save_file
 
+from experiments import distributed
 from experiments.models.vit import VisionTransformer
-from experiments.vit import ranks as vit_ranks
 from tests.experiments.kept import kept_state
 from tests.experiments.launch import ROOT, Fork, content, eager, finish, made
 from tests.experiments.launch import launch as launch_experiment
@@ -55,7 +55,7 @@ def fork_two(*args):
         words = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "localhost", "MASTER_PORT": port}
         os.environ.update({name: str(value) for name, value in words.items()})
         warnings.filterwarnings("ignore", "Grad strides", UserWarning)  # torch's, an error to pytest alone
-        until_the_end = vit_ranks.joined()
+        until_the_end = distributed.process_group()
         until_the_end.__enter__()
         entered.append(until_the_end)
 

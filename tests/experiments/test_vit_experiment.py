@@ -17,15 +17,8 @@ from experiments.runs.schema import ConfigError, validated
 from experiments.runs.store import Run
 from experiments.vit import pretrain as vit_pretrain
 from experiments.vit.experiment import Vit
-from experiments.vit.train import Tuner, best_epoch
-
-METHODS = {
-    "adaloss": {"alpha": 1.0, "c": 0.0, "c_unit": "absolute"},
-    "adagrad_norm": {},
-    "adagrad_norm_rowwise": {},
-    "sgd_constant": {},
-    "sgd_decay_sqrt": {"form": "root", "c_s": 1.0},
-}
+from experiments.vit.train import VitTrainer, best_epoch
+from tests.benchmarks.vit import FIELDS
 
 
 def few_images(n=22):
@@ -51,12 +44,12 @@ def linear():
 
 
 def method(name):
-    return SGD_FAMILY[name](name=name, **METHODS[name])
+    return SGD_FAMILY[name](name=name, **FIELDS[name])
 
 
-def tuner(model, optimizer, images, shrink=1.0, seed=0):
+def trainer(model, optimizer, images, shrink=1.0, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return Tuner(model, optimizer, images, shrink=shrink, precision="float32", generator=generator)
+    return VitTrainer(model, optimizer, images, shrink=shrink, precision="float32", generator=generator)
 
 
 def nothing_kept():
@@ -67,7 +60,7 @@ ETA, WD, BATCH, EPOCHS = 0.5, 0.05, 8, 4
 
 
 @pytest.mark.parametrize("by", ["eta", "step"])
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", FIELDS)
 def test_the_update_is_the_literal_one(name, by):
     """by=eta: SGD(lr=eta, weight_decay) on the loss divided by b, as the authors' code; by=step: SGD(lr=eta / b)."""
     if (name, by) == ("adagrad_norm_rowwise", "step"):
@@ -77,7 +70,7 @@ def test_the_update_is_the_literal_one(name, by):
     options = {"weight_decay": WD} if by == "step" else {}
     optimizer = make(method(name), model.parameters(), eta=ETA, b0=b0, **options)
     shrink = 1 - ETA * WD if by == "eta" else 1.0
-    finite, history = tuner(model, optimizer, images, shrink).train(EPOCHS, BATCH, nothing_kept(), iter)
+    finite, history = trainer(model, optimizer, images, shrink).train(EPOCHS, BATCH, nothing_kept(), iter)
 
     reference, generator = linear(), torch.Generator().manual_seed(0)
     params = list(reference.parameters())
@@ -119,7 +112,7 @@ def test_an_epochs_values_stand_in_its_last_row():
     torch.manual_seed(0)
     images, model = few_images(), linear()
     optimizer = make(method("sgd_constant"), model.parameters(), eta=0.1, b0=1.0)
-    _, history = tuner(model, optimizer, images).train(2, BATCH, nothing_kept(), iter)
+    _, history = trainer(model, optimizer, images).train(2, BATCH, nothing_kept(), iter)
     assert history["iteration"].tolist() == [1, 2, 3, 4, 5, 6] and history["epoch"].tolist() == [1, 1, 1, 2, 2, 2]
     ends = history[history["validation_accuracy"].notna()]
     assert ends["iteration"].tolist() == [3, 6]
@@ -131,12 +124,12 @@ def test_an_epochs_values_stand_in_its_last_row():
         assert ends[column].iloc[-1] == pytest.approx(float(right))
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", FIELDS)
 def test_what_is_not_finite_ends_the_training_as_diverged(name):
     torch.manual_seed(0)
     images, model = few_images(), linear()
     optimizer = make(method(name), model.parameters(), eta=0.1, b0=1.0)
-    training = tuner(model, optimizer, images)
+    training = trainer(model, optimizer, images)
     finite, history = training.train(1, BATCH, nothing_kept(), iter)
     assert finite
     images.train[0][3] = math.inf
@@ -222,7 +215,7 @@ def test_weights_come_back_from_a_history():
 
 
 VALUES = {
-    "method": {"name": "adaloss"} | METHODS["adaloss"],
+    "method": {"name": "adaloss"} | FIELDS["adaloss"],
     "data": {"name": "digit_images", "test": 500, "validation": 0.1, "split": 0},
     "model": {"patch": 4, "width": 64, "depth": 2, "heads": 4},
     "weights": {"name": "rotation", "share": 0.5, "epochs": 1, "batch": 8, "lr": 0.1, "seed": 0},
