@@ -20,13 +20,12 @@ from pydantic import model_validator
 from torch.nn import functional
 
 from experiments.methods import AdaGradNorm, AdaLoss, SGDConstant
-from experiments.models.vit import VisionTransformer
+from experiments.models.vit import Architecture, VisionTransformer
 from experiments.optimizers import AdaGradNormRowwise, make, take
 from experiments.runs import app
 from experiments.runs.identity import code_hash
 from experiments.runs.schema import Count, Experiment, Outcome, Progress, Seed, Strict, nested
 from experiments.runs.store import Run
-from experiments.vit.pretrain import Architecture
 
 NAME = "cost"
 CHANNELS = 3

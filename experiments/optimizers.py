@@ -4,6 +4,7 @@ Every method starts from the same two numbers, eta and b0: the first step of the
 the Adam methods eta / sqrt(b0).
 """
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Literal
 
@@ -74,7 +75,7 @@ def make(
 
 
 def take(optimizer: torch.optim.Optimizer, loss: float | torch.Tensor) -> tuple[float, float]:
-    r"""Take one step after ``loss.backward()``; return its size and b_t.
+    r"""Take one step after ``loss.backward()``; return its size and b_t, nan for an optimizer without one.
 
     The size is :math:`\eta / b_t` for the methods of SGD's family and :math:`\eta / \sqrt{b_t}` for those of Adam's.
     """
@@ -83,7 +84,7 @@ def take(optimizer: torch.optim.Optimizer, loss: float | torch.Tensor) -> tuple[
     else:
         optimizer.step()
     group = optimizer.param_groups[0]
-    step, b = group.get("effective_lr", group["lr"]), group["b"]
+    step, b = group.get("effective_lr", group["lr"]), group.get("b", math.nan)
     schedule = _SCHEDULES.get((group.get("rule"), group.get("form")))
     if schedule is not None:
         b = schedule(b, group["t"], group.get("c_s"))

@@ -17,14 +17,24 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator, model_validator
 from torch import nn
 
 from experiments.compare.peers import PEERS, Peer, PeerTrainer
 from experiments.compare.problems import Task
 from experiments.compare.problems import module as problem_module
 from experiments.runs.identity import code_hash
-from experiments.runs.schema import Count, Experiment, Outcome, Progress, SeedList, StepList, nested
+from experiments.runs.schema import (
+    ConfigError,
+    Count,
+    Experiment,
+    Outcome,
+    Progress,
+    SeedList,
+    StepList,
+    Strict,
+    validated,
+)
 from experiments.runs.store import Run
 
 NAME = "compare"
@@ -44,6 +54,13 @@ def _known(name: Any) -> str:
     return name
 
 
+def _problem(values: Any) -> Strict:
+    name = values.get("name") if isinstance(values, dict) else values
+    if name not in PROBLEMS:
+        raise ConfigError(f"problem={name!r}: allowed are {', '.join(PROBLEMS)}")
+    return validated(problem_module(name).Config, values, f"problems.{name}")
+
+
 class Compare(Experiment):
     """One job: all combinations of ``step`` and ``seed`` for one optimizer on one problem.
 
@@ -51,11 +68,20 @@ class Compare(Experiment):
     the rows, which all optimizers share.
     """
 
-    problem: Annotated[Any, nested("problem", lambda name: problem_module(name).Config, PROBLEMS)]
+    problem: Annotated[Any, BeforeValidator(_problem)]
     optimizer: Annotated[str, AfterValidator(_known)]
     step: StepList
     seed: SeedList
     epochs: Count
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_sizes(cls, values: dict) -> dict:
+        """Put the sizes of the one problem that is named in its place."""
+        values = dict(values)
+        problems, name = values.pop("problems", {}), values.get("problem")
+        known = isinstance(name, str) and isinstance(problems, dict) and isinstance(problems.get(name), dict)
+        return values | {"problem": {"name": name, **problems[name]}} if known else values
 
     @cached_property
     def _tasks(self) -> dict[int, Task]:

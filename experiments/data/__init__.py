@@ -1,9 +1,9 @@
-"""The problems: one module each, with ``Config`` (its fields) and ``load(config, seed)``."""
+"""The data sets: one module each, with ``Config`` (its fields) and ``load(config, seed)``."""
 
 from importlib import import_module
 from types import ModuleType
 
 
 def module(name: str) -> ModuleType:
-    """The module of one problem, imported by name so that a run depends on the code of its own problem alone."""
+    """The module of one data set, imported by name so that a run depends on the code of its own data alone."""
     return import_module(f"experiments.data.{name}")

@@ -9,9 +9,27 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from experiments.runs.schema import Count, Strict
+
 EPS = 1e-6  # of every LayerNorm
 MLP_RATIO = 4
 STD = 0.02
+
+
+class Architecture(Strict):
+    """The transformer's sizes; those of its images come from the data."""
+
+    patch: Count
+    width: Count
+    depth: Count
+    heads: Count
+
+    def check(self, size: int) -> None:
+        """Raise ValueError where the sizes do not divide what they should."""
+        if size % self.patch:
+            raise ValueError(f"model.patch={self.patch}: should divide the images' {size} pixels")
+        if self.width % self.heads:
+            raise ValueError(f"model.heads={self.heads}: should divide model.width={self.width}")
 
 
 class PatchEmbed(nn.Module):

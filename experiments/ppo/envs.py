@@ -8,12 +8,11 @@ same observations to the last bit.
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import gymnasium
 import numpy as np
 import torch
-from pydantic import AfterValidator
 
 from experiments.runs.schema import Strict
 
@@ -202,11 +201,17 @@ class Gymnasium(Strict):
     """The environment that gymnasium knows as ``id``."""
 
     name: Literal["gymnasium"]
-    id: Annotated[str, AfterValidator(_checked)]
+    id: str
 
     def build(self, n: int, rng: np.random.Generator) -> Envs:
         """As many as asked for."""
         return GymnasiumEnvs(self.id, n, rng)
 
 
-ENVS = {"pendulum": Pendulum, "gymnasium": Gymnasium}
+def chosen(id: Any) -> Pendulum | Gymnasium:
+    """Return the environment that is called ``pendulum``, or ``id`` in gymnasium. Raises ValueError as ``made``."""
+    if id == "pendulum":
+        return Pendulum(name=id)
+    if not isinstance(id, str):
+        raise ValueError("should be pendulum, or an id of gymnasium's")
+    return Gymnasium(name="gymnasium", id=_checked(id))

@@ -3,7 +3,7 @@
 python -m experiments.ppo method=adamloss b0=200 seed=0
 python -m experiments.ppo b0=[1,200] seed=[0,1,2]                           six runs, one after the other
 python -m experiments.ppo sweep=figure_3                                    the sweep behind Figure 3
-python -m experiments.ppo env=cartpole_swingup gamma=0.99                   needs dm-control, shimmy and imageio
+python -m experiments.ppo env=dm_control/cartpole-swingup-v0 gamma=0.99     needs dm-control, shimmy and imageio
 """
 
 from collections.abc import Iterator
@@ -13,11 +13,11 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from experiments.optimizers import ADAM_FAMILY, make
 from experiments.ppo.agent import VALUE_GAIN, Actor, Agent, Network
-from experiments.ppo.envs import ENVS
+from experiments.ppo.envs import chosen
 from experiments.runs.checkpoint import Checkpoint
 from experiments.runs.identity import code_hash
 from experiments.runs.schema import Count, Experiment, Outcome, Positive, PositiveList, Progress, SeedList, nested
@@ -39,7 +39,7 @@ class Ppo(Experiment):
     """
 
     method: Annotated[Any, nested("method", ADAM_FAMILY.get, tuple(ADAM_FAMILY))]
-    env: Annotated[Any, nested("env", ENVS.get, tuple(ENVS))]
+    env: Annotated[Any, BeforeValidator(chosen)]
     fed: Literal["own", "joint"]
     reward_scale: Positive
     b0: PositiveList

@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pandas as pd
+from omegaconf import OmegaConf
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from experiments.runs.store import Run, Store
+
+# ${if_paper:${scale},a,b} in a defaults list: a at the paper's scale, b at the others.
+OmegaConf.register_new_resolver("if_paper", lambda scale, a, b: a if scale == "paper" else b, replace=True)
 
 Positive = Annotated[float, Field(gt=0, le=1e100, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -119,6 +123,6 @@ def _one_line(model: type[Strict], error: ValidationError, within: str) -> str:
     if first["type"] == "extra_forbidden":
         return f"{name}={first['input']!r}: no such field; allowed are {', '.join(model.model_fields)}{more}"
     text = first["msg"].removeprefix("Value error, ")
-    if not path:  # a check across fields: its text names field and value
+    if first["type"] == "value_error" and not path:  # a check across fields: its text names field and value
         return text + more
     return f"{name}={first['input']!r}: {text[0].lower()}{text[1:]}{more}"

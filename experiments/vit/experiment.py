@@ -19,12 +19,13 @@ from experiments import distributed
 from experiments.data import module as data_module
 from experiments.data.images import Images
 from experiments.models import hub
+from experiments.models.vit import Architecture
 from experiments.optimizers import SGD_FAMILY, make
 from experiments.runs.checkpoint import Checkpoint
 from experiments.runs.identity import code_hash
 from experiments.runs.schema import Count, Experiment, Outcome, Positive, PositiveList, Progress, SeedList, nested
 from experiments.runs.store import Run, Store
-from experiments.vit.pretrain import PRETRAINING, Architecture, dealt, generator
+from experiments.vit.pretrain import PRETRAINING, build, dealt, generator
 from experiments.vit.pretrain import weights as pretrained
 from experiments.vit.train import VitTrainer, WeightDecay, best_epoch
 
@@ -105,7 +106,7 @@ class Vit(Experiment):
             return
         path = Path(self.weights.path) if self.weights.name == "file" else hub.download(self.weights)
         state, checksum = hub.read(path)
-        self._start = hub.backbone(state, self.model.build(self._images, 0, HEAD_STREAM), str(path)), checksum
+        self._start = hub.backbone(state, build(self.model, self._images, 0, HEAD_STREAM), str(path)), checksum
 
     def execute(self, runs: list[Run], progress: Progress) -> Iterator[Outcome]:
         """Train one model after the other; only rank 0 has something to save."""
@@ -118,7 +119,7 @@ class Vit(Experiment):
     def _train(self, run: Run, progress: Progress) -> Outcome:
         b0, seed = run.config["b0"], run.config["seed"]
         weights, checksum = self._start
-        model = self.model.build(self._images, seed, HEAD_STREAM)
+        model = build(self.model, self._images, seed, HEAD_STREAM)
         hub.put(weights, model)
         decay = self.weight_decay
         by_step = {"weight_decay": decay.value} if decay.by == "step" else {}

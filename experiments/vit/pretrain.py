@@ -19,7 +19,7 @@ from experiments.data import module as data_module
 from experiments.data.images import Images, Rows, balanced_split
 from experiments.distributed import broadcast, device, rank
 from experiments.models.hub import HEAD
-from experiments.models.vit import VisionTransformer
+from experiments.models.vit import Architecture, VisionTransformer
 from experiments.runs.checkpoint import Checkpoint
 from experiments.runs.identity import code_hash
 from experiments.runs.locks import Claims
@@ -30,31 +30,6 @@ from experiments.vit.train import VitTrainer
 NAME = "vit_pretrain"
 ANGLES = 4  # 0, 90, 180, 270 degrees
 BUILD_STREAM, ORDER_STREAM, DEAL_STREAM = 0, 1, 4
-
-
-class Architecture(Strict):
-    """The transformer's sizes; those of its images come from the data."""
-
-    patch: Count
-    width: Count
-    depth: Count
-    heads: Count
-
-    def check(self, size: int) -> None:
-        """Raise ValueError where the sizes do not divide what they should."""
-        if size % self.patch:
-            raise ValueError(f"model.patch={self.patch}: should divide the images' {size} pixels")
-        if self.width % self.heads:
-            raise ValueError(f"model.heads={self.heads}: should divide model.width={self.width}")
-
-    def build(self, images: Images, seed: int, stream: int) -> VisionTransformer:
-        """The model with a seed's initial weights, on the device; torch's own generator is untouched."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(generator(seed, stream).initial_seed())
-            model = VisionTransformer(
-                size=images.size, channels=images.channels, classes=images.classes, **self.model_dump()
-            )
-        return model.to(device())
 
 
 class Pretraining(Strict):
@@ -85,6 +60,16 @@ PRETRAINING = {"labels": Labels, "rotation": Rotation}
 def generator(seed: int, stream: int) -> torch.Generator:
     """Random numbers of one purpose: those of different streams are independent."""
     return torch.Generator().manual_seed(int(np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64)[0]))
+
+
+def build(model: Architecture, images: Images, seed: int, stream: int) -> VisionTransformer:
+    """Build the model with a seed's initial weights, on the device; torch's own generator is untouched."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(generator(seed, stream).initial_seed())
+        net = VisionTransformer(
+            size=images.size, channels=images.channels, classes=images.classes, **model.model_dump()
+        )
+    return net.to(device())
 
 
 def rotated(images: Images) -> Images:
@@ -143,11 +128,11 @@ def weights(
                 if rank() == 0:
                     store.save(run, made.status, made.history, made.results, time.perf_counter() - start)
                 broadcast(None)  # no rank reads before it is written
-    return unpacked(store.load(run.folder), model.build(images, config.seed, BUILD_STREAM).state_dict())
+    return unpacked(store.load(run.folder), build(model, images, config.seed, BUILD_STREAM).state_dict())
 
 
 def _train(config: Pretraining, model: Architecture, images: Images, run: Run, progress: Progress) -> Outcome:
-    net = model.build(images, config.seed, BUILD_STREAM)
+    net = build(model, images, config.seed, BUILD_STREAM)
     trainer = VitTrainer(
         net,
         torch.optim.Adam(net.parameters(), lr=config.lr),

@@ -26,8 +26,11 @@ W = torch.tensor([[1.5, -0.5, 2.0]], dtype=torch.float64)
 CURVATURE = torch.tensor([[1.0, 0.8, 0.5]], dtype=torch.float64)
 
 
+SIZES = yaml.safe_load((ROOT / "configs/experiment/compare.yaml").read_text())["problems"]
+
+
 def configs(problem, **fields):
-    return yaml.safe_load((ROOT / f"configs/problem/{problem}.yaml").read_text()) | fields
+    return {"name": problem, **SIZES[problem], **fields}
 
 
 def task(problem, seed=0, **fields):
@@ -213,12 +216,12 @@ GOOD = {"problem": configs("digits_vit"), "optimizer": "adaloss", "step": 0.1, "
             {"problem": configs("digits_vit", name="mnist")},
             r"problem='mnist': allowed are digits_mlp, digits_vit, news_lstm, ",
         ),
-        ({"problem": configs("digits_vit", patch=3)}, r"problem.patch=3: should divide the images' 8 pixels"),
-        ({"problem": configs("digits_vit", heads=5)}, r"problem.heads=5: should divide problem.width=32"),
-        ({"problem": configs("digits_vit", test=1797)}, r"problem.test=1797: .*less than or equal to 1796"),
-        ({"problem": configs("digits_mlp", hidden=0)}, r"problem.hidden=0: .*greater than or equal to 1"),
-        ({"problem": configs("noisy_regression", noise=0)}, r"problem.noise=0: .*greater than 0"),
-        ({"problem": configs("noisy_regression", d=1000)}, r"problem.d=1000: should be less than problem.n=1000"),
+        ({"problem": configs("digits_vit", patch=3)}, r"problems.digits_vit.patch=3: should divide the images'"),
+        ({"problem": configs("digits_vit", heads=5)}, r"problems.digits_vit.heads=5: should divide width=32"),
+        ({"problem": configs("digits_vit", test=1797)}, r"problems.digits_vit.test=1797: .*less than or equal to 1796"),
+        ({"problem": configs("digits_mlp", hidden=0)}, r"problems.digits_mlp.hidden=0: .*greater than or equal to 1"),
+        ({"problem": configs("noisy_regression", noise=0)}, r"problems.noisy_regression.noise=0: .*greater than 0"),
+        ({"problem": configs("noisy_regression", d=1000)}, r"problems.noisy_regression.d=1000: should be less than n="),
         ({"lr": 1}, r"lr=1: no such field; allowed are problem, optimizer, step, seed, epochs"),
     ],
 )
@@ -242,7 +245,8 @@ def saved(root):
 
 
 def test_runs_are_saved_one_by_one_and_made_once(tmp_path):
-    small = ("problem=noisy_regression", "problem.n=100", "problem.d=5", "epochs=2", f"runs={tmp_path}")
+    sizes = ("problems.noisy_regression.n=100", "problems.noisy_regression.d=5")
+    small = ("problem=noisy_regression", *sizes, "epochs=2", f"runs={tmp_path}")
     first = launch(*small, "optimizer=sgd", "step=[1e-3,0.1,1e30]", "seed=[0,1]")
     assert "0 of 6 were complete, 6 made" in first.stdout, first.stderr
     runs = saved(tmp_path)
@@ -280,7 +284,7 @@ def test_the_sweep_and_the_scales_leave_nothing_out():
         name for name, peer in PEERS.items() if peer.looks or name in ("adaloss", "adamloss")
     ]
     assert params["problem"].split(",") == list(compare.PROBLEMS)
-    assert {file.stem for file in (ROOT / "configs/problem").glob("*.yaml")} == set(compare.PROBLEMS)
+    assert set(SIZES) == set(compare.PROBLEMS)
     for scale in ("smoke", "laptop", "paper"):
         sizes = yaml.safe_load((ROOT / f"configs/scale/{scale}.yaml").read_text())["figure_compare"]
         assert set(sizes["epochs"]) == set(compare.PROBLEMS)

@@ -81,7 +81,7 @@ def test_one_by_one_and_lists_are_the_same_runs(tmp_path):
         (["data=digits", "data.n=1798"], "error: data.n=1798: input should be less than or equal to 1797"),
         (["data=near_orthogonal", "data.n=201"], "error: data.n=201: should be at most data.d=200 (orthogonal rows)"),
         (["data.d=0"], "error: data.d=0: input should be greater than or equal to 1"),
-        (["b0=1"], "error: b0=1: no such field; allowed are alpha, data, runs, scale, seed, sweep"),
+        (["b0=1"], "error: b0=1: no such field; allowed are alpha, data, decay, runs, scale, seed, sweep"),
     ],
 )
 def test_wrong_configurations_end_with_one_line(args, line, tmp_path):

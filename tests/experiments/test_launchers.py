@@ -35,7 +35,7 @@ SWEEPS = {
     "ppo": ("frames=64 envs=4 steps=8 epochs=1 batch=16 actor=[4] critic=[4]", 1),
     "lstm": ("data.articles=120 embedding=4 hidden=4 b0=[0.1,1] epochs=1", 1),
     "errata": ("number=2,3", 2),
-    "compare": ("problem=noisy_regression problem.n=40 problem.d=5 step=[0.01,0.1] epochs=1", 1),
+    "compare": ("problem=noisy_regression problems.noisy_regression.n=60 step=[0.01,0.1] epochs=1", 1),
 }
 
 

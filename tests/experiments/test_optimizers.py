@@ -33,7 +33,8 @@ def literally(name, network):
 @pytest.mark.parametrize("name", [*SGD_FAMILY, *ADAM_FAMILY])
 def test_every_configured_method_is_its_algorithm(name):
     """From the file in configs/method to the parameters after 50 steps."""
-    fields = yaml.safe_load((ROOT / f"configs/method/{name}.yaml").read_text().replace("${alpha}", "1.0"))
+    text = (ROOT / f"configs/method/{name}.yaml").read_text()
+    fields = yaml.safe_load(text.replace("${alpha}", "1.0").replace("${decay}", "linear"))
     method = validated((SGD_FAMILY | ADAM_FAMILY)[name], fields)
     network = Network()
     parameters = network.parameters()

@@ -22,7 +22,7 @@ from tests.experiments.launch import launch as launch_experiment
 
 VALUES = {
     "method": {"name": "adamloss", "alpha": 1.0, "c": 0.0},
-    "env": {"name": "pendulum"},
+    "env": "pendulum",
     "fed": "joint",
     "reward_scale": 1.0,
     "b0": 200.0,
@@ -354,20 +354,17 @@ def kept(root):
     ("changed", "line"),
     [
         ({"method": {"name": "adaloss"}}, "method='adaloss': allowed are adam, adamloss, adam_sqrt"),
-        ({"env": {"name": "walker"}}, "env='walker': allowed are pendulum, gymnasium"),
+        ({"env": 1}, "env=1: should be pendulum, or an id of gymnasium's"),
         ({"fed": "both"}, "fed='both': input should be 'own' or 'joint'"),
         ({"batch": 30}, "batch=30: should divide a rollout of envs * steps = 160"),
         ({"batch": 1}, "batch=1: input should be greater than or equal to 2"),
         ({"gamma": 1.5}, "gamma=1.5: input should be less than or equal to 1"),
         ({"seed": [1, 1]}, "seed=[1, 1]: values should be distinct, [1] repeated"),
         (
-            {"env": {"name": "gymnasium", "id": "CartPole-v1"}},
-            "env.id='CartPole-v1': actions should be a vector between bounds, here they are Discrete(2)",
+            {"env": "CartPole-v1"},
+            "env='CartPole-v1': actions should be a vector between bounds, here they are Discrete(2)",
         ),
-        (
-            {"env": {"name": "gymnasium", "id": "Nothing-v0"}},
-            "env.id='Nothing-v0': environment `Nothing` doesn't exist.",
-        ),
+        ({"env": "Nothing-v0"}, "env='Nothing-v0': environment `Nothing` doesn't exist."),
     ],
 )
 def test_bad_input_is_one_line(changed, line):

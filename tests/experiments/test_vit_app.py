@@ -217,7 +217,7 @@ def test_vit_small_takes_two_steps(tmp_path):
     archive, md5 = tmp_path / "cifar-100-python.tar.gz", few(tmp_path / "cifar-100-python.tar.gz")
     weights = random_weights(tmp_path / "w.safetensors", **SMALL)
     arguments = (
-        "data=cifar100", f"data.path={archive}", f"data.md5={md5}", "data.validation=0.5", "model=vit_small",
+        "scale=paper", f"data.path={archive}", f"data.md5={md5}", "data.validation=0.5", "precision=float32",
         "weights=file", f"weights.path={weights}", "batch=1", "epochs=1", f"runs={tmp_path / 'runs'}",
     )  # fmt: skip
     assert made(launch(*arguments)) == 1

@@ -1,6 +1,7 @@
 """The problems that optimizers are compared on: one module each, with ``Config`` (its fields) and ``load``.
 
-``load(config, seed)`` gives a :class:`Task`. A new problem is a module here and a file of its name in configs/problem.
+``load(config, seed)`` gives a :class:`Task`. A new problem is a module here and its sizes in
+configs/experiment/compare.yaml.
 """
 
 from collections.abc import Callable

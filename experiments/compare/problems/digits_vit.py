@@ -25,9 +25,9 @@ class Config(Strict):
     @model_validator(mode="after")
     def _divide(self) -> "Config":
         if SIZE % self.patch:
-            raise ValueError(f"problem.patch={self.patch}: should divide the images' {SIZE} pixels")
+            raise ValueError(f"problems.digits_vit.patch={self.patch}: should divide the images' {SIZE} pixels")
         if self.width % self.heads:
-            raise ValueError(f"problem.heads={self.heads}: should divide problem.width={self.width}")
+            raise ValueError(f"problems.digits_vit.heads={self.heads}: should divide width={self.width}")
         return self
 
 
