@@ -5,12 +5,20 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pandas as pd
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from experiments.runs.store import Run, Store
 
-# ${if_paper:${scale},a,b} in a defaults list: a at the paper's scale, b at the others.
+
+def _help(config_name: str, *, _root_: DictConfig) -> str:
+    from experiments.runs import help  # which needs this module
+
+    return help.text(config_name, _root_)
+
+
+# In configs/: the text of --help; and in a defaults list a at the paper's scale and b at the others.
+OmegaConf.register_new_resolver("help", _help, replace=True)
 OmegaConf.register_new_resolver("if_paper", lambda scale, a, b: a if scale == "paper" else b, replace=True)
 
 Positive = Annotated[float, Field(gt=0, le=1e100, allow_inf_nan=False)]
@@ -97,9 +105,15 @@ def validated(model: type[Strict], values: Any, within: str = "") -> Any:
         raise ConfigError(_one_line(model, error, within)) from None
 
 
-def nested(
-    field: str, model: type[Strict] | Callable[[str], type[Strict]], names: Iterable[str] = ()
-) -> BeforeValidator:
+@dataclass(frozen=True)
+class Nested(BeforeValidator):
+    """How ``nested`` makes a field: the model of a name, one of ``names``, or where there is none the one model."""
+
+    model: Callable[[str | None], type[Strict]] = None
+    names: tuple[str, ...] = ()
+
+
+def nested(field: str, model: type[Strict] | Callable[[str], type[Strict]], names: Iterable[str] = ()) -> Nested:
     """A field that holds a model, or the one of ``names`` that its ``name`` says; errors name the inner field."""
 
     def parse(values: Any) -> Strict:
@@ -110,7 +124,7 @@ def nested(
             raise ConfigError(f"{field}={name!r}: allowed are {', '.join(names)}")
         return validated(model(name), values, field)
 
-    return BeforeValidator(parse)
+    return Nested(parse, model=model if names else lambda _: model, names=tuple(names))
 
 
 def _one_line(model: type[Strict], error: ValidationError, within: str) -> str:
