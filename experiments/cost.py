@@ -39,7 +39,7 @@ TIMED: tuple[Strict, ...] = (
 
 
 class Cost(Experiment):
-    """One job: one run. ``size`` is the images' side in pixels."""
+    """One job: one run. The fields are explained in configs/experiment/cost.yaml."""
 
     model: Annotated[Any, nested("model", Architecture)]
     size: Count

@@ -40,7 +40,7 @@ def batched(values: Iterable, size: int) -> Iterator[tuple]:
 class LinearRegression(Experiment):
     """One job: all combinations of ``b0`` and ``seed`` for one method, problem and setting.
 
-    ``eta`` is the paper's eta; ``batch`` the rows of a minibatch drawn with replacement, or null for the full gradient.
+    The fields are explained in configs/experiment/linear_regression.yaml.
     """
 
     method: Annotated[Any, nested("method", SGD_METHODS.get, tuple(SGD_METHODS))]

@@ -61,9 +61,8 @@ class NetworkRecord(Record):
 class TwoLayer(Experiment):
     """One job: all combinations of ``b0`` and ``seed`` for one method, data set and width ``m``.
 
-    ``eta`` is the paper's eta, or where ``eta_unit`` is gram a multiple of 1 / ||H-infinity|| (of n / ||H-infinity||
-    for minibatches, whose objective is a mean); ``batch`` the rows of a minibatch drawn with replacement, or null for
-    the full gradient.
+    The fields are explained in configs/experiment/two_layer.yaml. Where ``eta_unit`` is gram, minibatches count in n /
+    ||H-infinity||, for their objective is a mean.
     """
 
     method: Annotated[Any, nested("method", SGD_METHODS.get, tuple(SGD_METHODS))]

@@ -64,8 +64,7 @@ def _problem(values: Any) -> Strict:
 class Compare(Experiment):
     """One job: all combinations of ``step`` and ``seed`` for one optimizer on one problem.
 
-    ``step`` is the optimizer's own initial step; a seed draws the problem's data, its initial weights and the order of
-    the rows, which all optimizers share.
+    All optimizers share what a seed draws. The fields are explained in configs/experiment/compare.yaml.
     """
 
     problem: Annotated[Any, BeforeValidator(_problem)]

@@ -33,9 +33,7 @@ DATA = ("synthetic_news", "news")
 class Lstm(Experiment):
     """One job: all combinations of ``b0`` and ``seed`` for one method and one data set.
 
-    ``embedding`` and ``hidden`` are the sizes of a word's vector and of the LSTM's state, ``pooling`` what of its
-    states is classified. A seed draws the initial weights and the order of the articles; all methods and b0 share
-    them.
+    All methods and b0 share what a seed draws. The fields are explained in configs/experiment/lstm.yaml.
     """
 
     method: Annotated[Any, nested("method", ADAM_FAMILY.get, tuple(ADAM_FAMILY))]

@@ -31,11 +31,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Ppo(Experiment):
     """One job: all combinations of ``b0`` and ``seed`` for one method in one environment.
 
-    A rollout is ``steps`` steps of ``envs`` environments, gone over ``epochs`` times in minibatches of ``batch``; there
-    are as many as ``frames`` needs. ``actor`` and ``critic`` are the widths of their hidden layers, ``lam`` and
-    ``clip`` the lambda of the advantages and PPO's epsilon. ``fed`` says which loss is the rule's |f|, the network's
-    own or the sum of both, and rewards count ``reward_scale`` times. A seed draws the networks, what the environments
-    draw, the actions' noise and the order of the minibatches; all methods and b0 share them.
+    A rollout is ``steps`` steps of ``envs`` environments; there are as many as ``frames`` needs. All methods and b0
+    share what a seed draws. The fields are explained in configs/experiment/ppo.yaml.
     """
 
     method: Annotated[Any, nested("method", ADAM_FAMILY.get, tuple(ADAM_FAMILY))]

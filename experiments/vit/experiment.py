@@ -38,9 +38,7 @@ HEAD_STREAM, ORDER_STREAM = 2, 3
 class Vit(Experiment):
     """One job: all combinations of ``b0`` and ``seed`` for one method, data set and pretrained model.
 
-    A seed draws the new head, the order of the images and their augmentation; all methods and b0 share them.
-    ``weights`` says where the pretrained model comes from, ``precision`` in what the model computes (its parameters and
-    the optimizer stay in float32).
+    All methods and b0 share what a seed draws. The fields are explained in configs/experiment/vit.yaml.
     """
 
     method: Annotated[Any, nested("method", SGD_FAMILY.get, tuple(SGD_FAMILY))]

@@ -21,7 +21,7 @@ from experiments.models.vit import VisionTransformer
 from experiments.optimizers import SGD_FAMILY, make
 from experiments.vit.train import VitTrainer
 
-FIELDS = {
+HYPER = {
     "adaloss": {"alpha": 1.0, "c": 0.0, "c_unit": "absolute"},
     "adagrad_norm": {},
     "adagrad_norm_rowwise": {},
@@ -71,7 +71,7 @@ def main() -> None:
     images = generated(4 * batch, np.random.default_rng(0))
     chosen = torch.arange(batch)
     trainers = {}
-    for name, hyper in FIELDS.items():
+    for name, hyper in HYPER.items():
         torch.manual_seed(0)
         model = VisionTransformer(size=224, patch=16, channels=3, width=384, depth=12, heads=6, classes=100)
         model = model.to(distributed.device())

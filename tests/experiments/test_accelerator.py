@@ -10,7 +10,7 @@ from experiments.models.vit import VisionTransformer
 from experiments.optimizers import make
 from experiments.runs.checkpoint import Checkpoint
 from experiments.runs.store import Run
-from tests.benchmarks.vit import FIELDS, generated
+from tests.benchmarks.vit import HYPER, generated
 from tests.experiments.test_lstm import lstm, nothing_kept
 from tests.experiments.test_vit_experiment import few_images, linear, method, trainer
 
@@ -23,7 +23,7 @@ def on(place, monkeypatch):
     assert distributed.device().type == place
 
 
-@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("name", HYPER)
 def test_fine_tuning_takes_the_steps_of_the_cpu(name, monkeypatch):
     """In float64, but for the size of a step, which the GPU holds in float32: 6e-8 of each of 12 steps."""
     found = {}

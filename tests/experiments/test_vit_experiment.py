@@ -18,7 +18,7 @@ from experiments.runs.store import Run
 from experiments.vit import pretrain as vit_pretrain
 from experiments.vit.experiment import Vit
 from experiments.vit.train import VitTrainer, best_epoch
-from tests.benchmarks.vit import FIELDS
+from tests.benchmarks.vit import HYPER
 
 
 def few_images(n=22):
@@ -44,7 +44,7 @@ def linear():
 
 
 def method(name):
-    return SGD_FAMILY[name](name=name, **FIELDS[name])
+    return SGD_FAMILY[name](name=name, **HYPER[name])
 
 
 def trainer(model, optimizer, images, shrink=1.0, seed=0):
@@ -60,7 +60,7 @@ ETA, WD, BATCH, EPOCHS = 0.5, 0.05, 8, 4
 
 
 @pytest.mark.parametrize("by", ["eta", "step"])
-@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("name", HYPER)
 def test_the_update_is_the_literal_one(name, by):
     """by=eta: SGD(lr=eta, weight_decay) on the loss divided by b, as the authors' code; by=step: SGD(lr=eta / b)."""
     if (name, by) == ("adagrad_norm_rowwise", "step"):
@@ -124,7 +124,7 @@ def test_an_epochs_values_stand_in_its_last_row():
         assert ends[column].iloc[-1] == pytest.approx(float(right))
 
 
-@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("name", HYPER)
 def test_what_is_not_finite_ends_the_training_as_diverged(name):
     torch.manual_seed(0)
     images, model = few_images(), linear()
@@ -215,7 +215,7 @@ def test_weights_come_back_from_a_history():
 
 
 VALUES = {
-    "method": {"name": "adaloss"} | FIELDS["adaloss"],
+    "method": {"name": "adaloss"} | HYPER["adaloss"],
     "data": {"name": "digit_images", "test": 500, "validation": 0.1, "split": 0},
     "model": {"patch": 4, "width": 64, "depth": 2, "heads": 4},
     "weights": {"name": "rotation", "share": 0.5, "epochs": 1, "batch": 8, "lr": 0.1, "seed": 0},
