@@ -175,11 +175,11 @@ def _folders(runs: list[Run]) -> str:
 
 
 def _check_order(words: list[str]) -> None:
-    """Refuse what argparse loses: words behind a flag that stands behind other words."""
-    for k, flag in enumerate(words):
-        around = [word for word in (*words[:k], None, *words[k + 1 :]) if word is None or not word.startswith("-")]
-        if flag in ("-m", "--multirun") and None not in (around[0], around[-1]):
-            raise ConfigError(f"{flag}: should stand in front of the overrides, or behind them")
+    """Refuse what argparse loses: overrides behind a flag that stands behind others."""
+    overrides = [k for k, word in enumerate(words) if "=" in word or word.startswith("~")]
+    for k, word in enumerate(words):
+        if word in ("-m", "--multirun") and overrides and overrides[0] < k < overrides[-1]:
+            raise ConfigError(f"{word}: should stand in front of the overrides, or behind them")
 
 
 def _stop(line: str) -> None:
