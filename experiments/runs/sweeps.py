@@ -8,6 +8,7 @@ import hashlib
 import shlex
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -53,7 +54,9 @@ class PlanningSweeper(Sweeper):
                 print(f"{self.what}: nothing to train")
                 return
             self._prepare_launcher()
-        with interrupt.workers():
+        # Slurm's jobs go on: they are on other machines, and outlast this process
+        here = self.config.hydra.launcher._target_.endswith((".JoblibLauncher", ".LocalLauncher"))
+        with interrupt.workers() if here else nullcontext():
             self._launch(lacking)
         with reported(self.store):
             self._finish()

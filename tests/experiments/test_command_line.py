@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -189,8 +190,10 @@ def test_a_field_that_follows_another_follows_it_in_each_job(tmp_path):
 def test_runs_lie_where_the_command_was_given(tmp_path, words):
     """Hydra's jobs may work in a folder of their own; the store is the one that was named, and it is said which."""
     arguments = [sys.executable, "-m", "experiments.linear_regression", *words, "iterations=20", "runs=mine"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONPROFILEIMPORTTIME": "1"}
     done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert f"note: runs are kept in {tmp_path / 'mine'}\n" in done.stdout
     assert len(Store(tmp_path / "mine").folders()) == max(len(words[2:]) * 2, 1)
+    slow = r"\| +(torch|numba|scipy\.sparse|sklearn|matplotlib|joblib|submitit|asyncio)$"  # to import, and not needed
+    assert re.findall(slow, done.stderr, re.MULTILINE) == []
