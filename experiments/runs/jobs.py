@@ -7,16 +7,46 @@ Most words only give a field of the experiment a value: these are set on a copy,
 import itertools
 import pickle
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from functools import cache
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from experiments.runs.command_line import refusal
 from experiments.runs.schema import ConfigError
+
+
+def composed(name: str, config: DictConfig, composer: "Composer") -> Iterator[tuple[tuple[str, ...], DictConfig]]:
+    """The overrides and the configuration of each job of a multirun. Raises ConfigError where Hydra refuses."""
+    params = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
+    try:
+        jobs = expanded([*params, *given(config)], composer.loader)
+    except HydraException as error:
+        raise ConfigError(refusal(name, error, ())) from error
+    for words in jobs:
+        yield words, composition(name, config, words, composer)
+
+
+def composition(name: str, config: DictConfig, words: tuple[str, ...], composer: "Composer") -> DictConfig:
+    """The configuration of one job, without Hydra's own part. Raises ConfigError where Hydra refuses."""
+    try:
+        found = composer.load_sweep_config(config, words)
+    except Exception as error:
+        raise ConfigError(refusal(name, error, words)) from error
+    OmegaConf.set_readonly(found, False)
+    OmegaConf.set_struct(found, False)
+    del found["hydra"]
+    return found
+
+
+def given(config: DictConfig) -> list[str]:
+    """The overrides of the command line as they were given: b0=${eta} means each job's own eta."""
+    return OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
 
 
 def expanded(words: Iterable[str], loader: ConfigLoader) -> list[tuple[str, ...]]:

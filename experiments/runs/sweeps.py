@@ -4,33 +4,24 @@ Runs that another process is making are left to it; the multirun goes on with it
 end. Then a sweep with a name is listed in the store.
 """
 
-import hashlib
-import shlex
-from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
 
-import yaml
-from hydra.core.config_loader import ConfigLoader
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper
-from hydra.types import HydraContext, RunMode, TaskFunction
+from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from experiments.runs import interrupt
 from experiments.runs.app import JobError, make, reported, tell
-from experiments.runs.command_line import CONFIGS, key_of, parsed, refusal
-from experiments.runs.jobs import Composer, expanded, spelled_out
+from experiments.runs.command_line import parsed
+from experiments.runs.jobs import Composer, composed, composition
 from experiments.runs.messages import printable
+from experiments.runs.naming import Named, experiment_of
 from experiments.runs.schema import ConfigError
 from experiments.runs.store import Run, StoreError
-
-ELSEWHERE = ("runs", "scale", "sweep.name")  # a sweep stays what it is whatever they are
 
 
 class PlanningSweeper(Sweeper):
@@ -144,7 +135,7 @@ class PlanningSweeper(Sweeper):
         what = named.changed()
         return named.name, f"{what} is listed as {named.name}{named.drawing(str(self.store.root))}"
 
-    def _is_of_paper(self, named: "Named") -> bool:
+    def _is_of_paper(self, named: Named) -> bool:
         """Whether the runs are those of the sweep's file, however the command line has cut them; then in its order."""
         mine, paper = {run.id for run in self.runs}, {}
         try:
@@ -170,96 +161,3 @@ def _launcher_line(error: Exception) -> str:
     first, *lines = str(error).splitlines()
     said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     return said[-1] if said else f"{first.split(' with path')[0]} ended without a result; the same command continues"
-
-
-def composed(name: str, config: DictConfig, composer: Composer) -> Iterator[tuple[tuple[str, ...], DictConfig]]:
-    """The overrides and the configuration of each job of a multirun. Raises ConfigError where Hydra refuses."""
-    params = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
-    try:
-        jobs = expanded([*params, *_words(config)], composer.loader)
-    except HydraException as error:
-        raise ConfigError(refusal(name, error, ())) from error
-    for words in jobs:
-        yield words, composition(name, config, words, composer)
-
-
-def composition(name: str, config: DictConfig, words: tuple[str, ...], composer: Composer) -> DictConfig:
-    """The configuration of one job, without Hydra's own part. Raises ConfigError where Hydra refuses."""
-    try:
-        found = composer.load_sweep_config(config, words)
-    except Exception as error:
-        raise ConfigError(refusal(name, error, words)) from error
-    OmegaConf.set_readonly(found, False)
-    OmegaConf.set_struct(found, False)
-    del found["hydra"]
-    return found
-
-
-def _words(config: DictConfig) -> list[str]:
-    """The overrides of the command line as they were given: b0=${eta} means each job's own eta."""
-    return OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
-
-
-class Named:
-    """The name under which a multirun is listed: a changed sweep of configs/sweep is another one, never the paper's."""
-
-    def __init__(self, config: DictConfig, name: str | None, loader: ConfigLoader):
-        words = OverridesParser.create().parse_overrides(spelled_out(_words(config)))
-        by_hand = any(word.key_or_group == "sweep.name" for word in words)
-        choice = config.hydra.runtime.choices.get("sweep")
-        choice = choice if isinstance(choice, str) else None  # null, or several at once
-        self.name, self.loader = name, loader
-        self.paper = choice if not by_hand else name if _is_sweep(name) else None
-        self.scale = config.hydra.runtime.choices.get("scale")
-        self.changes = [word.input_line for word in words if word.key_or_group not in (*ELSEWHERE, "sweep")]
-        self.changes += [word for word in config.hydra.overrides.hydra if word.startswith("hydra.sweeper.params.")]
-        self.plain = choice == self.paper and not self.changes
-        self._other = [f"sweep={choice}"] if choice != self.paper else []
-
-    def paper_jobs(self, name: str) -> Iterator[DictConfig]:
-        """The jobs of the sweep as its file has it; fields that the file leaves open are as on the command line.
-
-        Raises Hydra's errors where that is no sweep of this experiment.
-        """
-        words = [f"sweep={self.paper}", f"scale={self.scale}"]
-        bare = self.loader.load_configuration(f"experiment/{name}", words, RunMode.MULTIRUN)
-        words += [word for word in self.changes if _is_open(bare, key_of(word))]
-        config = self.loader.load_configuration(f"experiment/{name}", words, RunMode.MULTIRUN)
-        yield from (found for _, found in composed(name, config, Composer(self.loader)))
-
-    def changed(self) -> str:
-        """Take the name of a changed sweep, the same for the same command; returns what was changed."""
-        words = sorted([*self.changes, *self._other])
-        self.name = f"{self.paper}-{hashlib.sha256(chr(10).join(words).encode()).hexdigest()[:6]}"
-        return f"{self.paper} with {' '.join(self.changes)}" if self.changes else f"what is not sweep={self.paper}"
-
-    def drawing(self, runs: str) -> str:
-        """The command that draws it, where there is one; ``runs`` is the store."""
-        if not (CONFIGS.parent / "scripts" / f"{self.paper}.py").is_file():
-            return ""
-        scale = "" if self.scale == "laptop" else f" --scale {self.scale}"
-        where = "" if runs == f"runs/{self.scale}" else f" --runs {shlex.quote(runs)}"
-        return f"; python -m scripts.{self.paper} --sweep {self.name}{scale}{where} draws it"
-
-
-def experiment_of(sweep: str) -> str | None:
-    """The experiment that makes a sweep, by configs/claims.yaml; that of the sweep which its file starts from."""
-    owner = _yaml(CONFIGS / "claims.yaml")["sweeps"].get(sweep)
-    first = next(iter(_yaml(CONFIGS / "sweep" / f"{sweep}.yaml").get("defaults", [])), None)
-    return experiment_of(first) if owner is None and isinstance(first, str) and _is_sweep(first) else owner
-
-
-@cache
-def _yaml(file: Path) -> dict:
-    return yaml.load(file.read_bytes(), Loader=yaml.CSafeLoader)
-
-
-def _is_sweep(name: str | None) -> bool:
-    return name is not None and (CONFIGS / "sweep" / f"{name}.yaml").is_file()
-
-
-def _is_open(config: DictConfig, key: str) -> bool:
-    """Whether a field is left to whoever starts the sweep: ???."""
-    outer, _, inner = key.rpartition(".")
-    fields = OmegaConf.select(config, outer) if outer else config
-    return isinstance(fields, DictConfig) and OmegaConf.is_missing(fields, inner)

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from experiments.runs import app, streams
+from experiments.runs.naming import experiment_of
 from experiments.runs.store import Store
-from experiments.runs.sweeps import experiment_of
 from tests.experiments.launch import ROOT, command, launch, made
 
 SWEEP = ("sweep=figure_burn_in", "iterations=200")  # of another length than the file's

@@ -13,9 +13,8 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from experiments.runs.command_line import CONFIGS
-from experiments.runs.jobs import Composer, expanded
+from experiments.runs.jobs import Composer, composed, expanded
 from experiments.runs.schema import ConfigError
-from experiments.runs.sweeps import composed
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from experiments.runs.command_line import parsed
-from experiments.runs.jobs import Composer
-from experiments.runs.sweeps import composed
+from experiments.runs.jobs import Composer, composed
 from scripts.changed import UnfitError, check, shows_something
 from scripts.report_runs import scripts
 from tests.experiments.launch import ROOT
