@@ -6,15 +6,13 @@ cannot show is spelled out. An error is one line on stderr, and the status is 1.
 
 import argparse
 import errno
-import io
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
 
 from experiments.runs.store import Store, StoreError
+from experiments.runs.streams import guard, lost
 
 SCALES = ("smoke", "laptop", "paper")
 UNREAD = (errno.EPIPE, errno.EBADF)  # nobody wants to see more: no error
@@ -24,61 +22,13 @@ class RefusalError(Exception):
     """What a script cannot or will not do; the message is one line."""
 
 
-class Guarded:
-    """A stream whose writes never fail: after the first that does, ``lost`` holds the error and the rest is dropped."""
-
-    def __init__(self, stream: TextIO):
-        self.stream = stream
-        self.lost: OSError | None = None
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-    def write(self, text: str) -> int:
-        """As of the stream."""
-        self._try(lambda: self.stream.write(text))
-        return len(text)
-
-    def flush(self) -> None:
-        """As of the stream."""
-        self._try(self.stream.flush)
-
-    def _try(self, work: Callable[[], object]) -> None:
-        if self.lost is None:
-            try:
-                work()
-            except OSError as error:
-                self.lost = error
-                # what the stream still holds would fail again when Python ends
-                with suppress(OSError):
-                    os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.stream, name)
-
-
-@contextmanager
-def guarded() -> Iterator[Guarded]:
-    """Within it no print fails, on stdout or stderr; yields what stands for stdout."""
-    while (spare := os.open(os.devnull, os.O_RDWR)) <= 2:  # else the next file would be opened as the closed stream
-        pass
-    os.close(spare)
-    before = sys.stdout, sys.stderr
-    guards = [Guarded(stream or io.TextIOWrapper(io.BytesIO())) for stream in before]  # None: the stream is closed
-    sys.stdout, sys.stderr = guards
-    try:
-        yield guards[0]
-    finally:
-        for guard in guards:
-            guard.flush()
-        sys.stdout, sys.stderr = before
-
-
 def run_main(main: Callable[[], None]) -> None:
     """Do what a script does: print what can be printed, and end errors with one line and status 1."""
-    with guarded() as stdout:
-        code = _ended(main)
-    if not code and stdout.lost is not None and stdout.lost.errno not in UNREAD:
-        code = f"error: stdout: {stdout.lost.strerror}; all else is done"
+    guard()
+    code = _ended(main)
+    error = lost()
+    if not code and error is not None and error.errno not in UNREAD:
+        code = f"error: stdout: {error.strerror}; all else is done"
     if code is not None:
         sys.exit(code)
 

@@ -19,7 +19,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from experiments.runs import app
+from experiments.runs import app, command_line
 from experiments.runs.store import Store
 from tests.pages import PAGES, ROOT, commands
 from tests.scripts.synthetic import start
@@ -132,7 +132,7 @@ def test_a_command_that_needs_more_is_composed(page, command, inside):
         elif "ARCHIVE" not in command:
             OmegaConf.set_struct(config, False)
             del config["hydra"]
-            assert app._parse(name, config)[0].runs()
+            assert command_line.parsed(name, config)[0].runs()
 
 
 def test_names_that_a_command_imports_exist():

@@ -31,6 +31,7 @@ import pandas as pd
 import yaml
 
 from experiments.runs import files
+from experiments.runs.interrupt import alive
 from experiments.runs.messages import printable, reason
 from experiments.runs.provenance import origin, provenance
 from experiments.runs.saved import (
@@ -94,7 +95,7 @@ class Store:
             name = re.fullmatch(r"(.+)-(\d+)-[0-9a-f]{8}", left.name.removeprefix(TEMPORARY))
             if name is None or left.is_symlink() or not left.is_dir():
                 continue
-            dead = name[1] == origin() and not _alive(int(name[2]))
+            dead = name[1] == origin() and not alive(int(name[2]))
             with suppress(OSError):
                 if dead or time.time() - left.stat().st_mtime > ABANDONED:
                     shutil.rmtree(left, ignore_errors=True)
@@ -265,13 +266,3 @@ def _complete(summary: Path) -> bool:
         return read_summary(summary.parent)["status"] in COMPLETE
     except (OSError, ValueError):
         return False
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True

@@ -13,12 +13,15 @@ import sys
 class _Forgiving(io.FileIO):
     """One of the process's standard descriptors; the first write that fails turns it to the null device."""
 
+    lost: OSError | None = None  # what failed
+
     def write(self, data: bytes) -> int:
         """Write, and wait where the other end of a pipe that does not block is slow."""
         try:
             while (written := super().write(data)) is None:
                 select.select([], [self], [])
-        except OSError:
+        except OSError as error:
+            self.lost = error
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self.fileno())
             os.close(null)
@@ -40,6 +43,12 @@ def guard() -> None:
         new = io.TextIOWrapper(_Guarded(raw), encoding=encoding, errors="backslashreplace", line_buffering=True)
         setattr(sys, name, new)
         setattr(sys, f"__{name}__", new)
+
+
+def lost() -> OSError | None:
+    """The error since which nothing more reaches stdout."""
+    sys.stdout.flush()
+    return getattr(getattr(getattr(sys.stdout, "buffer", None), "raw", None), "lost", None)
 
 
 class _Guarded(io.BufferedWriter):

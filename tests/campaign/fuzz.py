@@ -119,8 +119,11 @@ def within(name, words, runs):
                 app.job(name, config)
         except SystemExit as error:
             code = error.code
+        except app.JobError as error:
+            code = 1
+            errors.write(str(error))
         except Exception as error:
-            errors.write(f"error: {app.refusal(name, error)}\n")
+            errors.write(f"error: {app.refusal(name, error, words)}\n")
             code = 2
         finally:
             sys.argv = argv

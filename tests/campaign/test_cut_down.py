@@ -43,15 +43,13 @@ def test_a_stop_ends_joblibs_workers_with_one_line(number, tmp_path):
 STUBBORN = """
 import numpy as np
 from experiments.runs import interrupt
-interrupt._has_workers = lambda: True  # the way by an exception
-with interrupt.watch("exp"):
+interrupt.watch("exp")
+print("ready", flush=True)
+while True:
     try:
-        print("ready", flush=True)
-        while True:
-            np.linalg.eigvalsh(np.eye(1000))
-    except KeyboardInterrupt:  # as some libraries do
-        while True:
-            np.linalg.eigvalsh(np.eye(1000))
+        np.linalg.eigvalsh(np.eye(1000))
+    except BaseException:  # as some libraries do
+        pass
 """
 
 

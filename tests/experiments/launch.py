@@ -41,7 +41,7 @@ class Fork:
 
     def _run(self, name, arguments, prepare):
         try:
-            interrupt.watch_start(name)
+            interrupt.watch(name)
             for number, stream in enumerate(self.streams, start=1):
                 os.dup2(stream.fileno(), number)
             sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2))

@@ -30,17 +30,15 @@ def test_what_an_experiment_reaches():
 def project(tmp_path_factory):
     """A copy of the project whose code may be changed."""
     copy = tmp_path_factory.mktemp("project")
-    for name in ("adaloss", "experiments", "configs", "scripts"):
+    for name in ("adaloss", "experiments", "hydra_plugins", "configs", "scripts"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     return copy
 
 
 def sweep(project):
-    """How many runs were made: on the Gaussian data, and on the diabetes data."""
+    """How many runs each of the jobs that lack some made: on the Gaussian data, and on the diabetes data."""
     words = command("-m", "data=gaussian,diabetes", "b0=[1,10]", "iterations=50", "runs=runs")
     result = subprocess.run(words, cwd=project, capture_output=True, text=True, check=False)
-    if "nothing to train" in result.stdout:
-        return 0, 0
     assert result.returncode == 0, result.stderr
     return tuple(made_by_job(result.stdout))
 
@@ -53,7 +51,7 @@ def test_changed_lines_make_exactly_the_runs_that_depend_on_them(project):
         path.write_text(path.read_text() + "\nCHANGED = True\n")
 
     edit("experiments/data/diabetes.py")
-    assert sweep(project) == (0, 2)
+    assert sweep(project) == (2,)
     for harmless in (
         "experiments/runs/store.py",
         "experiments/runs/app.py",
@@ -66,7 +64,7 @@ def test_changed_lines_make_exactly_the_runs_that_depend_on_them(project):
         source, count = re.subn(r'^( *""")(?=[A-Z])', r"\1In other words: ", path.read_text(), flags=re.MULTILINE)
         assert count > 5
         path.write_text(source.replace("\n\n\n", "\n\n\n\n# a remark\n"))
-    assert sweep(project) == (0, 0)
+    assert sweep(project) == ()
     edit("adaloss/simulate/linear_regression.py")
     assert sweep(project) == (2, 2)
     edit("adaloss/stepsizes.py")

@@ -7,6 +7,7 @@ import json
 import sys
 
 import pytest
+from hydra.core.plugins import Plugins
 from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from submitit.core.core import Job
@@ -107,12 +108,12 @@ def test_a_job_that_cannot_save_says_so_in_one_line(launcher, tmp_path, monkeypa
         ),
     ],
 )
-def test_a_job_that_was_killed_is_one_line(error, line, monkeypatch, capsys):
+def test_a_job_that_was_killed_is_one_line(error, line, tmp_path, monkeypatch, capsys):
     def killed(*_, **__):
         raise error
 
-    monkeypatch.setattr(app.hydra, "main", lambda **_: lambda task: killed)
-    monkeypatch.setattr(sys, "argv", ["gram"])
+    monkeypatch.setattr(Plugins, "instantiate_launcher", killed)
+    monkeypatch.setattr(sys, "argv", ["gram", "-m", "data.n=20", "data.d=20", f"runs={tmp_path}"])
     with pytest.raises(SystemExit):
         app.main("gram")
     assert capsys.readouterr().err == f"error: {line}\n"

@@ -11,8 +11,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from experiments.runs import app
-from experiments.runs.command_line import composed
+from experiments.runs.command_line import parsed
+from experiments.runs.jobs import Composer, composed
 from scripts.changed import UnfitError, check, shows_something
 from scripts.report_runs import scripts
 from tests.experiments.launch import ROOT
@@ -180,8 +180,8 @@ def test_a_script_tells_the_runs_of_its_own_sweep_apart(sweep, experiment):
     configs = {}
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         whole = compose(f"experiment/{experiment}", [f"sweep={sweep}", "scale=smoke"], return_hydra_config=True)
-        for config in composed(experiment, whole, GlobalHydra.instance().config_loader()):
-            configs |= {run.id: run.config for run in app._parse(experiment, config)[0].runs()}
+        for _, config in composed(experiment, whole, Composer(GlobalHydra.instance().config_loader())):
+            configs |= {run.id: run.config for run in parsed(experiment, config)[0].runs()}
     runs = [SimpleNamespace(config=dict(config)) for config in configs.values()]
     apart = importlib.import_module(f"scripts.{sweep}").APART
     check(runs, apart)

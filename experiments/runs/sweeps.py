@@ -1,0 +1,163 @@
+"""A multirun: every job is composed and checked before the first starts, and those that lack runs are launched.
+
+Runs that another process is making are left to it; the multirun goes on with its other jobs, and waits for them at its
+end. Then a sweep with a name is listed in the store.
+"""
+
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
+from dataclasses import replace
+
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from experiments.runs import interrupt
+from experiments.runs.app import JobError, make, reported, tell
+from experiments.runs.command_line import parsed
+from experiments.runs.jobs import Composer, composed, composition
+from experiments.runs.messages import printable
+from experiments.runs.naming import Named, experiment_of
+from experiments.runs.schema import ConfigError
+from experiments.runs.store import Run, StoreError
+
+
+class PlanningSweeper(Sweeper):
+    """Makes the jobs that Hydra's own sweeper would make, but for those whose runs are complete."""
+
+    def __init__(self, max_batch_size: int | None = None, params: DictConfig | None = None):
+        self.size = max_batch_size
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """As Hydra calls it."""
+        self.context, self.task, self.config = hydra_context, task_function, config
+        self.name = config.hydra.job.config_name.rpartition("/")[2]
+        self.composer = Composer(hydra_context.config_loader)
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Plan, launch, and list. Raises what ``app.main`` has a line for."""
+        with reported():
+            lacking = self._plan()
+            if not lacking:
+                self._list()
+                print(f"{self.what}: nothing to train")
+                return
+            self._prepare_launcher()
+        # Slurm's jobs go on: they are on other machines, and outlast this process
+        here = self.config.hydra.launcher._target_.endswith((".JoblibLauncher", ".LocalLauncher"))
+        with interrupt.workers() if here else nullcontext():
+            self._launch(lacking)
+        with reported(self.store):
+            self._finish()
+
+    def _plan(self) -> list[tuple[str, ...]]:
+        """Compose and validate every job; returns the overrides of those that lack runs."""
+        if self.size is not None and not (isinstance(self.size, int) and self.size > 0):
+            raise ConfigError(f"hydra.sweeper.max_batch_size={self.size}: should be at least 1, or null")
+        runs: dict[str, Run] = {}
+        self.jobs: list[tuple[tuple[str, ...], set[str]]] = []
+        places = []
+        for words, config in composed(self.name, self.config, self.composer):
+            experiment, *place = parsed(self.name, config)
+            found = {run.id: run for run in experiment.runs()}
+            runs |= found
+            self.jobs.append((words, found.keys()))
+            places.append(place)
+        self.store, sweep = places[0]
+        if {(store.root, name) for store, name in places} != {(self.store.root, sweep)}:
+            raise ConfigError("runs, scale, sweep.name: a multirun has one folder and one name, the same for all jobs")
+        self.runs, self.agreed = list(runs.values()), experiment.agreed
+        with reported(self.store):
+            self.listed, told = self._named(sweep)
+            self.store.prepare()
+            missing = self._missing()
+            self.what, where = self.listed or "sweep", printable(self.store.root)
+            count = f"{len(runs)} runs in {len(places)} jobs, {len(missing)} to make in {where}"
+            print(*([told] if told else []), f"{self.what}: {count}", sep="\n", flush=True)
+            tell(self.store, self.runs)
+        return [words for words, ids in self.jobs if ids & missing]
+
+    def _prepare_launcher(self) -> None:
+        """Have the prints of a launcher's processes cost nothing."""
+        launcher = self.config.hydra.launcher
+        if launcher._target_.endswith(".JoblibLauncher"):
+            if launcher.n_jobs == 0:
+                raise ConfigError(
+                    "hydra.launcher.n_jobs=0: should be a number of processes, or -1 for as many as there are cores"
+                )
+            # The first thing in each process imports the project. Hydra's type of the launcher has no field for it.
+            first = {"_target_": "hydra.utils.get_method", "path": "experiments.runs.streams.guard"}
+            with read_write(self.config), open_dict(self.config):
+                self.config.hydra.launcher = OmegaConf.to_container(launcher) | {"initializer": first}
+
+    def _launch(self, jobs: list[tuple[str, ...]]) -> None:
+        """Have the jobs made. Raises JobError, and ConfigError where the launcher or one of its processes fails."""
+        try:
+            context = replace(self.context, config_loader=self.composer)
+            launcher = Plugins.instance().instantiate_launcher(context, self.task, self.config)
+            size = self.size or len(jobs)
+            for first in range(0, len(jobs), size):
+                for result in launcher.launch(jobs[first : first + size], initial_job_idx=first):
+                    _ = result.return_value  # raises what the job raised
+        except JobError:
+            raise
+        except Exception as error:
+            raise ConfigError(_launcher_line(error)) from error
+
+    def _finish(self) -> None:
+        """Wait for what was left to other processes, make what they left, and list the sweep's runs under its name."""
+        missing = self._missing()
+        for words, ids in self.jobs:
+            if ids & missing:
+                experiment, store, _ = parsed(self.name, composition(self.name, self.config, words, self.composer))
+                make(experiment, store, experiment.runs(), wait=True)
+        self._list()
+
+    def _missing(self) -> set[str]:
+        return {run.id for run in self.agreed(lambda: [run for run in self.runs if not self.store.has(run)])}
+
+    def _list(self) -> None:
+        if self.listed:
+            self.store.save_sweep(self.listed, self.runs)
+
+    def _named(self, sweep: str | None) -> tuple[str | None, str]:
+        """The name under which to list the runs, and a line where that is not the one that was asked for."""
+        named = Named(self.config, sweep, self.context.config_loader)
+        if named.paper is None:
+            return sweep, ""
+        owner = experiment_of(named.paper)
+        if owner not in (None, self.name):
+            raise ConfigError(f"sweep={named.paper}: is made by experiments.{owner}")
+        if named.plain or self._is_of_paper(named):
+            return named.paper, ""
+        what = named.changed()
+        return named.name, f"{what} is listed as {named.name}{named.drawing(str(self.store.root))}"
+
+    def _is_of_paper(self, named: Named) -> bool:
+        """Whether the runs are those of the sweep's file, however the command line has cut them; then in its order."""
+        mine, paper = {run.id for run in self.runs}, {}
+        try:
+            for config in named.paper_jobs(self.name):
+                paper |= {run.id: run for run in parsed(self.name, config)[0].runs()}
+                if not paper.keys() <= mine:
+                    return False
+        except (ConfigError, StoreError, HydraException):
+            return False
+        if paper.keys() == mine:
+            self.runs = list(paper.values())
+        return paper.keys() == mine
+
+
+def _launcher_line(error: Exception) -> str:
+    """What a launcher stops with; of a job of submitit's, what it said last, or which it was if it was killed."""
+    from submitit.core.utils import UncompletedJobError  # a tenth of a second, which no other command needs
+
+    if isinstance(error, BrokenProcessPool):
+        return "a process that made runs was killed (out of memory?); the same command continues"
+    if not isinstance(error, UncompletedJobError):
+        return " ".join(str(error).split()) or type(error).__name__
+    first, *lines = str(error).splitlines()
+    said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return said[-1] if said else f"{first.split(' with path')[0]} ended without a result; the same command continues"
