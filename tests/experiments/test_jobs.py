@@ -74,11 +74,11 @@ ALIKE = [
     ("linear_regression", "++sweep.name=x sweep=figure_1 hydra.job.name=mine hydra/job_logging=disabled b0=1"),
     ("bounds", "d=[1,3] problems=5 scale=paper"),
     ("compare", "problem=noisy_regression optimizer=adam step=[0.1] epochs=${seed} seed=2"),
-    ("cost", "model=vit_small model.width=8 turns=1"),
+    ("cost", "scale=smoke model.width=8 turns=1"),
     ("errata", "number=[2,3] scale=smoke"),
     ("gram", "data=sphere data.n=9 seed=[1,2]"),
     ("lstm", "scale=smoke epochs=3 b0=1 data.articles=9 +data.more=1"),
-    ("ppo", "env=cartpole_swingup env.id=x actor=[1] ~clip"),
+    ("ppo", "method=adam env=x actor=[1] ~clip"),
     ("two_layer", "data=digits m=3 record.columns=[loss] b0=${m}"),
     ("vit", "scale=smoke weights=rotation weights.epochs=1 model.width=8 weight_decay={value:1} b0=2"),
 ]
