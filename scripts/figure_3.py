@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.runs.store import SavedRun
+from scripts.changed import UnfitError
 from scripts.figures import Message, Output, main
 
 # The paper's colours: red and blue.
@@ -26,7 +27,10 @@ APART = {"env": ("pendulum",), "envs": (16,), "steps": (128,), "method": METHODS
 
 def by_frames(runs: list[SavedRun]) -> pd.DataFrame:
     """One row per run and rollout in which episodes ended: their mean return, and the actor's b then."""
-    return pd.concat([_ends(run) for run in runs], ignore_index=True)
+    table = pd.concat([_ends(run) for run in runs], ignore_index=True)
+    if table.empty:
+        raise UnfitError("runs of more frames", "no episode has ended")
+    return table
 
 
 def _ends(run: SavedRun) -> pd.DataFrame:

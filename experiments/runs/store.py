@@ -53,6 +53,7 @@ __all__ = ["COMPLETE", "Run", "SavedRun", "Store", "StoreError", "printable", "p
 
 RESERVED = ("checkpoints", "sweeps")  # folders beside those of the experiments
 TEMPORARY = ".tmp-"
+NAME = re.compile(r"-[0-9a-f]{12}\Z")  # of a run's folder; all others are somebody's
 ABANDONED = 86400.0  # seconds after which a temporary folder is nobody's, whichever machine made it
 
 
@@ -122,7 +123,9 @@ class Store:
                 for experiment in experiments
                 if files.within(self.root, experiment)
                 for entry in os.scandir(experiment)
-                if entry.is_dir() and (not entry.is_symlink() or files.within(self.root, Path(entry.path)))
+                if NAME.search(entry.name)
+                and entry.is_dir()
+                and (not entry.is_symlink() or files.within(self.root, Path(entry.path)))
             )
         except OSError as error:
             raise StoreError(
@@ -220,7 +223,8 @@ class Store:
         """
         folders = [run.folder for run in runs]
         text = json.dumps({"sweep": name, "runs": folders}, indent=1) + "\n"
-        target = self.root / "sweeps" / f"{name}@{sha256(chr(10).join(sorted(folders)).encode())[:12]}.json"
+        digest = sha256("\n".join(sorted(folders)).encode())[:12]
+        target = self.root / "sweeps" / f"{name}@{digest}.json"
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             before = self._lists().get(name, [])
@@ -247,8 +251,7 @@ class Store:
         if any(set(other) != set(first) for other in others):
             names = ", ".join(printable(file.name) for file in self._lists()[name])
             raise StoreError(
-                f"{self.root}/sweeps: {names} list other runs as {name}; remove all but one, "
-                f"or run it with sweep={name}"
+                f"{self.root}/sweeps: {names} list other runs as {name}; remove all but one, or run the sweep again"
             )
         return first
 

@@ -144,6 +144,16 @@ def test_nothing_is_read_or_removed_outside(store, tmp_path):
     assert (photos / "2020-aaaaaaaaaaaa/me.png").exists()
 
 
+def test_a_folder_of_ones_own_is_no_run(store):
+    """Where runs= names a folder that has more in it: nothing of that is listed, so nothing deleted."""
+    for name in ("thesis/chapter-1", "thesis/.git", "photos-2020/x", "exp/notes", "exp/b0=1-ABCDEF012345"):
+        (store.root / name).mkdir(parents=True)
+        (store.root / name / "file").touch()
+    said, status = answer(store, "delete", "--stale", "--yes")
+    assert (status, said) == (0, f"0 of 2 runs in {store.root}")
+    assert len([*store.root.glob("*/*/file")]) == 5
+
+
 def test_a_link_in_the_place_of_the_checkpoints_is_refused(store, tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
@@ -189,7 +199,7 @@ def test_copying_one_store_into_another_loses_nothing(name, copy, tmp_path):
     assert merged.listed("same") == [run.folder for run in RUNS]
     line, status = answer(merged, "verify")
     assert (status, line.count("\n")) == (1, 0)
-    assert line.endswith(" list other runs as mine; remove all but one, or run it with sweep=mine")
+    assert line.endswith(" list other runs as mine; remove all but one, or run the sweep again")
     merged.save_sweep("mine", RUNS[1:])
     assert answer(merged, "verify")[1] == 0 and merged.listed("mine") == [RUNS[1].folder]
     merged.save_sweep("same", [])
