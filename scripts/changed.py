@@ -47,14 +47,19 @@ def _listed(words: Iterable) -> str:
 
 
 def shows_something(fig: plt.Figure) -> bool:
-    """Whether any curve or cloud of points of the figure has a point, or it has bars or an image."""
+    """Whether a curve or a cloud of points of the figure is to be seen, or it has bars or an image."""
     for ax in fig.axes:
-        curves = [line.get_xydata() for line in ax.lines if line.get_transform() == ax.transData]
-        clouds = [cloud.get_offsets() for cloud in ax.collections if isinstance(cloud, PathCollection)]
+        curves = [
+            (line.get_xydata(), 2 if line.get_marker() in ("None", None) else 1)  # one point alone draws no line
+            for line in ax.lines
+            if line.get_transform() == ax.transData
+        ]
+        clouds = [(cloud.get_offsets(), 1) for cloud in ax.collections if isinstance(cloud, PathCollection)]
         if ax.patches or ax.images:
             return True
-        if any(np.isfinite(np.ma.filled(points.astype(float), np.nan)).all(axis=1).any() for points in curves + clouds):
-            return True
+        for points, least in curves + clouds:
+            if np.isfinite(np.ma.filled(points.astype(float), np.nan)).all(axis=1).sum() >= least:
+                return True
     return False
 
 

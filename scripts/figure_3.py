@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.runs.store import SavedRun
+from scripts.changed import UnfitError
 from scripts.figures import Message, Output, main
 
 # The paper's colours: red and blue.
@@ -26,7 +27,10 @@ APART = {"env": ("pendulum",), "envs": (16,), "steps": (128,), "method": METHODS
 
 def by_frames(runs: list[SavedRun]) -> pd.DataFrame:
     """One row per run and rollout in which episodes ended: their mean return, and the actor's b then."""
-    return pd.concat([_ends(run) for run in runs], ignore_index=True)
+    table = pd.concat([_ends(run) for run in runs], ignore_index=True)
+    if table.empty:
+        raise UnfitError("runs of more frames", "no episode has ended")
+    return table
 
 
 def _ends(run: SavedRun) -> pd.DataFrame:
@@ -132,8 +136,13 @@ def _ranged(row: pd.Series) -> str:
 def returns(ax: plt.Axes, curve: pd.DataFrame, label: str, color: str, marker: str) -> None:
     """Mean return against frames, with the range over the seeds as a band."""
     frames = curve.frames / 1e4
-    ax.plot(frames, curve.episode_return, color=color, marker=marker, markevery=0.2, label=label)
+    ax.plot(frames, curve.episode_return, color=color, marker=marker, markevery=spaced(curve), label=label)
     ax.fill_between(frames, curve.return_min, curve.return_max, color=color, alpha=0.2, lw=0)
+
+
+def spaced(curve: pd.DataFrame) -> float | None:
+    """Between which parts of a curve's length there are markers; of one point, at that point."""
+    return 0.2 if len(curve) > 1 else None
 
 
 def figure(drawn: pd.DataFrame) -> plt.Figure:

@@ -9,7 +9,7 @@ The paper does not say what f in |f(w_t)| is for two networks, nor how large the
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from scripts.figure_3 import ROBUST, by_frames, finals, over_seeds, returns, share_lost
+from scripts.figure_3 import ROBUST, by_frames, finals, over_seeds, returns, share_lost, spaced
 from scripts.figures import Message, Output, main
 
 # (fed, scale of the rewards) -> label, colour, marker
@@ -39,7 +39,7 @@ def figure(drawn: pd.DataFrame) -> plt.Figure:
         for (fed, scale), style in READINGS.items():
             curve = drawn[(drawn.fed == fed) & (drawn.reward_scale == scale) & (drawn.b0 == b0)]
             returns(axes[0, k], curve, *style)
-            axes[1, k].plot(curve.frames / 1e4, curve.actor_b, color=style[1], marker=style[2], markevery=0.2)
+            axes[1, k].plot(curve.frames / 1e4, curve.actor_b, color=style[1], marker=style[2], markevery=spaced(curve))
         axes[0, k].set_title(f"$b_0$ = {b0:g}")
         axes[1, k].set(xlabel="frames / 10000", yscale="log")
     axes[0, 0].set_ylabel("return of an episode")

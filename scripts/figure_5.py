@@ -47,14 +47,15 @@ def figure(drawn: pd.DataFrame) -> plt.Figure:
         _curve(left, at_most, "ratio", end, "sphere", f"uniform unit rows, n = {most}")
         _curve(right, square, "n", end, "sphere", "uniform unit rows, n/d = 1")
         _curve(right, drawn[drawn.data == "digits"], "n", end, "digits", "digits, d = 64")
-        ratio = np.geomspace(at_most.ratio.min(), at_most.ratio.max(), 200)
-        root = 1 + np.sqrt(ratio) if end == "lambda_max" else np.maximum(1 - np.sqrt(ratio), 0)
-        at_one = square[f"expected{end.removeprefix('lambda')}"].iloc[0]
         limit = "" if end == "lambda_max" else " (for n > d an upper end)"
         prediction = {"color": "0.3", "ls": "--", "lw": 1, "zorder": 0}
-        left.plot(ratio, 0.25 + 0.25 * root**2, **prediction, label=f"Marchenko-Pastur for K/4 + I/4{limit}")
-        right.axhline(at_one, **prediction, label="Marchenko-Pastur for K/4 + I/4, n/d = 1")
-        if end == "lambda_max":
+        if len(at_most):
+            ratio = np.geomspace(at_most.ratio.min(), at_most.ratio.max(), 200)
+            root = 1 + np.sqrt(ratio) if end == "lambda_max" else np.maximum(1 - np.sqrt(ratio), 0)
+            left.plot(ratio, 0.25 + 0.25 * root**2, **prediction, label=f"Marchenko-Pastur for K/4 + I/4{limit}")
+        for at_one in square[f"expected{end.removeprefix('lambda')}"][:1]:
+            right.axhline(at_one, **prediction, label="Marchenko-Pastur for K/4 + I/4, n/d = 1")
+        if len(at_most) and end == "lambda_max":
             left.plot(ratio, ratio / 4, color="0.3", ls=":", lw=1, zorder=0, label="n / (4d)")
             left.set_ylim(0.5, None)
         for ax in (left, right):
@@ -69,6 +70,8 @@ def figure(drawn: pd.DataFrame) -> plt.Figure:
 
 
 def _curve(ax: plt.Axes, curve: pd.DataFrame, against: str, end: str, series: str, label: str) -> None:
+    if curve.empty:
+        return
     color, marker = SERIES[series]
     ax.plot(curve[against], curve[end], color=color, marker=marker, label=label)
     ax.fill_between(curve[against], curve[f"{end}_least"], curve[f"{end}_greatest"], color=color, alpha=0.2, lw=0)

@@ -80,9 +80,11 @@ def figure(table: pd.DataFrame) -> plt.Figure:
             label, color, marker = METHODS[method]
             here = chosen & (table.method == method)
             ax.plot(measured[here], bound[here], marker, color=color, ms=2, alpha=0.3, label=label, rasterized=True)
-        ax.set(xscale="log", yscale="log", title=title, xlabel="measured", ylabel="bound")
-        ends = [measured[chosen].min(), measured[chosen].max()]
-        ax.plot(ends, ends, color="0.3", lw=1)
+        ax.set(title=title, xlabel="measured", ylabel="bound")
+        if chosen.any():
+            ends = [measured[chosen].min(), measured[chosen].max()]
+            ax.plot(ends, ends, color="0.3", lw=1)
+            ax.set(xscale="log", yscale="log")
     axes[0, 0].legend()
     fig.suptitle(f"Bounds beside {len(table)} random problems; none may lie below the diagonal")
     return fig

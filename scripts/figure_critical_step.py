@@ -65,11 +65,11 @@ def figure(drawn: pd.DataFrame) -> plt.Figure:
     """Column: width. Above the loss, below lambda_max(H(k)) with 2 ||H|| / c dotted; the first seed."""
     first = drawn[drawn.seed == drawn.seed.min()]
     widths, steps = sorted(first.m.unique()), sorted(first.c.unique())
-    fig, axes = plt.subplots(2, len(widths), figsize=(10.5, 6), sharex=True, sharey="row")
+    fig, axes = plt.subplots(2, len(widths), figsize=(10.5, 6), sharex=True, sharey="row", squeeze=False)
     start, shades = first.start_loss.max(), plt.get_cmap("viridis")
     for column, m in enumerate(widths):
         for k, c in enumerate(steps):
-            curve, color = first[(first.m == m) & (first.c == c)], shades(0.9 * k / (len(steps) - 1))
+            curve, color = first[(first.m == m) & (first.c == c)], shades(0.9 * k / max(len(steps) - 1, 1))
             axes[0, column].plot(curve.iteration, curve.loss.clip(upper=1e7 * start), color=color, label=f"c = {c:g}")
             axes[1, column].plot(curve.iteration, curve.lambda_max, color=color)
             if c > 2:

@@ -25,7 +25,7 @@ NEAR = {"accuracy": 1.5 / 600, "loss": np.log10(1.001)}  # between one image and
 APART = {
     "problem": (),
     "optimizer": [name + start for name in DEFAULT for start in ("", "_suggested")],
-    "step": (),
+    "step": (0.1, 1, 10),
     "seed": (),
 }
 
@@ -104,7 +104,7 @@ def figure(table: pd.DataFrame) -> plt.Figure:
         chosen = table[table.problem == problem]
         for k, (start, (color, marker)) in enumerate(STARTS.items()):
             of_start = chosen[(chosen.start == start) & np.isfinite(chosen.value)]
-            where = of_start.method.map(methods.index) + 0.18 * (k - 1.5)
+            where = np.array([methods.index(method) for method in of_start.method]) + 0.18 * (k - 1.5)
             value = 1 - of_start.value if metric == "accuracy" else of_start.value
             ax.scatter(where, value, color=color, marker=marker, s=22, label=start)
         ax.set(xlim=(-0.5, len(methods) - 0.5), yscale="log", title=problem.replace("_", " "))

@@ -79,7 +79,9 @@ def figure(drawn: pd.DataFrame, ends: pd.DataFrame) -> plt.Figure:
         ax = axes[0, column]
         for k, b0 in enumerate(starts):
             curve = drawn[(drawn.method == method) & (drawn.m == widest) & (drawn.b0 == b0)]
-            color = shades(0.9 * k / (len(starts) - 1))
+            if curve.empty:
+                continue
+            color = shades(0.9 * k / max(len(starts) - 1, 1))
             ax.plot(curve.iteration, curve.loss.clip(upper=1e4 * start), color=color, label=f"$b_0 = {b0:g}$")
             ax.plot(curve.iteration, curve.linear_loss.clip(upper=1e4 * start), color=color, ls=":", lw=1)
             if np.isfinite(curve.rate.iloc[0]) and b0 in (starts[0], 100):
@@ -99,7 +101,7 @@ def figure(drawn: pd.DataFrame, ends: pd.DataFrame) -> plt.Figure:
         ax.plot(of_width.b0, of_width.reached_after, marker=marker, color=shades(0.4 * k), label=f"m = {m}")
     bound = of_adaloss[of_adaloss.m == widest]
     ax.plot(bound.b0, bound.iterations_bound, color="0.3", ls="--", lw=1, label="bound, linearised")
-    ax.axvline(bound.critical_b0.iloc[0], color="0.4", ls=":", lw=1)
+    ax.axvline(ends.critical_b0[ends.m == widest].iloc[0], color="0.4", ls=":", lw=1)
     ax.set(xscale="log", yscale="log", xlabel="$b_0$")
     ax.set_title(f"AdaLoss: iterations to {TARGET:g} of the loss\n" + r"dotted: $b_0 = \eta\|H^\infty\|/2$", fontsize=8)
     ax.legend(fontsize=7)
@@ -114,7 +116,7 @@ def figure(drawn: pd.DataFrame, ends: pd.DataFrame) -> plt.Figure:
         if beside:
             ax.plot(small.m, small[beside], color="0.4", ls=":")
             ax.set_ylim(0, None)
-        else:
+        elif len(small):
             ax.plot(small.m, small[name].iloc[0] * (small.m / small.m.iloc[0]) ** -0.5, color="0.4", ls=":", lw=1)
             ax.set_yscale("log")
         ax.set(xscale="log", xlabel="width m")

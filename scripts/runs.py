@@ -21,6 +21,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from itertools import chain
 from operator import eq, ge, gt, le, lt, ne
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ def _holds(value: Any, sign: str, text: str, word: str) -> bool:
 
 def stale(store: Store, rows: list[dict]) -> list[dict]:
     """The runs that no sweep lists and that no listed run names in its results (as the weights it started from)."""
-    listed = {folder for sweep in store.sweeps() for folder in store.listed(sweep)}
+    listed = {folder for sweep in store.sweeps() for folder in chain(*store.every_list(sweep))}
     used = set()
     for row in rows:
         if _folder(row) in listed:
@@ -143,7 +144,7 @@ def listing(rows: list[dict]) -> str:
 
 def delete(store: Store, rows: list[dict], total: int, yes: bool) -> str:
     """Remove the runs, after a question on the terminal unless ``yes``. Raises StoreError."""
-    listed = {sweep: set(store.listed(sweep)) for sweep in store.sweeps()}
+    listed = {sweep: {*chain(*store.every_list(sweep))} for sweep in store.sweeps()}
     missed = [sweep for sweep, folders in listed.items() if any(_folder(row) in folders for row in rows)]
     if not yes:
         lists = f"; the sweeps {', '.join(missed)} list some of them" if missed else ""

@@ -119,6 +119,10 @@ def _hydra_line(name: str, error: Exception, words: list[str]) -> str:
     text = text.replace(f"In 'experiment/{name}': ", "")
     if isinstance(error, OverrideParseException):
         return f"{error.override}: not understood ({text})"
+    own = re.search(r"In 'sweep/(\w+)': .*Cannot merge", text)
+    if own:
+        groups = [word for word in words if _is_group(key_of(word)) and key_of(word) not in AROUND]
+        return f"{' '.join(groups)}: sweep={own[1]} has a list in its place; give one of the two"
     key = re.search(r"Could not override '([^']*)'", text)
     if not key:
         return text

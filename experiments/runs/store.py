@@ -9,7 +9,8 @@ A run is one cell (experiment, resolved configuration, seed) and lives in
 
 The folder is written under a temporary name and renamed, so a folder with a summary is complete whatever was killed;
 ``verify`` says whether every byte of it still is what was saved.
-``<root>/sweeps/<name>.json`` lists the runs of a named sweep: what a figure is drawn from.
+``<root>/sweeps/<name>@<hash of the runs>.json`` lists the runs of a named sweep: what a figure is drawn from. Lists of
+other runs have other names, so two stores are merged by copying one into the other, in whatever way.
 
 Needs pandas only, so that scripts can read runs without torch or Hydra.
 """
@@ -53,6 +54,7 @@ __all__ = ["COMPLETE", "Run", "SavedRun", "Store", "StoreError", "printable", "p
 
 RESERVED = ("checkpoints", "sweeps")  # folders beside those of the experiments
 TEMPORARY = ".tmp-"
+NAME = re.compile(r"-[0-9a-f]{12}\Z")  # of a run's folder; all others are somebody's
 ABANDONED = 86400.0  # seconds after which a temporary folder is nobody's, whichever machine made it
 
 
@@ -122,7 +124,9 @@ class Store:
                 for experiment in experiments
                 if files.within(self.root, experiment)
                 for entry in os.scandir(experiment)
-                if entry.is_dir() and (not entry.is_symlink() or files.within(self.root, Path(entry.path)))
+                if NAME.search(entry.name)
+                and entry.is_dir()
+                and (not entry.is_symlink() or files.within(self.root, Path(entry.path)))
             )
         except OSError as error:
             raise StoreError(
@@ -214,12 +218,21 @@ class Store:
             ) from error
 
     def save_sweep(self, name: str, runs: Iterable[Run]) -> None:
-        """List the runs of a sweep under its name. Raises StoreError where the list cannot be written."""
-        text = json.dumps({"sweep": name, "runs": [run.folder for run in runs]}, indent=1) + "\n"
-        target = self.root / "sweeps" / f"{name}.json"
+        """List the runs of a sweep under its name, in place of what was. Raises StoreError where that is not possible.
+
+        What is removed was there before the new list: two processes at once never remove each other's.
+        """
+        folders = [run.folder for run in runs]
+        text = json.dumps({"sweep": name, "runs": folders}, indent=1) + "\n"
+        digest = sha256("\n".join(sorted(folders)).encode())[:12]
+        target = self.root / "sweeps" / f"{name}@{digest}.json"
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
+            before = self._lists().get(name, [])
             files.replace(target, text.encode(), target.with_name(f"{TEMPORARY}{uuid.uuid4().hex}"))
+            for file in before:
+                if file != target:
+                    file.unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(
                 f"{target}: the sweep is not listed ({reason(error)}); its runs are saved: "
@@ -228,23 +241,34 @@ class Store:
 
     def sweeps(self) -> list[str]:
         """The names of the sweeps that are listed."""
-        return sorted(file.stem for file in (self.root / "sweeps").glob("*.json"))
+        return sorted(self._lists())
 
     def listed(self, name: str) -> list[str]:
-        """The folders of a named sweep's runs, in its order. Raises StoreError where the sweep is missing."""
-        file = self.root / "sweeps" / f"{name}.json"
-        again = f"run it with sweep={name}"
-        try:
-            content = files.read(file, MOST)
-        except OSError as error:
-            raise StoreError(f"{file}: the sweep {name!r} has not been finished; {again}") from error
-        try:
-            runs = json.loads(content)["runs"]
-            if not all(isinstance(run, str) and re.fullmatch(r"(?!\.)[^/\0]+/(?!\.)[^/\0]+", run) for run in runs):
-                raise ValueError("no folders of runs")
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise StoreError(f"{file}: no list of a sweep's runs; {again}") from error
-        return list(runs)
+        """The folders of a named sweep's runs, in its order.
+
+        Raises StoreError where the sweep is missing, and where lists of two stores that were merged differ.
+        """
+        first, *others = self.every_list(name)
+        if any(set(other) != set(first) for other in others):
+            names = ", ".join(printable(file.name) for file in self._lists()[name])
+            raise StoreError(
+                f"{self.root}/sweeps: {names} list other runs as {name}; remove all but one, or run the sweep again"
+            )
+        return first
+
+    def every_list(self, name: str) -> list[list[str]]:
+        """What each list of a named sweep has: one, or more where stores were merged. Raises StoreError."""
+        found = self._lists().get(name)
+        if not found:
+            raise StoreError(f"{self.root}: the sweep {name!r} has not been finished; run it with sweep={name}")
+        return [_folders(file, name) for file in found]
+
+    def _lists(self) -> dict[str, list[Path]]:
+        """The files of each sweep's lists. Before there were hashes in their names, each sweep had one."""
+        found: dict[str, list[Path]] = {}
+        for file in sorted((self.root / "sweeps").glob("*.json")):
+            found.setdefault(file.stem.partition("@")[0], []).append(file)
+        return found
 
     def load_sweep(self, name: str) -> list[SavedRun]:
         """The runs of a named sweep, in its order. Raises StoreError where the sweep or a run is missing."""
@@ -254,6 +278,17 @@ class Store:
         path = self.root / f"{TEMPORARY}{origin()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         path.mkdir()
         return path
+
+
+def _folders(file: Path, sweep: str) -> list[str]:
+    """The folders of runs in a sweep's list. Raises StoreError."""
+    try:
+        runs = json.loads(files.read(file, MOST))["runs"]
+        if not all(isinstance(run, str) and re.fullmatch(r"(?!\.)[^/\0]+/(?!\.)[^/\0]+", run) for run in runs):
+            raise ValueError("no folders of runs")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise StoreError(f"{printable(file)}: no list of a sweep's runs; run it with sweep={sweep}") from error
+    return list(runs)
 
 
 def unfinished(checkpoint: Path) -> Path:

@@ -8,14 +8,13 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pytest
-import yaml
 
 from experiments.runs.checkpoint import Checkpoint
 from experiments.runs.saved import sealed, sha256
 from experiments.runs.store import Store, StoreError, verify
-from tests.campaign.damage import RUNS, answer, filled, mutate_checkpoint, mutate_store
+from scripts import marks
+from tests.campaign.damage import KINDS, RUNS, answer, filled
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,12 +33,6 @@ def forge(store, run, **changes):
 
 
 # Checkpoints
-
-
-def test_a_spoilt_checkpoint_is_none(tmp_path, capsys):
-    mutate_checkpoint(tmp_path, 100, random.Random(0))
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) > 80 and all(line.endswith("not as it was kept; the run starts anew") for line in lines)
 
 
 def test_a_checkpoint_of_another_run_is_none(tmp_path):
@@ -151,6 +144,16 @@ def test_nothing_is_read_or_removed_outside(store, tmp_path):
     assert (photos / "2020-aaaaaaaaaaaa/me.png").exists()
 
 
+def test_a_folder_of_ones_own_is_no_run(store):
+    """Where runs= names a folder that has more in it: nothing of that is listed, so nothing deleted."""
+    for name in ("thesis/chapter-1", "thesis/.git", "photos-2020/x", "exp/notes", "exp/b0=1-ABCDEF012345"):
+        (store.root / name).mkdir(parents=True)
+        (store.root / name / "file").touch()
+    said, status = answer(store, "delete", "--stale", "--yes")
+    assert (status, said) == (0, f"0 of 2 runs in {store.root}")
+    assert len([*store.root.glob("*/*/file")]) == 5
+
+
 def test_a_link_in_the_place_of_the_checkpoints_is_refused(store, tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
@@ -180,23 +183,50 @@ def test_temporary_folders_of_others_stay_for_a_day(store):
     assert (young.exists(), old.exists()) == (True, False)
 
 
+# Two stores
+
+
+@pytest.mark.parametrize("copy", [["cp", "-rn"], ["cp", "-r"]])
+@pytest.mark.parametrize("name", ["mine.json", "mine@of_today.json"])
+def test_copying_one_store_into_another_loses_nothing(name, copy, tmp_path):
+    merged, other = filled(tmp_path / "a", RUNS[:1]), filled(tmp_path / "b", RUNS[1:])
+    [listed] = merged.root.glob("sweeps/*")
+    listed.rename(listed.with_name(name))  # mine.json: as stores had it once
+    for store in (merged, other):
+        store.save_sweep("same", RUNS)
+    subprocess.run([*copy, f"{other.root}/.", merged.root], check=True)
+    assert answer(merged, "list", "--stale") == (f"0 of 2 runs in {merged.root}", 0)
+    assert merged.listed("same") == [run.folder for run in RUNS]
+    line, status = answer(merged, "verify")
+    assert (status, line.count("\n")) == (1, 0)
+    assert line.endswith(" list other runs as mine; remove all but one, or run the sweep again")
+    merged.save_sweep("mine", RUNS[1:])
+    assert answer(merged, "verify")[1] == 0 and merged.listed("mine") == [RUNS[1].folder]
+    merged.save_sweep("same", [])
+    assert answer(merged, "list", "--stale")[0].endswith(f"1 of 2 runs in {merged.root}")
+
+
 # Everything at once
 
 
-def test_100_mutations_of_a_store(tmp_path):
-    mutate_store(tmp_path, 100, random.Random(1))
+@pytest.mark.parametrize("mutate", KINDS)
+def test_40_mutations(mutate, tmp_path):
+    mutate(tmp_path, 40, random.Random(1))
 
 
-def test_without_git_a_run_is_saved_and_drawn(tmp_path):
+def test_without_git_a_sweep_is_saved_and_drawn(tmp_path):
     """An empty PATH, as in a slim container."""
     (tmp_path / "empty").mkdir()
     environment = {**os.environ, "PATH": str(tmp_path / "empty"), "MPLCONFIGDIR": str(tmp_path)}
-    words = ["experiments.linear_regression", "b0=0.1", "iterations=20", "scale=smoke", f"runs={tmp_path / 'runs'}"]
-    words += ["record.windows=[]", "record.log_points=3"]
-    done = subprocess.run(
-        [sys.executable, "-m", *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    [run] = [Store(tmp_path / "runs").load(folder) for folder in Store(tmp_path / "runs").folders()]
-    assert run.summary["commit"] == "unknown"
-    assert np.isfinite(run.history["loss"]).all() and yaml.safe_load((run.path / "config.yaml").read_text())
+    runs, figures = tmp_path / "runs", tmp_path / "figures"
+    for words in (
+        ("experiments.linear_regression", "sweep=figure_burn_in", "scale=smoke", f"runs={runs}"),
+        ("scripts.figure_burn_in", "--scale", "smoke", "--runs", runs, "--figures", figures),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+    assert {run.summary["commit"] for run in Store(runs).load_sweep("figure_burn_in")} == {"unknown"}
+    content = (figures / "figure_burn_in.png").read_bytes()
+    assert marks.parsed(".png", content)["commit"] == "unknown"

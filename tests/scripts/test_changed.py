@@ -13,9 +13,10 @@ from hydra.core.global_hydra import GlobalHydra
 
 from experiments.runs.command_line import parsed
 from experiments.runs.jobs import Composer, composed
+from experiments.runs.store import Store
 from scripts.changed import UnfitError, check, shows_something
 from scripts.report_runs import scripts
-from tests.experiments.launch import ROOT
+from tests.experiments.launch import ROOT, launch
 from tests.scripts.synthetic import saved, start
 from tests.scripts.test_b0_panels import regression_runs
 
@@ -98,6 +99,31 @@ def test_another_dimension_is_drawn(w_star, runs, tmp_path, monkeypatch):
     }
 
 
+FEW = [
+    ("bounds", "figure_bounds", ("d=2", "problems=3", "max_steps=5")),
+    ("gram", "figure_5", ("-m", "data=digits", "data.n=20,30")),
+    ("two_layer", "figure_critical_step", ("m=20", "eta=1.0", "seed=0", "iterations=60")),
+    ("two_layer", "figure_theorem_3", ("m=20", "b0=1", "method=adaloss", "iterations=20")),
+]
+
+
+@pytest.mark.parametrize(("experiment", "sweep", "words"), FEW)
+def test_few_runs_are_drawn(experiment, sweep, words, tmp_path, monkeypatch):
+    """One width, one step, one method, one kind of data; no bound to compare with."""
+    named = f"sweep={sweep}" if "-m" not in words else "+sweep.name=mine"
+    launched = launch(*words, named, "scale=smoke", f"runs={tmp_path / 'runs'}", experiment=experiment)
+    assert launched.returncode == 0, launched.stderr
+    [name] = Store(tmp_path / "runs").sweeps()
+    start(sweep, monkeypatch, "--sweep", name, "--runs", tmp_path / "runs", "--figures", tmp_path)
+    assert (tmp_path / name / f"{sweep}.png").exists()
+
+
+def test_a_list_in_the_place_of_a_group():
+    launched = launch("sweep=figure_5", "data=sphere", "scale=smoke", experiment="gram")
+    assert launched.returncode == 2
+    assert launched.stderr == "error: data=sphere: sweep=figure_5 has a list in its place; give one of the two\n"
+
+
 def test_runs_without_the_windows(runs, tmp_path, monkeypatch):
     short = [(config, history[history.iteration < 900], result) for config, history, result in runs]
     assert refusal(tmp_path, short, monkeypatch) == (
@@ -164,7 +190,9 @@ def test_what_shows_something():
         (lambda ax: ax.plot([], []), False),
         (lambda ax: ax.plot([1], [np.nan]), False),
         (lambda ax: ax.fill_between([], [], []), False),
-        (lambda ax: ax.plot([1], [2]), True),
+        (lambda ax: ax.plot([1], [2]), False),
+        (lambda ax: ax.plot([1], [2], "o"), True),
+        (lambda ax: ax.plot([1, 2], [2, 3]), True),
         (lambda ax: ax.scatter([1], [2]), True),
         (lambda ax: ax.bar([1], [2]), True),
         (lambda ax: ax.imshow([[1]]), True),

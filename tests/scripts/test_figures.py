@@ -11,6 +11,7 @@ from PIL import Image
 from adaloss.simulate.eigenbasis import simulate_eigenbasis
 from adaloss.simulate.linear_regression import Cell
 from experiments.data import gaussian
+from experiments.runs.store import Store
 from scripts import figure_burn_in, figure_c
 from tests.experiments.launch import launch
 from tests.reference.linear_regression import numpy_cell
@@ -49,9 +50,7 @@ def test_the_same_runs_give_the_same_bytes(sweep, smoke, tmp_path):
 
 @pytest.mark.parametrize("sweep", SWEEPS)
 def test_files_carry_their_runs(sweep, smoke):
-    ids = sorted(
-        folder.rpartition("-")[2] for folder in json.loads((smoke / f"runs/sweeps/{sweep}.json").read_text())["runs"]
-    )
+    ids = sorted(folder.rpartition("-")[2] for folder in Store(smoke / "runs").listed(sweep))
     made_by = json.loads(Image.open(smoke / f"figures/{sweep}.png").text["Description"])
     assert (made_by["runs"], made_by["sweep"]) == (ids, sweep)
     assert made_by["versions"]["numpy"] == np.__version__

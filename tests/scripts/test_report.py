@@ -119,9 +119,8 @@ def test_a_figure_of_other_runs_is_told(made, tmp_path, monkeypatch):
     root = copied(made, tmp_path)
     file, store = root / "figures/figure_burn_in.csv", Store(root / "runs")
     digest = json.loads(file.read_text().splitlines()[0][2:])["digest"]
-    listed = json.loads((store.root / "sweeps/figure_burn_in.json").read_text())
-    listed["runs"].pop()
-    (store.root / "sweeps/figure_burn_in.json").write_text(json.dumps(listed))
+    [listed] = (store.root / "sweeps").glob("figure_burn_in@*.json")
+    listed.write_text(json.dumps({"runs": store.listed("figure_burn_in")[:-1]}))
     with pytest.raises(SystemExit) as stop:
         written(root, monkeypatch)
     assert stop.value.code.startswith(f"error: {file}: drawn from other runs ({digest})")

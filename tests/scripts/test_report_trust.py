@@ -50,7 +50,7 @@ def test_claims_without_a_mark(root, monkeypatch):
 
 @pytest.mark.parametrize("sweep", ["figure_1", "figure_burn_in"])
 def test_claims_of_two_sweeps_of_which_one_is_another_by_now(sweep, root, monkeypatch):
-    listed = root / f"runs/sweeps/{sweep}.json"
+    [listed] = (root / "runs/sweeps").glob(f"{sweep}@*.json")
     runs = json.loads(listed.read_text())
     listed.write_text(json.dumps(runs | {"runs": runs["runs"][1:]}))
     shutil.copytree(root / "figures", root / "before")
@@ -61,7 +61,8 @@ def test_claims_of_two_sweeps_of_which_one_is_another_by_now(sweep, root, monkey
 
 
 def test_claims_of_a_sweep_that_is_gone(root, monkeypatch):
-    (root / "runs/sweeps/figure_burn_in.json").unlink()
+    [listed] = (root / "runs/sweeps").glob("figure_burn_in@*.json")
+    listed.unlink()
     lines, _ = told(root, monkeypatch)
     [line] = [line for line in lines if "claims.csv" in line]
     assert "'figure_burn_in' has not been finished" in line
@@ -71,7 +72,7 @@ def test_claims_from_before_a_sweep_was_run(root, monkeypatch):
     rows = [*ROWS[:1], (*ROWS[1][:-1], "table_1: none")]
     decide(root, rows)
     store = Store(root / "runs")
-    (root / "runs/sweeps/table_1.json").write_text((root / "runs/sweeps/figure_burn_in.json").read_text())
+    (root / "runs/sweeps/table_1.json").write_text(json.dumps({"runs": store.listed("figure_burn_in")}))
     assert store.listed("table_1")
     lines, _ = told(root, monkeypatch)
     assert lines == [
