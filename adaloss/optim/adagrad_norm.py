@@ -31,10 +31,11 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
         lr: :math:`\eta`, the scale of the step.
         b0: :math:`b_0 > 0`, where b starts; it has the unit of a gradient.
         granularity: ``"global"`` or ``"row"``.
-        momentum: the share of the last direction that is kept in the next.
-        dampening: 1 minus the gradient's factor in a direction with momentum.
-        weight_decay: this times the parameter is added to its gradient, so that it pulls with the step size times it.
-        nesterov: whether momentum is Nesterov's.
+        momentum: (by keyword) the share of the last direction that is kept in the next.
+        dampening: (by keyword) 1 minus the gradient's factor in a direction with momentum.
+        weight_decay: (by keyword) this times the parameter is added to its gradient, so that it pulls with the step
+            size times it.
+        nesterov: (by keyword) whether momentum is Nesterov's.
         maximize: (by keyword) whether to go up the gradient instead of down.
         foreach: (by keyword) torch's implementation over lists of tensors; None, the default, lets torch choose.
         fused: (by keyword) torch's fused kernel; on the CPU it runs where it computes what the others do.

@@ -21,10 +21,11 @@ class SGDConstant(RuleDriven, torch.optim.SGD):
         params: parameters or parameter groups; a group may set its own ``lr`` and torch's arguments.
         lr: :math:`\eta`, the scale of the step.
         b0: :math:`b_0 > 0`, the step's divisor.
-        momentum: the share of the last direction that is kept in the next.
-        dampening: 1 minus the gradient's factor in a direction with momentum.
-        weight_decay: this times the parameter is added to its gradient, so that it pulls with the step size times it.
-        nesterov: whether momentum is Nesterov's.
+        momentum: (by keyword) the share of the last direction that is kept in the next.
+        dampening: (by keyword) 1 minus the gradient's factor in a direction with momentum.
+        weight_decay: (by keyword) this times the parameter is added to its gradient, so that it pulls with the step
+            size times it.
+        nesterov: (by keyword) whether momentum is Nesterov's.
         maximize: (by keyword) whether to go up the gradient instead of down.
         foreach: (by keyword) torch's implementation over lists of tensors; None, the default, lets torch choose.
         fused: (by keyword) torch's fused kernel; on the CPU it runs where it computes what the others do.
@@ -75,10 +76,11 @@ class SGDDecaySqrt(RuleDriven, torch.optim.SGD):
         b0: :math:`b_0 > 0`, which sets the first step.
         c_s: :math:`c_s > 0`, how fast the step of ``form="linear"`` falls.
         form: ``"root"`` for the first update, ``"linear"`` for the second.
-        momentum: the share of the last direction that is kept in the next.
-        dampening: 1 minus the gradient's factor in a direction with momentum.
-        weight_decay: this times the parameter is added to its gradient, so that it pulls with the step size times it.
-        nesterov: whether momentum is Nesterov's.
+        momentum: (by keyword) the share of the last direction that is kept in the next.
+        dampening: (by keyword) 1 minus the gradient's factor in a direction with momentum.
+        weight_decay: (by keyword) this times the parameter is added to its gradient, so that it pulls with the step
+            size times it.
+        nesterov: (by keyword) whether momentum is Nesterov's.
         maximize: (by keyword) whether to go up the gradient instead of down.
         foreach: (by keyword) torch's implementation over lists of tensors; None, the default, lets torch choose.
         fused: (by keyword) torch's fused kernel; on the CPU it runs where it computes what the others do.
@@ -137,9 +139,9 @@ class AdamSqrt(RuleDriven, torch.optim.Adam):
         lr: :math:`\eta`, the scale of the step.
         b0: :math:`b_0 > 0`; the first step is :math:`\eta / \sqrt{b_0 + 1}`.
         betas: the decay rates of the averages of the gradient and of its square.
-        eps: what is added to the denominator.
-        weight_decay: this times the parameter is added to its gradient.
-        amsgrad: whether the denominator uses the largest :math:`\hat v` so far.
+        eps: (by keyword) what is added to the denominator.
+        weight_decay: (by keyword) this times the parameter is added to its gradient.
+        amsgrad: (by keyword) whether the denominator uses the largest :math:`\hat v` so far.
         maximize: (by keyword) whether to go up the gradient instead of down.
         foreach: (by keyword) torch's implementation over lists of tensors; None, the default, lets torch choose.
         fused: (by keyword) torch's fused kernel; on the CPU it runs where it computes what the others do.
