@@ -1,12 +1,13 @@
-# Everything runs in the project's own .venv, which each target builds first if it is missing or older than its pins.
+# Everything runs in the project's own .venv. Each target first installs what it needs where that is missing or older than
+# the pins: the main job's packages, and an extra of pyproject.toml where it needs more.
 SCALE ?= laptop
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 PYTHON ?= python3
 
 VENV := .venv
 PY := $(VENV)/bin/python
-STAMP := $(VENV)/.installed
-PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+STAMP := $(VENV)/.reproduce
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # experiment:sweep; the script that draws a sweep has its name
 SWEEPS := linear_regression:figure_1 linear_regression:figure_burn_in linear_regression:figure_c \
     bounds:figure_bounds gram:figure_5 two_layer:figure_6 two_layer:figure_theorem_3 two_layer:figure_critical_step \
@@ -39,7 +40,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  SCALE=smoke|laptop|paper (now $(SCALE)) chooses the size, JOBS=n (now $(JOBS)) the processes."
 
-install: $(STAMP) ## build .venv with the pinned versions
+install: $(STAMP) ## build .venv with the pinned versions of what make reproduce needs
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "adaloss needs Python 3.11 or newer; give one as PYTHON=...")'
@@ -47,20 +48,25 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV)
 	@# torch by its exact pin and first: any other request may bring gigabytes of CUDA packages
 	@$(PIP) "$$(grep '^torch==' constraints.txt)"
-	@$(PIP) --constraint constraints.txt --editable '.[reproduce,test,integrations,peers]'
+	@$(PIP) --editable '.[reproduce]'
 	@touch $@
 
-test: $(STAMP) ## run the tests
+$(VENV)/.test $(VENV)/.peers $(VENV)/.docs: $(VENV)/.%: $(STAMP)
+	@echo "installing what '$*' needs besides (once)"
+	@$(PIP) --editable '.[$*]'
+	@touch $@
+
+test: $(VENV)/.test ## run the tests
 	@$(PY) -m pytest -n $(jobs) --dist loadfile
 
-coverage: $(STAMP) ## measure which branches of adaloss its tests take; fails under 95 %
+coverage: $(VENV)/.test ## measure which branches of adaloss its tests take; fails under 95 %
 	@$(PY) -m coverage run -m pytest tests/test_stepsizes.py tests/theory tests/optim tests/simulate
 	@$(PY) -m tests.branches --least 95
 
-mutants: $(STAMP) ## change the code a little, 150 times a file, and see whether the tests notice (an hour)
+mutants: $(VENV)/.test ## change the code a little, 150 times a file, and see whether the tests notice (an hour)
 	@$(PY) -m tests.mutation --sample 150
 
-campaign: $(STAMP) ## try to break everything (an hour or more; docs/reliability.md has what came of it)
+campaign: $(VENV)/.test ## try to break everything (an hour or more; docs/reliability.md has what came of it)
 	@set -e; for kind in kill concurrency disk fuzz library scale portability security damage; do \
 	    echo "== $$kind"; $(PY) -m tests.campaign.$$kind; done
 
@@ -93,23 +99,20 @@ publish: $(STAMP) ## copy the laptop scale's pictures and tables to figures/publ
 theory-check: $(STAMP) ## check every proved bound on random problems (SCALE=paper: ten times as many)
 	@set -e; pair=bounds:figure_bounds; $(TRAIN); $(DRAW)
 
-compare: $(STAMP) ## train our optimizers and their peers over eight decades of the initial step, and draw that
+compare: $(VENV)/.peers ## train our optimizers and their peers over eight decades of the initial step, and draw that
 	@set -e; for pair in $(COMPARISONS); do $(TRAIN); $(DRAW); done
 
-bench: $(STAMP) ## time engines and optimizers beside the alternatives, each in one run
+bench: $(VENV)/.peers ## time engines and optimizers beside the alternatives, each in one run
 	@for name in linear_regression gram two_layer optim; do $(PY) -m tests.benchmarks.$$name; done
 
-docs: $(STAMP) $(VENV)/.docs ## build the documentation's site in site/
+docs: $(VENV)/.docs ## build the documentation's site in site/
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
 	@echo "site/index.html"
 
-$(VENV)/.docs: $(STAMP)
-	@$(PIP) --constraint constraints.txt --editable '.[docs]'
-	@touch $@
-
-lint: $(STAMP) ## check style and formatting
+lint: $(VENV)/.test ## check style, formatting and the optimizers' types
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
 
 clean: ## remove .venv, caches and drawn figures; saved runs stay
 	@rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis *.egg-info build

@@ -78,7 +78,7 @@ def whole(name: str, value: Any, least: int = 0) -> int:
     return int(value)
 
 
-def _among(value: Any, allowed: Sequence) -> bool:
+def _among(value: Any, allowed: Sequence[Any]) -> bool:
     """Whether it is one of them; True is no 1, and an array is none of them."""
     return isinstance(value, str | int | np.integer) and not isinstance(value, bool) and value in allowed
 
@@ -89,7 +89,7 @@ def power_of(p: Any) -> None:
         raise ValueError(f"p={_short(p)}: should be 2 (AdaGrad-Norm) or 1 (AdaLoss)")
 
 
-def one_of(name: str, value: Any, allowed: Sequence) -> None:
+def one_of(name: str, value: Any, allowed: Sequence[Any]) -> None:
     """Raise ValueError where ``value`` is not among the allowed ones."""
     if not _among(value, allowed):
         raise ValueError(f"{name}={_short(value)}: allowed are {', '.join(map(str, allowed))}")

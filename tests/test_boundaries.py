@@ -23,8 +23,30 @@ def outside(folder):
     return {name.partition(".")[0] for _, name in imports(folder)} - set(sys.stdlib_module_names)
 
 
-def test_the_library_needs_four_packages_and_nothing_else():
-    assert outside("adaloss") <= {"adaloss", "torch", "numpy", "scipy", "numba"}
+def test_the_library_needs_torch_and_numpy_and_its_extra_scipy_and_numba():
+    assert outside("adaloss") == {"adaloss", "torch", "numpy", "scipy", "numba"}
+    code = """import importlib, sys
+sys.modules |= dict.fromkeys(sys.argv[1:])  # None: not to be had
+import torch
+import adaloss.theory.linear_regression, adaloss.theory.stochastic, adaloss.theory.two_layer
+from adaloss.optim import AdaLoss
+w = torch.nn.Parameter(torch.ones(1))
+w.grad = torch.full((1,), 8.0)
+AdaLoss([w], b0=3.0).step(loss=16.0)
+print(f"{w.item():.6f}")
+for name in ("simulate.two_layer", "theory.gram"):
+    try:
+        importlib.import_module("adaloss." + name)
+    except ImportError as error:
+        print(error)"""
+
+    def without(*names):
+        return subprocess.check_output([sys.executable, "-c", code, *names], cwd=ROOT, text=True)
+
+    simulate = "adaloss.simulate needs {}: pip install 'adaloss[theory]'\n"
+    gram = "adaloss.theory.gram needs scipy: pip install 'adaloss[theory]'\n"
+    assert without("scipy", "numba") == "-0.600000\n" + simulate.format("numba") + gram  # 1 - 8 / sqrt(9 + 16)
+    assert without("scipy") == "-0.600000\n" + simulate.format("scipy") + gram
 
 
 def test_only_experiments_know_hydra():

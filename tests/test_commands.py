@@ -83,7 +83,7 @@ def run(words, monkeypatch):
 def expanded(command):
     """The command that ``make sweep`` starts."""
     made = subprocess.run(
-        ["make", "--no-print-directory", "-n", "-o", ".venv/.installed", "JOBS=2", *shlex.split(command)[1:]],
+        ["make", "--no-print-directory", "-n", "-o", ".venv/.reproduce", "JOBS=2", *shlex.split(command)[1:]],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     return made.stdout.replace("\\\n", " ").strip().replace(".venv/bin/python", "python")

@@ -1,19 +1,21 @@
 """AdaGrad-Norm: the step size from the gradient's norm, of all parameters or of each row."""
 
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.distributed as dist
+from torch.optim.optimizer import ParamsT
 
 from adaloss import stepsizes
 from adaloss.optim.groups import choice
-from adaloss.optim.losses import averages
-from adaloss.optim.rule_driven import RuleDriven, entries, whole
+from adaloss.optim.losses import Value, averages
+from adaloss.optim.rule_driven import RuleDriven
+from adaloss.optim.update import entries, whole
 
 
 class AdaGradNorm(RuleDriven, torch.optim.SGD):
-    r"""SGD whose step size falls as the squared norms of the gradients add up (paper, equations (1)-(2)).
+    r"""SGD whose step size falls as the squared norms of the gradients add up.
 
     .. math:: b_{t+1}^2 = b_t^2 + \|\nabla f_t(w_t)\|^2, \qquad w_{t+1} = w_t - \frac{\eta}{b_{t+1}} \nabla f_t(w_t)
 
@@ -22,19 +24,49 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
     bias), as the paper's Table 1 does (footnote 8): those b are ``optimizer.state[p]["b"]``, and ``optimizer.b`` is
     their root mean square. There the rows' gradients are divided by their b before torch.optim.SGD sees them, so that
     ``momentum`` averages what is already divided and ``weight_decay`` pulls with :math:`\eta\,` ``weight_decay``.
-    Norms are float64 sums.
+    Norms are float64 sums. A loss given to ``step`` or ``observe`` is ignored.
 
     Args:
-        params, lr, b0: parameters or parameter groups, :math:`\eta`, :math:`b_0 > 0`.
-        granularity: "global" or "row".
-        nonfinite: as :class:`~adaloss.optim.LossDriven`, for a gradient whose norm is not finite.
-        process_group: the ranks that train together, for ``granularity="global"``: None is the default group, False
-            says that this rank trains alone.
-        **kwargs: torch.optim.SGD's.
+        params: parameters or parameter groups; a group may set its own ``lr`` and torch's arguments.
+        lr: :math:`\eta`, the scale of the step.
+        b0: :math:`b_0 > 0`, where b starts; it has the unit of a gradient.
+        granularity: ``"global"`` or ``"row"``.
+        momentum: (by keyword) the share of the last direction that is kept in the next.
+        dampening: (by keyword) 1 minus the gradient's factor in a direction with momentum.
+        weight_decay: (by keyword) this times the parameter is added to its gradient, so that it pulls with the step
+            size times it.
+        nesterov: (by keyword) whether momentum is Nesterov's.
+        maximize: (by keyword) whether to go up the gradient instead of down.
+        foreach: (by keyword) torch's implementation over lists of tensors; None, the default, lets torch choose.
+        fused: (by keyword) torch's fused kernel; on the CPU it runs where it computes what the others do.
+        nonfinite: (by keyword) what a gradient whose norm is NaN or infinite does: ``"raise"``, the default, a
+            RuntimeError that names the step, or ``"skip"`` the step. Parameters, the state and b stay as they were.
+        process_group: (by keyword) the ranks that train together, for ``granularity="global"``: None, the default, is
+            torch.distributed's default group where there is one, False is this rank alone.
 
-    Raises TypeError or ValueError, naming the argument, for a value that cannot be used. With ``granularity="global"``
-    the first step raises RuntimeError where the ranks see gradients of different norms: each would have a b of its own.
-    They do where whole parameters are split among the ranks (ZeroRedundancyOptimizer); ``"row"`` suits that.
+    Raises:
+        TypeError: naming the argument, for one of the wrong type.
+        ValueError: naming the argument, for a value that cannot be used; for ``differentiable=True``, too.
+        RuntimeError: in the first step with ``granularity="global"`` where the ranks see gradients of different norms:
+            each would have a b of its own. They do where whole parameters are split among the ranks
+            (ZeroRedundancyOptimizer); ``"row"`` suits that.
+
+    Examples:
+        >>> import torch
+        >>> from adaloss.optim import AdaGradNorm
+        >>> w = torch.tensor([3.0, 4.0], requires_grad=True)
+        >>> optimizer = AdaGradNorm([w], lr=1.0, b0=0.1)
+        >>> for _ in range(100):
+        ...     optimizer.zero_grad()
+        ...     loss = 0.5 * w.square().sum()
+        ...     loss.backward()
+        ...     _ = optimizer.step()
+        >>> print(f"loss {loss.item():.4f}, b {optimizer.b.item():.2f}, step {optimizer.effective_lr[0]:.3f}")
+        loss 0.0000, b 9.53, step 0.105
+
+    References:
+        Equations (1) and (2) of Wu, Xie, Du and Ward, *AdaLoss*, AAAI 2022, https://doi.org/10.1609/aaai.v36i8.20848.
+        The update and its other arguments: https://docs.pytorch.org/docs/stable/generated/torch.optim.SGD.html
     """
 
     rule = staticmethod(stepsizes.adagrad_norm)
@@ -42,7 +74,12 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
     options: ClassVar[dict[str, Any]] = {**RuleDriven.options, "granularity": choice("global", "row")}
 
     def __init__(
-        self, params: Any, lr: float = 1.0, b0: float = 1.0, granularity: str = "global", **kwargs: Any
+        self,
+        params: ParamsT,
+        lr: float | torch.Tensor = 1.0,
+        b0: float = 1.0,
+        granularity: Literal["global", "row"] = "global",
+        **kwargs: Any,
     ) -> None:
         super().__init__(params, lr=lr, b0=b0, granularity=granularity, **kwargs)
 
@@ -58,7 +95,7 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
                     f"the state to load has granularity={group['granularity']!r}: it is {ours['granularity']!r} here"
                 )
 
-    def _grad_norm_sq(self) -> float | torch.Tensor:
+    def _grad_norm_sq(self) -> Value:
         device = self._device
         norms = [_norm(gradient) for gradient in self._gradients()] if device.type != "meta" else []
         if not norms:
@@ -79,7 +116,7 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
                 "granularity='row' where parameters are split among them, process_group=False where each trains alone"
             )
 
-    def _advance(self, loss: float | None) -> None:
+    def _advance(self, loss: Value | None) -> None:
         if self.param_groups[0]["granularity"] == "global":
             super()._advance(loss)
         else:
@@ -148,7 +185,8 @@ def _real(gradient: torch.Tensor) -> torch.Tensor:
 
 def _norm(gradient: torch.Tensor) -> torch.Tensor:
     """In float64: squares of float16 overflow, and bfloat16 rounds to 3 digits."""
-    return torch.linalg.vector_norm(_real(entries(gradient)), dtype=torch.float64)
+    norm: torch.Tensor = torch.linalg.vector_norm(_real(entries(gradient)), dtype=torch.float64)
+    return norm
 
 
 def _rows(gradient: torch.Tensor) -> torch.Tensor:

@@ -3,32 +3,65 @@
 from typing import Any
 
 import torch
+from torch.optim.optimizer import ParamsT
 
 from adaloss import stepsizes
 from adaloss.optim.loss_driven import LossDriven
 
 
 class AdaLoss(LossDriven, torch.optim.SGD):
-    r"""SGD whose step size falls as the losses add up (paper, Algorithm 1).
+    r"""SGD whose step size falls as the losses add up.
 
     .. math:: b_{t+1}^2 = b_t^2 + \alpha\,|f_t(w_t) - c|, \qquad w_{t+1} = w_t - \frac{\eta}{b_{t+1}} \nabla f_t(w_t)
 
-    With ``momentum``, ``weight_decay`` and so on :math:`\nabla f_t` is replaced by torch.optim.SGD's direction, so that
-    weight decay pulls with :math:`(\eta / b)\,` ``weight_decay``.
+    With ``momentum``, ``weight_decay`` and so on :math:`\nabla f_t` is replaced by torch.optim.SGD's direction.
+
+    The loss comes in by ``step(loss=loss)``, by ``step(closure)``, or by ``observe(loss)`` before a bare ``step()``; of
+    several observed micro-batches, and over the ranks that train together, the rule sees the mean.
 
     Args:
-        params: parameters or parameter groups; a group may set ``lr``, ``momentum``, ``weight_decay`` and so on.
-        lr: :math:`\eta`: 1 in the paper's theory, 0.1 in its Table 1.
-        b0, alpha, c, nonfinite, process_group: see :class:`~adaloss.optim.LossDriven`.
-        momentum, dampening, weight_decay, nesterov, and by keyword maximize, foreach, fused: torch.optim.SGD's. On the
-            CPU ``fused=True`` runs torch's fused kernel where that computes what the others do.
+        params: parameters or parameter groups; a group may set its own ``lr`` and torch's arguments.
+        lr: :math:`\eta`, the scale of the step: 1 in the paper's theory, 0.1 in its Table 1.
+        b0: :math:`b_0 > 0`, where b starts; as the step is :math:`\eta / b`, :math:`b / \eta` is a curvature.
+        alpha: :math:`\alpha > 0`, how fast b grows.
+        c: the optimal value :math:`f^*` of the loss where it is known and not 0.
+        momentum: the share of the last direction that is kept in the next.
+        dampening: 1 minus the gradient's factor in a direction with momentum.
+        weight_decay: this times the parameter is added to its gradient, so that it pulls with the step size times it.
+        nesterov: whether momentum is Nesterov's.
+        maximize: (by keyword) whether to go up the gradient instead of down.
+        foreach: (by keyword) torch's implementation over lists of tensors; None, the default, lets torch choose.
+        fused: (by keyword) torch's fused kernel; on the CPU it runs where it computes what the others do.
+        nonfinite: (by keyword) what a loss that is NaN or infinite does: ``"raise"``, the default, a RuntimeError that
+            names the step, or ``"skip"`` the step. Parameters, the optimizer's state and b stay as they were.
+        process_group: (by keyword) the ranks over which the loss is averaged: None, the default, is torch.distributed's
+            default group where there is one, False is this rank alone.
 
-    Raises TypeError or ValueError, naming the argument, for a value that cannot be used.
+    Raises:
+        TypeError: naming the argument, for one of the wrong type.
+        ValueError: naming the argument, for a value that cannot be used; for ``differentiable=True``, too.
+
+    Examples:
+        >>> import torch
+        >>> from adaloss.optim import AdaLoss
+        >>> w = torch.tensor([3.0, 4.0], requires_grad=True)
+        >>> optimizer = AdaLoss([w], lr=1.0, b0=0.1)
+        >>> for _ in range(100):
+        ...     optimizer.zero_grad()
+        ...     loss = 0.5 * w.square().sum()
+        ...     loss.backward()
+        ...     _ = optimizer.step(loss=loss)
+        >>> print(f"loss {loss.item():.4f}, b {optimizer.b.item():.2f}, step {optimizer.effective_lr[0]:.3f}")
+        loss 0.0000, b 5.44, step 0.184
+
+    References:
+        Algorithm 1 of Wu, Xie, Du and Ward, *AdaLoss*, AAAI 2022, https://doi.org/10.1609/aaai.v36i8.20848.
+        The update and its other arguments: https://docs.pytorch.org/docs/stable/generated/torch.optim.SGD.html
     """
 
     def __init__(
         self,
-        params: Any,
+        params: ParamsT,
         lr: float | torch.Tensor = 1.0,
         b0: float = 1.0,
         alpha: float = 1.0,
@@ -44,28 +77,61 @@ class AdaLoss(LossDriven, torch.optim.SGD):
 
 
 class AdamLoss(LossDriven, torch.optim.Adam):
-    r"""Adam whose step size falls as the losses add up (paper, Algorithm 2).
+    r"""Adam whose step size falls as the losses add up.
 
     .. math:: b_t = b_{t-1} + \alpha\,|f_t(w_t) - c|, \qquad
               w_{t+1} = w_t - \frac{\eta}{\sqrt{b_t}} \frac{\hat m_t}{\sqrt{\hat v_t} + \epsilon}
 
-    Args:
-        params: parameters or parameter groups.
-        lr: :math:`\eta`, 1 in the paper.
-        b0: the paper's :math:`b_0`; here b is what stands under the root, so the first step is about
-            :math:`\eta / \sqrt{b_0}`.
-        alpha, c, nonfinite, process_group: see :class:`~adaloss.optim.LossDriven`.
-        betas, eps, weight_decay, amsgrad, and by keyword maximize, foreach, fused, capturable, decoupled_weight_decay:
-            torch.optim.Adam's; ``decoupled_weight_decay=True`` is AdamW's. ``fused`` as in :class:`AdaLoss`.
+    The loss comes in by ``step(loss=loss)``, by ``step(closure)``, or by ``observe(loss)`` before a bare ``step()``; of
+    several observed micro-batches, and over the ranks that train together, the rule sees the mean.
 
-    Raises TypeError or ValueError, naming the argument, for a value that cannot be used.
+    Args:
+        params: parameters or parameter groups; a group may set its own ``lr`` and torch's arguments.
+        lr: :math:`\eta`, the scale of the step, 1 in the paper.
+        b0: :math:`b_0 > 0`, where b starts; the first step is about :math:`\eta / \sqrt{b_0}`.
+        alpha: :math:`\alpha > 0`, how fast b grows.
+        c: the optimal value :math:`f^*` of the loss where it is known and not 0.
+        betas: the decay rates of the averages of the gradient and of its square.
+        eps: what is added to the denominator.
+        weight_decay: this times the parameter is added to its gradient.
+        amsgrad: whether the denominator uses the largest :math:`\hat v` so far.
+        maximize: (by keyword) whether to go up the gradient instead of down.
+        foreach: (by keyword) torch's implementation over lists of tensors; None, the default, lets torch choose.
+        fused: (by keyword) torch's fused kernel; on the CPU it runs where it computes what the others do.
+        capturable: (by keyword) whether the update may be captured in a CUDA graph.
+        decoupled_weight_decay: (by keyword) whether weight decay is AdamW's, the step size times it, past the averages.
+        nonfinite: (by keyword) what a loss that is NaN or infinite does: ``"raise"``, the default, a RuntimeError that
+            names the step, or ``"skip"`` the step. Parameters, the optimizer's state and b stay as they were.
+        process_group: (by keyword) the ranks over which the loss is averaged: None, the default, is torch.distributed's
+            default group where there is one, False is this rank alone.
+
+    Raises:
+        TypeError: naming the argument, for one of the wrong type.
+        ValueError: naming the argument, for a value that cannot be used; for ``differentiable=True``, too.
+
+    Examples:
+        >>> import torch
+        >>> from adaloss.optim import AdamLoss
+        >>> w = torch.tensor([3.0, 4.0], requires_grad=True)
+        >>> optimizer = AdamLoss([w], lr=1.0, b0=0.1)
+        >>> for _ in range(100):
+        ...     optimizer.zero_grad()
+        ...     loss = 0.5 * w.square().sum()
+        ...     loss.backward()
+        ...     _ = optimizer.step(loss=loss)
+        >>> print(f"loss {loss.item():.4f}, b {optimizer.b.item():.2f}, step {optimizer.effective_lr[0]:.3f}")
+        loss 0.0001, b 111.86, step 0.095
+
+    References:
+        Algorithm 2 of Wu, Xie, Du and Ward, *AdaLoss*, AAAI 2022, https://doi.org/10.1609/aaai.v36i8.20848.
+        The update and its other arguments: https://docs.pytorch.org/docs/stable/generated/torch.optim.Adam.html
     """
 
     rule = staticmethod(stepsizes.adamloss)
 
     def __init__(
         self,
-        params: Any,
+        params: ParamsT,
         lr: float | torch.Tensor = 1.0,
         b0: float = 100.0,
         alpha: float = 1.0,

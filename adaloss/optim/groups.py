@@ -4,9 +4,10 @@ import copy
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
+from torch.optim.optimizer import ParamsT
 
 from adaloss.arguments import number, one_of
 from adaloss.optim.losses import Losses, Value
@@ -24,18 +25,21 @@ def choice(*allowed: str) -> Callable[[str, Any], Any]:
     return check
 
 
-class InGroups:
+class InGroups(torch.optim.Optimizer):
     """The part of :class:`~adaloss.optim.rule_driven.RuleDriven` that is about options, groups and state.
 
     Subclasses set ``rule``, the defaults of its ``hyper`` and the checks of all ``options``.
     """
 
-    rule: ClassVar[Callable]
+    rule: ClassVar[Callable[..., Any]]
+    of_loss: ClassVar[bool] = False
+    of_gradient: ClassVar[bool] = False
     hyper: ClassVar[dict[str, Any]] = {}
-    options: ClassVar[dict[str, Callable]] = {"b0": positive, "nonfinite": choice("raise", "skip")}
+    options: ClassVar[dict[str, Callable[[str, Any], Any]]] = {"b0": positive, "nonfinite": choice("raise", "skip")}
     process_group: Any = None
+    _key: ClassVar[dict[str, str]]  # what an option is called here
 
-    def __init__(self, params: Any, *args: Any, process_group: Any = None, **kwargs: Any) -> None:
+    def __init__(self, params: ParamsT, *args: Any, process_group: Any = None, **kwargs: Any) -> None:
         if process_group is True:
             raise TypeError("process_group=True: should be a process group, None (the default one) or False (none)")
         defaults = {"b0": 1.0, "nonfinite": "raise", **self.hyper}
@@ -54,9 +58,10 @@ class InGroups:
     def _ready(self) -> None:
         """Start what is not saved in a state."""
         self._losses = Losses()
-        self._fused = {}  # what the fused kernel was given in a group's last step, where it was fit for it
-        self._failed = None  # device scalar: the step of the first non-finite value, 0 for none yet
-        self._arriving = None  # a copy of it on its way to the host, and the event that says it is there
+        self._fused: dict[int, Any] = {}  # what the fused kernel was given in a group's last step, if it was fit for it
+        self._failed: torch.Tensor | None = None  # on the device: the step of the first non-finite value, 0 for none
+        # it, on its way to the host, and the event that says it is there
+        self._arriving: tuple[torch.Tensor, torch.Event] | None = None
 
     # Groups
 
@@ -112,7 +117,7 @@ class InGroups:
         self._ready()
         super().__setstate__(state)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "InGroups":
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         memo[id(self.process_group)] = self.process_group  # which cannot be copied
         twin = memo[id(self)] = type(self).__new__(type(self))
         twin.__setstate__(copy.deepcopy(self.__getstate__(), memo))
@@ -142,6 +147,24 @@ class InGroups:
         finally:
             for group, b in zip(self.param_groups, held, strict=True):
                 group["b"] = b
+
+    def raise_failure(self) -> None:
+        """Raise the RuntimeError of a non-finite value that the device met and the host has not heard of; waits for it.
+
+        On an accelerator a step with a non-finite loss (or gradient norm) leaves parameters and b as they are without
+        telling the host at once. A later step raises as soon as the news has arrived; this call, ``state_dict()`` and
+        ``b`` raise now.
+        """
+        if self._failed is None or self.param_groups[0]["nonfinite"] != "raise":
+            return
+        step, self._failed, self._arriving = int(self._failed), None, None
+        if step:
+            raise RuntimeError(
+                f"step {step}: the {self._what()} was not finite; that step left parameters and b unchanged"
+            )
+
+    def _what(self) -> str:
+        return "gradient's norm" if self.of_gradient else "loss"
 
     @property
     def b(self) -> torch.Tensor:

@@ -9,8 +9,10 @@ from typing import Any
 
 import torch
 
+from adaloss.optim.update import TorchUpdate
 
-class OnDevice:
+
+class OnDevice(TorchUpdate):
     """What of :class:`~adaloss.optim.rule_driven.RuleDriven` runs there."""
 
     def _advance_on_device(self, loss: torch.Tensor | None) -> None:
@@ -23,7 +25,7 @@ class OnDevice:
         fuses = all(map(self._may_fuse, groups))
         if found_inf is not None and (self.of_gradient or not fuses):
             self._unscale()
-        norm_sq = self._grad_norm_sq() if self.of_gradient else None
+        norm_sq = self._grad_norm_sq()
         good = torch.ones((), dtype=torch.bool, device=device) if found_inf is None else (found_inf == 0).reshape(())
         after, steps, failed = b, [], torch.zeros_like(good)
         for group in groups:
@@ -42,7 +44,7 @@ class OnDevice:
                 self._torch_update(numbers)
         before = torch.zeros_like(t) if self._failed is None else self._failed
         self._failed = torch.where((before == 0) & failed, t + 1, before)
-        self._send_failure()
+        self._send_failure(self._failed)
         self._taken(torch.where(good, after, b), t + good, steps)
 
     def _may_fuse(self, group: dict[str, Any]) -> bool:
@@ -65,28 +67,13 @@ class OnDevice:
                 group["fused"] = None
             self.found_inf = of_scaler
 
-    def _send_failure(self) -> None:
-        device = self._failed.device
+    def _send_failure(self, failed: torch.Tensor) -> None:
+        device = failed.device
         if device.type != "cpu" and self.param_groups[0]["nonfinite"] == "raise":
             event = torch.Event(device)
-            self._arriving = self._failed.to("cpu", non_blocking=True), event
+            self._arriving = failed.to("cpu", non_blocking=True), event
             event.record()
 
     def _raise_arrived_failure(self) -> None:
         if self._arriving is not None and self._arriving[1].query() and self._arriving[0]:
             self.raise_failure()
-
-    def raise_failure(self) -> None:
-        """Raise the RuntimeError of a non-finite value that the device met and the host has not heard of; waits for it.
-
-        On an accelerator a step with a non-finite loss (or gradient norm) leaves parameters and b as they are without
-        telling the host at once. A later step raises as soon as the news has arrived; this call, ``state_dict()`` and
-        ``b`` raise now.
-        """
-        if self._failed is None or self.param_groups[0]["nonfinite"] != "raise":
-            return
-        step, self._failed, self._arriving = int(self._failed), None, None
-        if step:
-            raise RuntimeError(
-                f"step {step}: the {self._what()} was not finite; that step left parameters and b unchanged"
-            )

@@ -16,27 +16,22 @@ device where that is an accelerator (:mod:`adaloss.optim.on_device`). ``torch.co
 import inspect
 import math
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
 from adaloss.arguments import number
-from adaloss.optim.fused import exact, seen
-from adaloss.optim.groups import InGroups, positive
+from adaloss.optim.groups import positive
 from adaloss.optim.losses import Value, averages, mean
 from adaloss.optim.on_device import OnDevice
+from adaloss.optim.update import entries, whole
 from adaloss.optim.wrappers import hooked_on_demand, uncompiled
 
-NUMBERS_ON_THE_HOST = ("cpu", "mps", "meta")  # mps has no float64, meta no values
 
-
-class RuleDriven(InGroups, OnDevice):
+class RuleDriven(OnDevice):
     """See the module."""
 
-    of_loss: ClassVar[bool] = False
-    of_gradient: ClassVar[bool] = False
     _step_supports_amp_scaling = True  # GradScaler then always calls step(): no observed loss is ever left over
-    found_inf: torch.Tensor | None = None  # GradScaler says here, for the time of a step, whether it met an infinity
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -44,14 +39,15 @@ class RuleDriven(InGroups, OnDevice):
         for base in cls.__mro__[:at]:
             if issubclass(base, torch.optim.Optimizer) and not issubclass(base, RuleDriven):
                 raise TypeError(f"class {cls.__name__}: name what drives before {base.__name__}, which it drives")
-        driven = next((k for k in cls.__mro__[at:] if issubclass(k, torch.optim.Optimizer)), None)
+        ours = RuleDriven.__mro__
+        driven = next((k for k in cls.__mro__[at:] if issubclass(k, torch.optim.Optimizer) and k not in ours), None)
         if driven is None:
             return  # not mixed with an optimizer yet
         if issubclass(driven, torch.optim.LBFGS):
             raise TypeError("LBFGS evaluates its closure several times a step: no rule of one loss a step can drive it")
         if issubclass(driven, torch.optim.Rprop):
             raise TypeError("Rprop uses lr in its first step alone: a rule for it would do nothing")
-        owner = next(k for k in cls.__mro__[at:] if "step" in vars(k) and not issubclass(k, RuleDriven))
+        owner: Any = next(k for k in cls.__mro__[at:] if "step" in vars(k) and not issubclass(k, RuleDriven))
         # Without torch's hooks and profiler, which go around our step. torch's own steps also set the gradient mode, as
         # ours does; what anybody else has put around a step stays.
         whole = owner.step.__wrapped__ if getattr(owner.step, "hooked", False) else owner.step
@@ -146,34 +142,15 @@ class RuleDriven(InGroups, OnDevice):
         seen = self._losses.take(before) if self._losses else None
         if seen is not None and seen[2]:  # the closure has observed
             returned = None
-        if loss is None and returned is None:
+        given = returned if loss is None else loss
+        if given is None:
             return seen and seen[:2]
         if seen is not None or (loss is not None and returned is not None):
             both = "was observed and given to step() too" if seen else "came of a closure and loss= too"
             raise RuntimeError(f"this step's loss {both}: it should come in one way")
-        return self._value(returned if loss is None else loss), 1.0
+        return self._value(given), 1.0
 
     # The step
-
-    def _home(self) -> torch.device | None:
-        """The first parameter's device, where b lives."""
-        for group in self.param_groups:
-            for p in group["params"]:
-                return p.device
-        return None
-
-    @property
-    def _device(self) -> torch.device:
-        return self._home() or torch.device("cpu")
-
-    def _on_host(self) -> bool:
-        return self._device.type in NUMBERS_ON_THE_HOST
-
-    def _gradients(self) -> list[torch.Tensor]:
-        return [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
-
-    def _what(self) -> str:
-        return "gradient's norm" if self.of_gradient else "loss"
 
     def _fills_state(self) -> bool:
         """Whether somebody takes this step to fill the state, and nothing else.
@@ -212,7 +189,7 @@ class RuleDriven(InGroups, OnDevice):
         finally:
             torch.set_grad_enabled(gradients)
 
-    def _advance_on_host(self, loss: float | None) -> None:
+    def _advance_on_host(self, loss: Value | None) -> None:
         groups = self.param_groups
         first = groups[0]
         b, t = float(first["b"]), int(first["t"]) + 1
@@ -220,7 +197,7 @@ class RuleDriven(InGroups, OnDevice):
             if float(self.found_inf):
                 return self._taken(b, t - 1, [0.0] * len(groups))
             self._unscale()
-        norm_sq = self._grad_norm_sq() if self.of_gradient else None
+        norm_sq = self._grad_norm_sq()
         hyper = self._hyper(first)
         taken = [self.rule(b, loss, norm_sq, t, eta=float(group["lr"]), **hyper) for group in groups]
         after, steps = taken[0][0], [step for _, step in taken]
@@ -232,56 +209,3 @@ class RuleDriven(InGroups, OnDevice):
             return None
         self._torch_update(steps)
         return self._taken(after, t, steps)
-
-    def _taken(self, b: Value, t: Any, steps: list[Value]) -> None:
-        for group, step in zip(self.param_groups, steps, strict=True):
-            group["b"], group["t"], group["effective_lr"] = b, t, step
-
-    def _torch_update(self, steps: list[Value]) -> None:
-        """Run torch's own update with ``steps`` as learning rates."""
-        etas, unfit = [], []
-        try:
-            for group, step in zip(self.param_groups, steps, strict=True):
-                etas.append(group["lr"])
-                group["lr"] = step
-                # Other devices' kernels refuse what they cannot take.
-                if group.get("fused") and not self._fuses(group) and self._device.type in ("cpu", "meta"):
-                    unfit.append(group)
-                    group["fused"] = False
-            self._torch_step(self)
-        except BaseException:
-            self._fused.clear()  # nobody knows how far it came
-            raise
-        finally:
-            for group, eta in zip(self.param_groups, etas, strict=False):
-                group["lr"] = eta
-            for group in unfit:
-                group["fused"] = True
-
-    def _fuses(self, group: dict[str, Any], *, skips: bool = False) -> bool:
-        """Ask :func:`exact`, unless it would say yes again."""
-        now = seen(group), bool(group.get("momentum"))
-        if now[0] is not None and self._fused.get(id(group)) == now:
-            return True
-        fuses = exact(group, self.state, skips=skips)
-        self._fused[id(group)] = now if fuses else None
-        return fuses
-
-    def _unscale(self) -> None:
-        """Divide the gradients by GradScaler's scale, which it leaves to this step; it has looked for infinities."""
-        if self.grad_scale is not None:
-            for gradient in self._gradients():
-                gradient.mul_((1.0 / self.grad_scale).to(gradient.device))
-        self.grad_scale = self.found_inf = None
-
-
-def whole(tensor: torch.Tensor) -> torch.Tensor:
-    """All of it on every rank, where it is a DTensor."""
-    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
-
-
-def entries(gradient: torch.Tensor) -> torch.Tensor:
-    """Those that are stored, where it is sparse."""
-    if gradient.layout is torch.sparse_coo:
-        gradient = gradient.coalesce()
-    return gradient if gradient.layout is torch.strided else gradient.values()

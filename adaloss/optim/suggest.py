@@ -8,13 +8,22 @@ import torch
 from adaloss.arguments import number
 from adaloss.optim.adaloss import AdaLoss, AdamLoss
 
+Closure = Callable[[], torch.Tensor]
+Direction = list[torch.Tensor]
 POWERS = range(-12, 13)  # of 2: the steps that are tried, in units of Polyak's
 # What is suggested of the best step: along AdaLoss's direction the curvature usually grows in the first epoch.
 SHARE = {AdaLoss: 0.5, AdamLoss: 1.0}
 
 
 class Suggestion(NamedTuple):
-    """``lr`` and ``b0`` for the optimizer, and what they come from: the first ``step`` and the mean ``loss``."""
+    """A start for AdaLoss or AdamLoss, and what it comes from.
+
+    Attributes:
+        lr: the optimizer's ``lr``.
+        b0: the optimizer's ``b0``.
+        step: the first step size, whose ratio of ``lr`` and b it is.
+        loss: the mean loss of the minibatches.
+    """
 
     lr: float
     b0: float
@@ -25,7 +34,7 @@ class Suggestion(NamedTuple):
 def suggest(
     optimizer: type[AdaLoss] | type[AdamLoss],
     params: Iterable[torch.Tensor],
-    closures: Iterable[Callable[[], torch.Tensor]],
+    closures: Iterable[Closure],
     *,
     steps: int,
     alpha: float = 1.0,
@@ -43,18 +52,37 @@ def suggest(
 
     with :math:`\beta_0 = b_0^2` for AdaLoss and :math:`b_0` for AdamLoss.
 
+    The parameters, their gradients and torch's random numbers are left as they were; a model's own buffers (batch
+    normalisation) see the forward passes.
+
     Args:
-        optimizer: AdaLoss or AdamLoss.
+        optimizer: AdaLoss or AdamLoss, the class.
         params: the parameters.
         closures: functions without arguments; each computes the loss of one minibatch at the present parameters.
             At least two are needed, four are plenty: each but the first is called 25 times, without gradients.
         steps: how many steps the training is to take.
-        alpha: the optimizer's.
-        c: the optimizer's.
+        alpha: the optimizer's ``alpha``.
+        c: the optimizer's ``c``.
 
-    The parameters, their gradients and torch's random numbers are left as they were; a model's own buffers (batch
-    normalisation) see the forward passes. Raises ValueError or TypeError, naming the argument, for values that cannot
-    be used, and ValueError where no step lowers the loss.
+    Returns:
+        The ``lr`` and ``b0`` to give to the optimizer, as a :class:`Suggestion`.
+
+    Raises:
+        TypeError: naming the argument, for one of the wrong type.
+        ValueError: naming the argument, for a value that cannot be used; and where no step lowers the loss.
+
+    Examples:
+        >>> import torch
+        >>> from adaloss.optim import AdaLoss, suggest
+        >>> w = torch.tensor([3.0, 4.0], requires_grad=True)
+        >>> closures = [lambda: 0.5 * w.square().sum()] * 4  # Polyak's step is 1/2 here, the best one is 1
+        >>> start = suggest(AdaLoss, [w], closures, steps=96)
+        >>> print(start)
+        Suggestion(lr=10.0, b0=20.0, step=0.5, loss=12.5)
+        >>> optimizer = AdaLoss([w], lr=start.lr, b0=start.b0)
+
+    References:
+        B. T. Polyak, *Introduction to Optimization*, Optimization Software, 1987, for the unit of the step sizes tried.
     """
     if optimizer not in (AdaLoss, AdamLoss):
         raise TypeError(f"optimizer={optimizer!r}: should be AdaLoss or AdamLoss")
@@ -81,7 +109,9 @@ def suggest(
     return Suggestion(step * beta**0.5, beta**0.5 if optimizer is AdaLoss else beta, step, float(losses.mean()))
 
 
-def _look(params: list[torch.Tensor], closures: list[Callable], optimizer: type) -> tuple:
+def _look(
+    params: list[torch.Tensor], closures: list[Closure], optimizer: type
+) -> tuple[torch.Tensor, list[Direction], torch.Tensor]:
     """The loss of every minibatch; of all but the last the direction, and its product with the gradient."""
     losses, directions, lengths = [], [], []
     for closure in closures:
@@ -95,7 +125,9 @@ def _look(params: list[torch.Tensor], closures: list[Callable], optimizer: type)
 
 
 @torch.no_grad()
-def _try(params: list[torch.Tensor], directions: list, candidates: list[float], closures: list) -> torch.Tensor:
+def _try(
+    params: list[torch.Tensor], directions: list[Direction], candidates: list[float], closures: list[Closure]
+) -> torch.Tensor:
     """The mean loss after each of the steps, along each direction and on the minibatch that belongs to it."""
     start = [p.clone() for p in params]
     after = torch.zeros(len(candidates), dtype=torch.float64)

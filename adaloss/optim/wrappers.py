@@ -2,25 +2,30 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Concatenate, ParamSpec, TypeVar
 
 import torch
 from torch.optim import optimizer as torch_optimizer
 
+P = ParamSpec("P")
+R = TypeVar("R")
+Driven = TypeVar("Driven", bound=torch.optim.Optimizer)
 
-def uncompiled(method: Callable) -> Callable:
+
+def uncompiled(method: Callable[P, R]) -> Callable[P, R]:
     """``method``, which torch.compile runs as it is, between two graphs, as it does torch's own ``zero_grad``."""
 
     @functools.wraps(method)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         if torch.compiler.is_compiling():
-            return torch.compiler.disable(method)(*args, **kwargs)
+            plain: Callable[P, R] = torch.compiler.disable(method)
+            return plain(*args, **kwargs)
         return method(*args, **kwargs)
 
     return wrapper
 
 
-def hooked_on_demand(step: Callable) -> Callable:
+def hooked_on_demand(step: Callable[Concatenate[Driven, P], R]) -> Callable[Concatenate[Driven, P], R]:
     """``step`` with torch's hooks and profiler around it where there are any; they cost as much as a small update.
 
     Where a subclass has a step of its own, torch puts them around that.
@@ -28,18 +33,19 @@ def hooked_on_demand(step: Callable) -> Callable:
     hooked = torch.optim.Optimizer.profile_hook_step(step)
 
     @functools.wraps(step)
-    def wrapper(self: torch.optim.Optimizer, *args: Any, **kwargs: Any) -> Any:
+    def wrapper(self: Driven, /, *args: P.args, **kwargs: P.kwargs) -> R:
         if torch.compiler.is_compiling():
-            return torch.compiler.disable(wrapper)(self, *args, **kwargs)
+            plain: Callable[Concatenate[Driven, P], R] = torch.compiler.disable(wrapper)
+            return plain(self, *args, **kwargs)
         if type(self).step is wrapper and (
             self._optimizer_step_pre_hooks
             or self._optimizer_step_post_hooks
             or torch_optimizer._global_optimizer_pre_hooks
             or torch_optimizer._global_optimizer_post_hooks
-            or torch.autograd._profiler_enabled()
+            or torch.autograd._profiler_enabled()  # type: ignore[attr-defined]
         ):
             return hooked(self, *args, **kwargs)
         return step(self, *args, **kwargs)
 
-    wrapper.hooked = True  # tells torch.optim.Optimizer that it need not wrap it
+    wrapper.hooked = True  # type: ignore[attr-defined] # tells torch.optim.Optimizer that it need not wrap it
     return wrapper

@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import eigh
-from scipy.linalg.blas import dsymv, dsyrk
-from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from adaloss.arguments import whole
+
+try:
+    from scipy.linalg import eigh
+    from scipy.linalg.blas import dsymv, dsyrk
+    from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
+except ModuleNotFoundError:
+    raise ModuleNotFoundError("adaloss.theory.gram needs scipy: pip install 'adaloss[theory]'", name="scipy") from None
 
 SMALL = 200  # up to this size one full decomposition gives both ends
 NEURONS = 4096  # neurons whose activation patterns h_empirical holds at once

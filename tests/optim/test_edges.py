@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 
 from adaloss.arguments import number
-from adaloss.optim import AdaGradNorm, AdaLoss, AdamLoss, AdamSqrt, LossDriven, SGDConstant, SGDDecaySqrt, rule_driven
+from adaloss.optim import AdaGradNorm, AdaLoss, AdamLoss, AdamSqrt, LossDriven, SGDConstant, SGDDecaySqrt, update
 from adaloss.optim.fused import exact, seen
 from tests.optim.problems import Network, train
 from tests.reference import optim as literal
@@ -65,7 +65,7 @@ def single(cls=AdaLoss, **options):
 def test_the_mean_over_ranks_is_weighted_by_both_sums(place, group, monkeypatch):
     """What torch.distributed would add, added by hand: another rank with the losses' sum 6 and the weights' sum 2."""
     if place == "device":
-        monkeypatch.setattr(rule_driven, "NUMBERS_ON_THE_HOST", ())
+        monkeypatch.setattr(update, "NUMBERS_ON_THE_HOST", ())
     p, optimizer = single(b0=2.0, process_group=group)
     asked = []
 
@@ -87,7 +87,7 @@ def test_the_mean_over_ranks_is_weighted_by_both_sums(place, group, monkeypatch)
 @pytest.mark.parametrize("place", ["host", "device"])
 def test_process_group_false_asks_nobody(place, monkeypatch):
     if place == "device":
-        monkeypatch.setattr(rule_driven, "NUMBERS_ON_THE_HOST", ())
+        monkeypatch.setattr(update, "NUMBERS_ON_THE_HOST", ())
     monkeypatch.setattr(dist, "is_initialized", lambda: True)
     monkeypatch.setattr(dist, "all_reduce", None)
     _, optimizer = single(b0=2.0, process_group=False)

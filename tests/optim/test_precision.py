@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from adaloss.optim import AdaGradNorm, AdaLoss, AdamLoss, SGDConstant, SGDDecaySqrt, rule_driven
+from adaloss.optim import AdaGradNorm, AdaLoss, AdamLoss, SGDConstant, SGDDecaySqrt, update
 from tests.optim.problems import Network, train
 
 CUDA = pytest.param("cuda", marks=pytest.mark.gpu)
@@ -19,7 +19,7 @@ def place(request, monkeypatch):
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("needs CUDA")
     if request.param == "device":
-        monkeypatch.setattr(rule_driven, "NUMBERS_ON_THE_HOST", ())
+        monkeypatch.setattr(update, "NUMBERS_ON_THE_HOST", ())
     return "cuda" if request.param == "cuda" else "cpu"
 
 

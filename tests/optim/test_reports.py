@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from adaloss.optim import AdaGradNorm, AdaLoss, AdamLoss, AdamSqrt, LossDriven, SGDConstant, SGDDecaySqrt, rule_driven
+from adaloss.optim import AdaGradNorm, AdaLoss, AdamLoss, AdamSqrt, LossDriven, SGDConstant, SGDDecaySqrt, update
 from tests.optim.problems import COMPILES, b_after, par
 
 ALL = [AdaLoss, AdamLoss, AdaGradNorm, SGDConstant, SGDDecaySqrt, AdamSqrt]
@@ -156,7 +156,7 @@ def test_a_first_step_of_zeros_is_a_step():
 def test_what_is_divided_after_it_was_observed_counts_whole(monkeypatch):
     """timm divides the loss in place for accumulation; on an accelerator the value must not be the same memory."""
     for hosts in (("cpu",), ()):
-        monkeypatch.setattr(rule_driven, "NUMBERS_ON_THE_HOST", hosts)
+        monkeypatch.setattr(update, "NUMBERS_ON_THE_HOST", hosts)
         optimizer = AdaLoss([par(1)], b0=2.0)
         loss = torch.tensor(5.0, dtype=torch.float64)
         optimizer.observe(loss)

@@ -12,7 +12,7 @@ import random
 import pytest
 import torch
 
-from adaloss.optim import AdaLoss, AdamLoss, LossDriven, rule_driven
+from adaloss.optim import AdaLoss, AdamLoss, LossDriven, update
 from tests.optim.problems import COMPILES
 
 SHAPES = [(n,) for n in (1, 3, 31, 64, 65, 1025)] + [(5, 7)]
@@ -108,7 +108,7 @@ def test_the_kernel_asked_for_computes_the_same(kernel, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_so_does_the_way_of_an_accelerator(dtype, monkeypatch):
-    monkeypatch.setattr(rule_driven, "NUMBERS_ON_THE_HOST", ())
+    monkeypatch.setattr(update, "NUMBERS_ON_THE_HOST", ())
     tolerance = 20 * max(torch.finfo(dtype).eps, torch.finfo(torch.float32).eps)  # fused kernels take a float32 step
     for case, options in itertools.product(CASES, SGD_OPTIONS):
         compare(AdaLoss, torch.optim.SGD, dtype, case, options, tolerance=tolerance)

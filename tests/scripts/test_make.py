@@ -11,11 +11,13 @@ from tests.experiments.launch import ROOT
 # without what a make that started the tests left in it
 ALONE = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "SCALE", "JOBS"))}
 
+INSTALLED = [word for name in ("reproduce", "test", "peers") for word in ("-o", f".venv/.{name}")]
+
 
 def make(*words):
     """What make would do, and what it says instead."""
     done = subprocess.run(
-        ["make", "--no-print-directory", "-n", "-o", ".venv/.installed", *words],
+        ["make", "--no-print-directory", "-n", *INSTALLED, *words],
         cwd=ROOT, env=ALONE, capture_output=True, text=True, check=False,
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr
@@ -63,7 +65,7 @@ def test_a_real_j_runs_one_target_after_the_other(tmp_path):
     python.parent.mkdir(parents=True)
     python.write_text('#!/bin/sh\ncase "$2" in scripts.claims) sleep 0.5;; esac\necho "$2" >> calls\n')
     python.chmod(0o755)
-    for name in ("pyproject.toml", "constraints.txt", ".venv/.installed"):  # in the order in which they are made
+    for name in ("pyproject.toml", "constraints.txt", ".venv/.reproduce"):  # in the order in which they are made
         (tmp_path / name).touch()
     for goals in (["claims", "report"], ["reproduce"]):
         (tmp_path / "calls").write_text("")
