@@ -1,6 +1,7 @@
 """The jobs of a multirun: Hydra's, value for value, though most of them are not composed by Hydra."""
 
 import re
+import sys
 from functools import cache
 
 import hydra
@@ -105,10 +106,13 @@ def test_hydra_has_the_word_on_what_is_wrong(line, loader):
         Composer(loader).load_sweep_config(config, line.split())
 
 
-def test_hydra_composes_once_for_each_choice_of_groups(loader):
+@pytest.mark.parametrize("process", ["main", "launcher's"])
+def test_hydra_composes_once_for_each_choice_of_groups(process, loader, monkeypatch):
     counted = Counted(loader)
     composer = Composer(counted)
-    config = master(loader)
+    config = master(loader, "hydra/launcher=joblib")
+    if process != "main":  # there Hydra imports its plugins twice
+        monkeypatch.setattr(sys.modules["hydra_plugins.hydra_joblib_launcher.config"], "JobLibLauncherConf", None)
     jobs = expanded(["b0=1,2,3,4,5", "+sweep.name=x", "method=adaloss,sgd_constant", "eta=1,2"], loader)
     for _ in ("the plan", "the launcher"):
         for words in jobs:
