@@ -13,11 +13,11 @@ from pathlib import Path
 import pandas as pd
 
 from experiments.runs.store import Store, StoreError
+from experiments.runs.terminal import RefusalError, filled, parser, run_main, store_of
 from scripts.claim_measures.claim import Claim, Claims, load
 from scripts.claim_measures.finding import FALSE, NOT_RUN, REPRODUCED, VERDICTS, ClaimError, Finding, Sweep
-from scripts.figures import Output, command
-from scripts.marks import digest
-from scripts.terminal import RefusalError, filled, parser, run_main, store_of
+from scripts.shared.marks import digest
+from scripts.shared.output import Output, command
 
 FILE = Path(__file__).resolve().parent.parent / "configs/claims.yaml"
 COLUMNS = ("id", "place", "quote", "measured", "paper", "tolerance", "verdict", "runs")

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.runs.store import SavedRun
-from scripts.figures import Message, Output, labelled, main
+from scripts.shared.output import Message, Output, labelled, main
 
 METHODS = {
     "adam": ("Adam", "#D55E00", "s"),

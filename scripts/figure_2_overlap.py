@@ -9,7 +9,7 @@ no model can. Final training loss and **robust** are as in ``scripts.figure_2``.
 import pandas as pd
 
 from scripts.figure_2 import FACTOR, METHODS, by_epoch, finals, over_seeds, panels, robust
-from scripts.figures import Message, Output, main
+from scripts.shared.output import Message, Output, main
 
 SHOWN = {name: METHODS[name] for name in ("adam", "adamloss")}
 APART = {"data": ("synthetic_news",), "epochs": (2,), "method": SHOWN, "b0": (), "seed": ()}

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.runs.store import SavedRun
-from scripts.figures import Message, Output, main
+from scripts.shared.output import Message, Output, main
 
 # The paper's colours: red and blue.
 METHODS = {"adam": ("Adam", "#D55E00", "s"), "adamloss": ("AdamLoss", "#0072B2", "o")}

@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from scripts.figure_3 import ROBUST, by_frames, finals, over_seeds, returns, share_lost
-from scripts.figures import Message, Output, main
+from scripts.shared.output import Message, Output, main
 
 # (fed, scale of the rewards) -> label, colour, marker
 READINGS = {

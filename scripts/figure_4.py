@@ -12,7 +12,7 @@ import pandas as pd
 
 from experiments.runs.store import SavedRun
 from scripts.figure_2 import GUESSING, labels
-from scripts.figures import Message, Output, labelled, main
+from scripts.shared.output import Message, Output, labelled, main
 
 LAST = 200
 EARLY = 25  # "after 25 iterations"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.runs.store import SavedRun
-from scripts.figures import Message, Output, labelled, main
+from scripts.shared.output import Message, Output, labelled, main
 
 ENDS = {"lambda_max": r"$\|H^\infty\| = \lambda_{\max}$", "lambda_min": r"$\lambda_0 = \lambda_{\min}$"}
 SERIES = {"sphere": ("#0072B2", "o"), "digits": ("#D55E00", "s")}

@@ -7,9 +7,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from experiments.runs.store import SavedRun
-from scripts import b0_panels
-from scripts.b0_panels import RESOLUTION, WINDOWS, losses
-from scripts.figures import METHODS, Message, Output, every, main
+from scripts.shared import b0_panels
+from scripts.shared.b0_panels import RESOLUTION, WINDOWS, losses
+from scripts.shared.output import METHODS, Message, Output, every, main
 
 SHOWN = {
     ("digits", "1"): "figure_6",

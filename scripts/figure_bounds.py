@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.runs.store import SavedRun
-from scripts.figures import METHODS, Message, Output, main
+from scripts.shared.output import METHODS, Message, Output, main
 
 METHOD_OF = {1: "adaloss", 2: "adagrad_norm"}
 LEVELS = (0.5, 0.9, 0.99)

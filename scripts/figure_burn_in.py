@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.runs.store import SavedRun
-from scripts.figures import METHODS, Message, Output, labelled, main
+from scripts.shared.output import METHODS, Message, Output, labelled, main
 
 SHOWN = ("adaloss", "adagrad_norm")
 ERRORS_OF = (0.1, 30.0, 45.0)  # the b0 whose eigendirections are shown

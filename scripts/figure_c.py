@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.runs.store import SavedRun
-from scripts.figures import Message, Output, main
+from scripts.shared.output import Message, Output, main
 
 SHOWN_B0 = 10.0
 SETTINGS = ("full gradient", "minibatch")

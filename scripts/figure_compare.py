@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.runs.store import SavedRun
-from scripts.figures import METHODS, Message, Output, main
+from scripts.shared.output import METHODS, Message, Output, main
 
 POINT, FACTOR = 0.01, 2.0  # the bands: of accuracy, of loss
 OURS = ("adaloss", "adagrad_norm", "adamloss")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.runs.store import SavedRun
-from scripts.figures import Message, Output, every, labelled, main
+from scripts.shared.output import Message, Output, every, labelled, main
 
 FITTED = 1e-6  # of the initial loss
 GROWN = 1.01  # times the initial loss: beyond rounding

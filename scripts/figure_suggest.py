@@ -12,7 +12,7 @@ import pandas as pd
 
 from experiments.runs.store import SavedRun
 from scripts.figure_compare import LABELS, heights
-from scripts.figures import METHODS, Message, Output, main
+from scripts.shared.output import METHODS, Message, Output, main
 
 DEFAULT = {"adaloss": 1.0, "adamloss": 0.1}  # the initial step of the optimizers' default lr and b0
 STARTS = {

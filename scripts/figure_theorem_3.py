@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.runs.store import SavedRun
-from scripts.figures import METHODS, Message, Output, every, labelled, main
+from scripts.shared.output import METHODS, Message, Output, every, labelled, main
 
 TARGET = 1e-6  # of the squared residual: what the saved bound on iterations is for
 RESOLUTION = 1e-25  # of the initial loss: below, a loss is rounding

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.runs.store import SavedRun
-from scripts.figures import METHODS, Message, Output, main
+from scripts.shared.output import METHODS, Message, Output, main
 
 LABELS = {
     "adaloss": METHODS["adaloss"][0],

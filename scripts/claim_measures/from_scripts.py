@@ -16,7 +16,7 @@ from scripts import (
 )
 from scripts.claim_measures import tables
 from scripts.claim_measures.finding import ClaimError, Finding, Sweep, of_cases
-from scripts.figures import Message
+from scripts.shared.output import Message
 
 
 def _of_figure_5(sweep: Sweep) -> list[Message]:

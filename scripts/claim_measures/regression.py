@@ -5,10 +5,10 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from scripts.b0_panels import RESOLUTION, WINDOWS, losses, named
 from scripts.claim_measures import tables
 from scripts.claim_measures.finding import Finding, Sweep, of_cases
-from scripts.figures import METHODS
+from scripts.shared.b0_panels import RESOLUTION, WINDOWS, losses, named
+from scripts.shared.output import METHODS
 
 ADAPTIVE = ("adaloss", "adagrad_norm")
 

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from scripts import b0_panels, figure_1, figure_6
-from scripts.figures import METHODS
+from scripts import figure_1, figure_6
+from scripts.shared import b0_panels
+from scripts.shared.output import METHODS
 from tests.scripts.synthetic import saved, start
 
 WINDOWS = ((101, 200), (991, 1000), (4901, 5000))

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from scripts import figure_2, figure_2_overlap, figure_2_readings
-from scripts.figures import Output
+from scripts.shared.output import Output
 from tests.scripts.synthetic import about, draw_and_write, saved
 
 B0 = (0.1, 1, 400, 1000000)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.runs.store import SavedRun
-from scripts.figures import METHODS
+from scripts.shared.output import METHODS
 
 WINDOWS = ((101, 200), (991, 1000), (4901, 5000))
 # A program that computes y - Xw in float64 sees nothing below this fraction of the initial loss.

@@ -11,11 +11,11 @@ from pathlib import Path
 import pandas as pd
 
 from experiments.runs.store import SavedRun, Store, StoreError, run_id, verify
-from scripts import marks
-from scripts.marks import digest
 from scripts.provenance import listed_of
+from scripts.shared import marks
+from scripts.shared.marks import digest
 
-SCRIPTS = Path(__file__).parent
+SCRIPTS = Path(__file__).resolve().parents[1]
 DRAWS = re.compile(r'^    main\("(\w+)", "(\w+)"', flags=re.MULTILINE)
 NAMES = re.compile(r"[\w.-]+", flags=re.ASCII)  # of files that the page may show
 

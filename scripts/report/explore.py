@@ -1,6 +1,6 @@
 """What the report's sliders over b0 show: curves of saved runs, and the theory's bounds for the same problem.
 
-An explorer is data for scripts/report.js: ``b0`` and ``variants``, each of which has one frame for each b0. A frame's
+An explorer is data for report.js: ``b0`` and ``variants``, each of which has one frame for each b0. A frame's
 ``series`` are the curves of the ``panels`` (y is null where there is no number); its ``rows`` are the same in words.
 """
 
@@ -11,9 +11,9 @@ import numpy as np
 
 from adaloss.theory.linear_regression import State, advance, b_max, exit_bounds, iterations, target_bound
 from experiments.runs.store import SavedRun
-from scripts.b0_panels import RESOLUTION
 from scripts.figure_1 import SHOWN
-from scripts.figures import METHODS
+from scripts.shared.b0_panels import RESOLUTION
+from scripts.shared.output import METHODS
 
 POINTS = 60  # of a curve, spaced like the logarithm of the iteration
 D = 200  # Figure 1 shows this dimension

@@ -21,9 +21,9 @@ import numpy as np
 import pandas as pd
 
 from experiments.runs.store import SavedRun, Store, StoreError
-from scripts.changed import Apart, check, refused, shows_something
-from scripts.marks import comment, mark, seal
-from scripts.terminal import RefusalError, parser, run_main, store_of
+from experiments.runs.terminal import RefusalError, parser, run_main, store_of
+from scripts.shared.changed import Apart, check, refused, shows_something
+from scripts.shared.marks import comment, mark, seal
 
 # Okabe-Ito colours: told apart by colour-blind readers and in grey print by the markers.
 METHODS = {
@@ -142,7 +142,7 @@ def main(sweep: str, experiment: str, draw: Callable[[Output], None], apart: Apa
     """Read a sweep's runs and hand them to ``draw``; errors end with one line and status 1.
 
     ``experiment`` is whose runs they are: the line about runs that are missing ends with the command that makes them.
-    ``apart`` says which other runs the script can show (``scripts.changed``); None: any.
+    ``apart`` says which other runs the script can show (``scripts.shared.changed``); None: any.
     """
     words = parser(f"Draw the sweep {sweep} from its saved runs.", figures="figures")
     words.add_argument(

@@ -15,16 +15,17 @@ from threadpoolctl import threadpool_limits
 
 from adaloss.theory.errata import ERRATA
 from experiments.runs.store import SavedRun
-from scripts import report_explore, table_1
+from experiments.runs.terminal import RefusalError, filled, parser, run_main, store_of
+from scripts import table_1
 from scripts.claim_measures.finding import VERDICTS
-from scripts.figures import METHODS, write
-from scripts.report_runs import Sweep, claims, sweeps
-from scripts.terminal import RefusalError, filled, parser, run_main, store_of
+from scripts.report import explore
+from scripts.report.sweeps import Sweep, claims, sweeps
+from scripts.shared.output import METHODS, write
 
 HERE = Path(__file__).parent
 EXPLORERS: dict[str, Callable[[list[SavedRun]], dict]] = {
-    "figure_1": report_explore.figure_1,
-    "figure_burn_in": report_explore.burn_in,
+    "figure_1": explore.figure_1,
+    "figure_burn_in": explore.burn_in,
 }
 
 
