@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from experiments.runs.store import Store, StoreError
+from experiments.runs.sweeps import listed
 from experiments.runs.terminal import RefusalError, filled, parser, run_main, store_of
 from scripts.claim_measures.claim import Claim, Claims, load
 from scripts.claim_measures.finding import FALSE, NOT_RUN, REPRODUCED, VERDICTS, ClaimError, Finding, Sweep
@@ -34,7 +35,7 @@ def decide(claims: Claims, store: Store) -> tuple[list[Finding], dict[str, Sweep
     Raises HarmedError where a run of a listed sweep is missing or harmed, ClaimError where a measure cannot decide.
     """
     sweeps = {}
-    for name in [name for name in store.sweeps() if name in claims.sweeps]:
+    for name in [name for name in store.sweeps() if name in {claim.sweep for claim in claims.claims}]:
         with _of_sweep(name):
             sweeps[name] = Sweep(name, store.load_sweep(name))
     return [_finding(claim, sweeps) for claim in claims.claims], sweeps
@@ -111,10 +112,10 @@ def markdown(claims: Claims, frame: pd.DataFrame, scale: str) -> str:
             lines.append("| " + " | ".join(_cell((row | of)[title]) for title in titles) + " |")
         lines.append("")
     missing = sorted({by_id[name].sweep for name in frame.id[frame.verdict == NOT_RUN]})
-    made = [(claims.sweeps[sweep], sweep) for sweep in missing if claims.sweeps[sweep]]
+    made = [sweep for sweep in missing if sweep in listed()]
     if made:
         lines += ["What was not run, and the commands that run it:", "", "```sh"]
-        lines += [command(experiment, sweep, scale, None) for experiment, sweep in made]
+        lines += [command(sweep, scale, None) for sweep in made]
         lines += ["```", ""]
     return "\n".join(lines)
 
@@ -134,7 +135,7 @@ def main() -> None:
         frame = table(claims, findings, sweeps)
     except HarmedError as error:
         sweep, line = error.args
-        raise RefusalError(f"{line}: {command(str(claims.sweeps[sweep]), sweep, args.scale, args.runs)}") from error
+        raise RefusalError(f"{line}: {command(sweep, args.scale, args.runs)}") from error
     except ClaimError as error:
         raise RefusalError(str(error)) from error
     runs = {run.id: run for sweep in sweeps.values() for run in sweep.runs}  # some are in two sweeps

@@ -120,4 +120,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_1", "linear_regression", draw, APART)
+    main("figure_1", draw, APART)

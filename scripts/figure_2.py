@@ -185,4 +185,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_2", "lstm", draw, APART)
+    main("figure_2", draw, APART)

@@ -37,4 +37,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_2_overlap", "lstm", draw, APART)
+    main("figure_2_overlap", draw, APART)

@@ -43,4 +43,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_2_readings", "lstm", draw, APART)
+    main("figure_2_readings", draw, APART)

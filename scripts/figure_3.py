@@ -163,4 +163,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_3", "ppo", draw, APART)
+    main("figure_3", draw, APART)

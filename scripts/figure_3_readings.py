@@ -59,4 +59,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_3_readings", "ppo", draw, APART)
+    main("figure_3_readings", draw, APART)

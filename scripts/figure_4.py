@@ -123,4 +123,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_4", "lstm", draw, APART)
+    main("figure_4", draw, APART)

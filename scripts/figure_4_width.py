@@ -60,4 +60,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_4_width", "lstm", draw, APART)
+    main("figure_4_width", draw, APART)

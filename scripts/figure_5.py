@@ -145,4 +145,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_5", "gram", draw, APART)
+    main("figure_5", draw, APART)

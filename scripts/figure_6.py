@@ -117,4 +117,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_6", "two_layer", draw, APART)
+    main("figure_6", draw, APART)

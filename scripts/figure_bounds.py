@@ -120,4 +120,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_bounds", "bounds", draw, APART)
+    main("figure_bounds", draw, APART)

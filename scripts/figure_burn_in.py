@@ -101,4 +101,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_burn_in", "linear_regression", draw, APART)
+    main("figure_burn_in", draw, APART)

@@ -121,4 +121,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_c", "linear_regression", draw, APART)
+    main("figure_c", draw, APART)

@@ -257,4 +257,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_compare", "compare", draw, APART)
+    main("figure_compare", draw, APART)

@@ -178,4 +178,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_critical_step", "two_layer", draw, APART)
+    main("figure_critical_step", draw, APART)

@@ -127,4 +127,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_suggest", "compare", draw, APART)
+    main("figure_suggest", draw, APART)

@@ -192,4 +192,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_theorem_3", "two_layer", draw, APART)
+    main("figure_theorem_3", draw, APART)

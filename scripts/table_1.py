@@ -217,4 +217,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("table_1", "vit", draw, APART)
+    main("table_1", draw, APART)

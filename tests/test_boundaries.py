@@ -38,6 +38,7 @@ def test_scripts_read_runs_and_do_nothing_else():
         "adaloss.theory.linear_regression",
         "experiments.runs.filters",
         "experiments.runs.store",
+        "experiments.runs.sweeps",
         "experiments.runs.terminal",
     }
 

@@ -32,7 +32,7 @@ from submitit.core.utils import UncompletedJobError
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from experiments.runs import command_line, interrupt, streams
+from experiments.runs import command_line, interrupt, streams, sweeps
 from experiments.runs.command_line import AROUND, CONFIGS, refusal
 from experiments.runs.locks import Claims
 from experiments.runs.messages import printable
@@ -307,8 +307,8 @@ def _sweep_name(sweep: Any) -> str | None:
     """The name of a sweep, which becomes a file's. Raises ConfigError where it is no plain word."""
     fields = sweep if isinstance(sweep, dict) else {"name": sweep}
     for key in fields:
-        if key != "name":
-            raise ConfigError(f"sweep.{key}={fields[key]!r}: no such field; allowed is name")
+        if key not in sweeps.FIELDS:
+            raise ConfigError(f"sweep.{key}={fields[key]!r}: no such field; allowed are {', '.join(sweeps.FIELDS)}")
     name = fields.get("name")
     if name is None:
         return None

@@ -14,7 +14,6 @@ from functools import cache
 from pathlib import Path
 
 import hydra
-import yaml
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -24,6 +23,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
+from experiments.runs import sweeps
 from experiments.runs.schema import ConfigError, Experiment
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -154,15 +154,8 @@ def composed(name: str, config: DictConfig, loader: ConfigLoader) -> Iterator[Di
 
 
 def experiment_of(sweep: str) -> str | None:
-    """The experiment that makes a sweep, by configs/claims.yaml; that of the sweep which its file starts from."""
-    owner = _yaml(CONFIGS / "claims.yaml")["sweeps"].get(sweep)
-    first = next(iter(_yaml(CONFIGS / "sweep" / f"{sweep}.yaml").get("defaults", [])), None)
-    return experiment_of(first) if owner is None and isinstance(first, str) and _is_sweep(first) else owner
-
-
-@cache
-def _yaml(file: Path) -> dict:
-    return yaml.load(file.read_bytes(), Loader=yaml.CSafeLoader)
+    """The experiment that makes a sweep, by its file."""
+    return sweeps.listed()[sweep].experiment if _is_sweep(sweep) else None
 
 
 def _is_sweep(name: str | None) -> bool:

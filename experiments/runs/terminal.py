@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from experiments.runs.store import Store, StoreError
+from experiments.runs.sweeps import SweepError
 
 SCALES = ("smoke", "laptop", "paper")
 UNREAD = (errno.EPIPE, errno.EBADF)  # nobody wants to see more: no error
@@ -89,7 +90,7 @@ def _ended(main: Callable[[], None]) -> str | int | None:
         main()
     except SystemExit as stop:
         return stop.code
-    except (RefusalError, StoreError) as error:
+    except (RefusalError, StoreError, SweepError) as error:
         return f"error: {error}"
     except OSError as error:
         return f"error: {reason(error)}"
