@@ -6,17 +6,18 @@ python -m scripts.figure_1 --scale laptop
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from experiments.methods import METHODS, SGD_METHODS
 from experiments.runs.store import SavedRun
 from scripts.shared import b0_panels
 from scripts.shared.b0_panels import RESOLUTION, WINDOWS, losses
-from scripts.shared.output import METHODS, Message, Output, every, main
+from scripts.shared.output import Message, Output, every, main
 
 SHOWN = {"figure_1": "normal", "figure_1_unit": "unit"}  # file -> initial distance; both at d = 200
 APART = {
     "data": ("gaussian",),
     "data.w_star": ("normal", "unit"),
     "data.d": (),
-    "method": METHODS,
+    "method": SGD_METHODS,
     "b0": (),
     "seed": (),
 }
@@ -66,7 +67,8 @@ def messages(drawn: pd.DataFrame) -> list[Message]:
             found.append(
                 Message(
                     name,
-                    f"{METHODS[method][0]} ends within a factor 10 of its own best for all b0 below eta lambda_1 / 2",
+                    f"{METHODS[method].label} ends within a factor 10 of its own best for all b0 below "
+                    "eta lambda_1 / 2",
                     every(ratio <= 10),
                     f"{worst}; critical b0 {critical:.3g}",
                 )

@@ -15,20 +15,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from experiments.methods import METHODS
 from experiments.runs.store import SavedRun
 from scripts.shared.output import Message, Output, labelled, main
 
-METHODS = {
-    "adam": ("Adam", "#D55E00", "s"),
-    "adamloss": ("AdamLoss", "#0072B2", "o"),
-    "adam_sqrt": ("AdamSqrt", "#009E73", "^"),
-}
+SHOWN = {name: METHODS[name] for name in ("adam", "adamloss", "adam_sqrt")}
 GUESSING = log(2)
 FLOOR = 0.01 * GUESSING
 FACTOR, SHARE = 2, 1 / 4
 CLOSE = 0.01  # two accuracies that differ by no more are equal
 QUANTITIES = {"train_loss": "training loss", "test_accuracy": "test accuracy", "step": r"step $\eta / \sqrt{b_t}$"}
-APART = {"method": METHODS, "b0": (), "seed": ()}
+APART = {"method": SHOWN, "b0": (), "seed": ()}
 
 
 def by_epoch(runs: list[SavedRun]) -> pd.DataFrame:
@@ -86,7 +83,7 @@ def share_lost(table: pd.DataFrame) -> float:
 
 def messages(table: pd.DataFrame) -> list[Message]:
     """The paper's sentences about Figure 2."""
-    of = {name: table[table.method == name] for name in METHODS}
+    of = {name: table[table.method == name] for name in SHOWN}
     found = []
 
     def add(sentence: str, holds: bool, evidence: str) -> None:
@@ -95,7 +92,7 @@ def messages(table: pd.DataFrame) -> list[Message]:
     holds, numbers = robust(of["adamloss"])
     add(f"AdamLoss's training loss is robust: within a factor of {FACTOR} over all b0", holds, numbers)
     lost = {name: share_lost(runs) for name, runs in of.items()}
-    shares = ", ".join(f"{METHODS[name][0]} {share:.1%}" for name, share in lost.items())
+    shares = ", ".join(f"{METHODS[name].label} {share:.1%}" for name, share in lost.items())
     add(
         f"AdamLoss's training loss is robust: its worst b0 costs at most {SHARE:.0%} of log 2",
         lost["adamloss"] <= SHARE,
@@ -106,13 +103,14 @@ def messages(table: pd.DataFrame) -> list[Message]:
     add(f"Adam's training loss is not robust: its worst b0 costs more than {SHARE:.0%}", lost["adam"] > SHARE, shares)
     for rival in ("adam", "adam_sqrt"):
         difference = paired(table, "adamloss", rival)
+        better = f"AdamLoss achieves better test accuracy than {METHODS[rival].label}"
         add(
-            f"AdamLoss achieves better test accuracy than {METHODS[rival][0]}, in the mean over b0",
+            f"{better}, in the mean over b0",
             difference["mean"].mean() > 0,
             _differences(difference),
         )
         add(
-            f"AdamLoss achieves better test accuracy than {METHODS[rival][0]}, from every b0 (or as good, to a point)",
+            f"{better}, from every b0 (or as good, to a point)",
             (difference["mean"] >= -CLOSE).all(),
             _differences(difference),
         )
@@ -120,7 +118,7 @@ def messages(table: pd.DataFrame) -> list[Message]:
     add(
         "AdamLoss's best b0 has a better test accuracy than Adam's best (the paper does not say so)",
         best["adamloss"] > best["adam"],
-        ", ".join(f"{METHODS[name][0]} {accuracy:.1%}" for name, accuracy in best.items()),
+        ", ".join(f"{METHODS[name].label} {accuracy:.1%}" for name, accuracy in best.items()),
     )
     bag = table.bag_of_words_accuracy.max()
     add(
@@ -176,7 +174,7 @@ def draw(output: Output) -> None:
     """The figure with the CSV of its curves, the final values, and the messages."""
     drawn = over_seeds(by_epoch(output.runs))
     table = finals(output.runs)
-    fig = panels(drawn, "method", METHODS, table.bag_of_words_accuracy.max())
+    fig = panels(drawn, "method", SHOWN, table.bag_of_words_accuracy.max())
     data = output.runs[0].config["data"]["name"]
     fig.suptitle(f"One-layer LSTM on {data}; median and range of {drawn.seeds.max()} runs", fontsize=10)
     output.save("figure_2", fig, drawn)

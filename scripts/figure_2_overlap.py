@@ -8,7 +8,8 @@ no model can. Final training loss and **robust** are as in ``scripts.figure_2``.
 
 import pandas as pd
 
-from scripts.figure_2 import FACTOR, METHODS, by_epoch, finals, over_seeds, panels, robust
+from experiments.methods import METHODS
+from scripts.figure_2 import FACTOR, by_epoch, finals, over_seeds, panels, robust
 from scripts.shared.output import Message, Output, main
 
 SHOWN = {name: METHODS[name] for name in ("adam", "adamloss")}

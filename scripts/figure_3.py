@@ -14,14 +14,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from experiments.methods import METHODS
 from experiments.runs.store import SavedRun
 from scripts.shared.output import Message, Output, main
 
-# The paper's colours: red and blue.
-METHODS = {"adam": ("Adam", "#D55E00", "s"), "adamloss": ("AdamLoss", "#0072B2", "o")}
+SHOWN = {name: METHODS[name] for name in ("adam", "adamloss")}
 ROBUST, SENSITIVE = 1 / 4, 1 / 2
 BETTER_FROM = {200: "1/sqrt(200)", 40000: "1/200"}  # what "eta_0 = 1/200" may mean, as b0 = eta_0^-2
-APART = {"env": ("pendulum",), "envs": (16,), "steps": (128,), "method": METHODS, "b0": (), "seed": ()}
+APART = {"env": ("pendulum",), "envs": (16,), "steps": (128,), "method": SHOWN, "b0": (), "seed": ()}
 
 
 def by_frames(runs: list[SavedRun]) -> pd.DataFrame:
@@ -90,7 +90,7 @@ def share_lost(finals: pd.DataFrame, of: pd.DataFrame) -> tuple[float, str]:
 
 def messages(finals: pd.DataFrame) -> list[Message]:
     """The paper's sentences about Figure 3, from the means over seeds."""
-    of = {name: finals[finals.method == name] for name in METHODS}
+    of = {name: finals[finals.method == name] for name in SHOWN}
     lost, numbers = share_lost(finals, of["adamloss"])
     found = [Message("pendulum", "AdamLoss is very robust to the initialisation b0", bool(lost <= ROBUST), numbers)]
     lost, numbers = share_lost(finals, of["adam"])
@@ -141,7 +141,7 @@ def figure(drawn: pd.DataFrame) -> plt.Figure:
     starts = sorted(drawn.b0.unique())
     fig, axes = plt.subplots(1, len(starts), figsize=(3 * len(starts), 3), sharex=True, sharey=True, squeeze=False)
     for ax, b0 in zip(axes[0], starts, strict=True):
-        for name, (label, color, marker) in METHODS.items():
+        for name, (label, color, marker) in SHOWN.items():
             returns(ax, drawn[(drawn.method == name) & (drawn.b0 == b0)], label, color, marker)
         ax.set(title=f"$b_0$ = {b0:g} ($\\eta_0$ = {b0**-0.5:.3g})", xlabel="frames / 10000")
     axes[0, 0].set_ylabel("return of an episode")

@@ -6,10 +6,11 @@ python -m scripts.figure_6 --scale laptop
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from experiments.methods import METHODS, SGD_METHODS
 from experiments.runs.store import SavedRun
 from scripts.shared import b0_panels
 from scripts.shared.b0_panels import RESOLUTION, WINDOWS, losses
-from scripts.shared.output import METHODS, Message, Output, every, main
+from scripts.shared.output import Message, Output, every, main
 
 SHOWN = {
     ("digits", "1"): "figure_6",
@@ -23,7 +24,7 @@ APART = {
     "data": ("digits", "sphere"),
     "eta": (1.0,),
     "eta_unit": ("absolute", "gram"),
-    "method": METHODS,
+    "method": SGD_METHODS,
     "b0": (),
     "seed": (),
 }
@@ -87,7 +88,7 @@ def messages(drawn: pd.DataFrame) -> list[Message]:
             found.append(
                 Message(
                     data,
-                    f"{METHODS[method][0]} ends alike from all b0 below eta ||H|| / (2n)",
+                    f"{METHODS[method].label} ends alike from all b0 below eta ||H|| / (2n)",
                     every(spread <= ALIKE),
                     f"greatest over least loss {spread.max():.3g} at {below.sum()} values of b0",
                 )

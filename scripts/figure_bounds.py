@@ -7,8 +7,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from experiments.methods import METHODS
 from experiments.runs.store import SavedRun
-from scripts.shared.output import METHODS, Message, Output, main
+from scripts.shared.output import Message, Output, main
 
 METHOD_OF = {1: "adaloss", 2: "adagrad_norm"}
 LEVELS = (0.5, 0.9, 0.99)
@@ -98,7 +99,7 @@ def messages(table: pd.DataFrame) -> list[Message]:
         each = ", ".join(f"{name.removeprefix('violations_')}: {count}" for name, count in counts.items())
         found.append(
             Message(
-                METHODS[method][0],
+                METHODS[method].label,
                 "no proved bound is violated",
                 bool(counts.sum() == 0),
                 f"{checked}, {outlived}; {each}",

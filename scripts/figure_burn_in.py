@@ -7,8 +7,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from experiments.methods import METHODS
 from experiments.runs.store import SavedRun
-from scripts.shared.output import METHODS, Message, Output, labelled, main
+from scripts.shared.output import Message, Output, labelled, main
 
 SHOWN = ("adaloss", "adagrad_norm")
 ERRORS_OF = (0.1, 30.0, 45.0)  # the b0 whose eigendirections are shown
@@ -46,7 +47,7 @@ def figure(drawn: pd.DataFrame, eigenvalues: list[float]) -> plt.Figure:
             exit_row = curve.iloc[curve.exit_index.iloc[0]]
             ax.plot(exit_row.iteration, exit_row.b_ratio, "o", color=color, ms=5)
         ax.axhline(0.5, color="0.4", ls=":", lw=1)
-        ax.set(xscale="log", yscale="log", title=METHODS[method][0])
+        ax.set(xscale="log", yscale="log", title=METHODS[method].label)
         for row, b0 in enumerate(errors_of, start=1):
             ax, curve = axes[row, column], of_method[of_method.b0 == b0]
             for i, eigenvalue in enumerate(eigenvalues, start=1):
@@ -82,7 +83,7 @@ def messages(drawn: pd.DataFrame, eigenvalues: list[float]) -> list[Message]:
         exits = of_method.groupby("b0").exit_index.first()
         found.append(
             Message(
-                METHODS[method][0],
+                METHODS[method].label,
                 "s_t^(i) grows while b_{t+1} <= eta lambda_i / 2 and shrinks from then on",
                 against == 0,
                 f"{against} steps against it; exit index N by b0: "

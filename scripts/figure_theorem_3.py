@@ -7,8 +7,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from experiments.methods import METHODS
 from experiments.runs.store import SavedRun
-from scripts.shared.output import METHODS, Message, Output, every, labelled, main
+from scripts.shared.output import Message, Output, every, labelled, main
 
 TARGET = 1e-6  # of the squared residual: what the saved bound on iterations is for
 RESOLUTION = 1e-25  # of the initial loss: below, a loss is rounding
@@ -88,7 +89,7 @@ def figure(drawn: pd.DataFrame, ends: pd.DataFrame) -> plt.Figure:
                 )
         ax.set(yscale="log", ylim=(1e-16 * start, 1e4 * start), xlabel="iteration", ylabel="loss")
         ax.set_title(
-            f"{METHODS[method][0]}, m = {widest}\ndotted: linearised; dashed: rate of the bound on b", fontsize=8
+            f"{METHODS[method].label}, m = {widest}\ndotted: linearised; dashed: rate of the bound on b", fontsize=8
         )
     axes[0, 1].legend(fontsize=7)
     label, color, marker = METHODS["adaloss"]

@@ -12,16 +12,10 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from experiments.methods import METHODS, SGD_FAMILY
 from experiments.runs.store import SavedRun
-from scripts.shared.output import METHODS, Message, Output, main
+from scripts.shared.output import Message, Output, main
 
-LABELS = {
-    "adaloss": METHODS["adaloss"][0],
-    "adagrad_norm": METHODS["adagrad_norm"][0],
-    "adagrad_norm_rowwise": "AdaGrad-Norm, by row",
-    "sgd_constant": METHODS["sgd_constant"][0],
-    "sgd_decay_sqrt": METHODS["sgd_decay_sqrt"][0],
-}
 # The paper's Table 1, in percent; its AdaGrad-Norm is the one by row (footnote 8), None is its N/A.
 PAPER = {
     "adaloss": {0.01: (90.65, 0.09), 0.1: (90.64, 0.15), 1: (90.58, 0.12), 10: (90.50, 0.17), 100: (89.62, 0.12)},
@@ -51,7 +45,7 @@ APART = {
     "model.depth": (),
     "epochs": (),
     "batch": (),
-    "method": LABELS,
+    "method": SGD_FAMILY,
     "b0": (),
     "seed": (),
 }
@@ -100,7 +94,7 @@ def cells(table: pd.DataFrame, plus_minus: str) -> Iterator[tuple[float, list[tu
     """b0, and for each method (ours, the paper's) in words."""
     for b0, of_b0 in table.groupby("b0"):
         of_b0, line = of_b0.set_index("method"), []
-        for method in LABELS:
+        for method in shown(table):
             row = of_b0.loc[method]
             ours = f"N/A ({row.untrained} of {row.seeds})"
             if not row.untrained:
@@ -114,13 +108,18 @@ def cells(table: pd.DataFrame, plus_minus: str) -> Iterator[tuple[float, list[tu
         yield b0, line
 
 
-def columns() -> list[tuple[str, int, int]]:
-    """(title, which method, 0 for ours or 1 for the paper's): the paper has no column for the textbook's method."""
+def shown(table: pd.DataFrame) -> list[str]:
+    """The methods of a table, in the order of its columns."""
+    return [name for name in METHODS if (table.method == name).any()]
+
+
+def columns(table: pd.DataFrame) -> list[tuple[str, int, int]]:
+    """(title, which method, 0 for ours or 1 for the paper's): the paper has no column for a method of ours."""
     found = []
-    for k, (method, label) in enumerate(LABELS.items()):
-        found.append((label, k, 0))
+    for k, method in enumerate(shown(table)):
+        found.append((METHODS[method].label, k, 0))
         if method in PAPER:
-            found.append((f"{label} (paper)", k, 1))
+            found.append((f"{METHODS[method].label} (paper)", k, 1))
     return found
 
 
@@ -132,11 +131,11 @@ def markdown(table: pd.DataFrame) -> str:
             f"Test accuracy in percent, mean ± std of {of_problem.seeds.max()} seeds. Ours: {name}. "
             "Paper: CIFAR-100, ViT-S/16, 3 runs.",
             "",
-            "| b0 | " + " | ".join(title for title, *_ in columns()) + " |",
-            "|---" * (1 + len(columns())) + "|",
+            "| b0 | " + " | ".join(title for title, *_ in columns(of_problem)) + " |",
+            "|---" * (1 + len(columns(of_problem))) + "|",
         ]
         for b0, line in cells(of_problem, "±"):
-            lines.append(f"| {b0:g} | " + " | ".join(line[k][which] for _, k, which in columns()) + " |")
+            lines.append(f"| {b0:g} | " + " | ".join(line[k][which] for _, k, which in columns(of_problem)) + " |")
         lines.append("")
     return "\n".join(lines)
 
@@ -147,13 +146,13 @@ def latex(table: pd.DataFrame) -> str:
     for name, of_problem in table.groupby("problem", sort=False):
         lines += [
             "% Test accuracy in percent. Ours: " + name + ". Paper: CIFAR-100, ViT-S/16, 3 runs.",
-            r"\begin{tabular}{r" + "c" * len(columns()) + "}",
+            r"\begin{tabular}{r" + "c" * len(columns(of_problem)) + "}",
             r"\toprule",
-            "$b_0$ & " + " & ".join(title for title, *_ in columns()) + r" \\",
+            "$b_0$ & " + " & ".join(title for title, *_ in columns(of_problem)) + r" \\",
             r"\midrule",
         ]
         for b0, line in cells(of_problem, r"$\pm$"):
-            lines.append(f"{b0:g} & " + " & ".join(line[k][which] for _, k, which in columns()) + r" \\")
+            lines.append(f"{b0:g} & " + " & ".join(line[k][which] for _, k, which in columns(of_problem)) + r" \\")
         lines += [r"\bottomrule", r"\end{tabular}", ""]
     return "\n".join(lines)
 
@@ -170,19 +169,19 @@ def messages(table: pd.DataFrame) -> list[Message]:
             found.append(
                 Message(
                     name,
-                    f"{LABELS[method]} is within {NEAR:g} point of its own best for every b0 <= 10",
+                    f"{METHODS[method].label} is within {NEAR:g} point of its own best for every b0 <= 10",
                     bool((behind <= NEAR).all()),  # nan is not
                     _listed(curve),
                 )
             )
         for method in ("adagrad_norm_rowwise", "adagrad_norm", "sgd_constant"):
-            ours, other = by_b0["adaloss"][least], by_b0[method][least]
+            label, ours, other = METHODS[method].label, by_b0["adaloss"][least], by_b0[method][least]
             found.append(
                 Message(
                     name,
-                    f"{LABELS[method]} loses to AdaLoss by far (N/A, or more than {FAR:g} points) at b0 = {least:g}",
+                    f"{label} loses to AdaLoss by far (N/A, or more than {FAR:g} points) at b0 = {least:g}",
                     bool(ours == ours and not other >= ours - FAR),
-                    f"AdaLoss {_shown(ours)}, {LABELS[method]} {_shown(other)}",
+                    f"AdaLoss {_shown(ours)}, {label} {_shown(other)}",
                 )
             )
         for method in ("adagrad_norm_rowwise", "adagrad_norm", "sgd_constant"):
@@ -191,7 +190,7 @@ def messages(table: pd.DataFrame) -> list[Message]:
             found.append(
                 Message(
                     name,
-                    f"{LABELS[method]} is better by far at some b0 >= 10 than at b0 = {least:g}",
+                    f"{METHODS[method].label} is better by far at some b0 >= 10 than at b0 = {least:g}",
                     bool(high == high and not low >= high - FAR),
                     _listed(curve),
                 )

@@ -36,6 +36,7 @@ def test_scripts_read_runs_and_do_nothing_else():
     assert project == {
         "adaloss.theory.errata",
         "adaloss.theory.linear_regression",
+        "experiments.methods",
         "experiments.runs.filters",
         "experiments.runs.store",
         "experiments.runs.sweeps",

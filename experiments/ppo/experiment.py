@@ -16,7 +16,8 @@ import pandas as pd
 import torch
 from pydantic import Field, model_validator
 
-from experiments.optimizers import ADAM_FAMILY, make
+from experiments.methods import ADAM_FAMILY
+from experiments.optimizers import make
 from experiments.ppo.envs import ENVS
 from experiments.ppo.networks import VALUE_GAIN, Actor, Network
 from experiments.ppo.train import NETWORKS, Trainer

@@ -28,7 +28,7 @@ from experiments.runs.schema import ConfigError, Experiment
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 # Fields that say where and how often, not what: they never reach a run's identity.
-AROUND = ("runs", "scale", "sweep", "alpha")
+AROUND = ("runs", "scale", "sweep", "alpha", "compared")
 ELSEWHERE = ("runs", "scale", "sweep.name")  # of these, a sweep stays what it is whatever they are
 
 

@@ -3,8 +3,9 @@
 python -m experiments.runs.sweeps paper                 experiment:sweep of each one that make reproduce makes and draws
 python -m experiments.runs.sweeps figure_bounds         of one
 
-A file has ``sweep: {name: ..., experiment: ..., part: ...}``. The part is ``paper`` (runs and a figure), ``facts`` (runs
-that only the claims need) or ``compare`` (what ``make compare`` makes and draws); a sweep without one is made by hand.
+A file has ``sweep: {name: ..., experiment: ..., part: ...}``. The part is ``paper`` (runs and a figure), ``facts``
+(runs that only the claims need) or ``compare`` (what ``make compare`` makes and draws). A sweep without a part is made
+by hand.
 """
 
 import re

@@ -18,8 +18,9 @@ from pydantic import PrivateAttr, model_validator
 
 from experiments.data import module as data_module
 from experiments.data.images import Images
+from experiments.methods import SGD_FAMILY
 from experiments.models import hub
-from experiments.optimizers import SGD_FAMILY, make
+from experiments.optimizers import make
 from experiments.runs.checkpoint import Checkpoint
 from experiments.runs.identity import code_hash
 from experiments.runs.schema import Count, Experiment, Positive, PositiveList, SeedList, nested

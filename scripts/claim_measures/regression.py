@@ -5,10 +5,10 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
+from experiments.methods import METHODS
 from scripts.claim_measures import tables
 from scripts.claim_measures.finding import Finding, Sweep, of_cases
 from scripts.shared.b0_panels import RESOLUTION, WINDOWS, losses, named
-from scripts.shared.output import METHODS
 
 ADAPTIVE = ("adaloss", "adagrad_norm")
 
@@ -56,8 +56,8 @@ def settled(sweep: Sweep, *, tolerance: float) -> Finding:
         before, after = (_steps(problem, window)[list(ADAPTIVE)] for window in (-2, -1))
         exponent = (np.log(before / after) / spread).max()
         for method in ADAPTIVE:
-            cases[f"{name}: {METHODS[method][0]}"] = bool(exponent[method] <= tolerance)
-        said.append(f"{name}: " + ", ".join(f"{METHODS[m][0]} {exponent[m]:.2g}" for m in ADAPTIVE))
+            cases[f"{name}: {METHODS[method].label}"] = bool(exponent[method] <= tolerance)
+        said.append(f"{name}: " + ", ".join(f"{METHODS[m].label} {exponent[m]:.2g}" for m in ADAPTIVE))
     where = f"greatest exponent of b from {named(WINDOWS[-2])} to {named(WINDOWS[-1])}: "
     return of_cases(cases, where + "; ".join(said), tolerance=f"{tolerance:g}")
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from scripts import table_1
+from experiments.methods import METHODS
 from scripts.claim_measures import tables
 from scripts.claim_measures.finding import ClaimError, Finding, Sweep, of_cases
 
@@ -76,6 +76,6 @@ def least_spread(sweep: Sweep, *, method: str, others: list[str]) -> Finding:
         spread = (by_method.max() - by_method.min()).mask(by_method.apply(lambda a: a.isna().any()), np.inf)
         for other in others:
             both_lost = np.isinf(spread[method]) and np.isinf(spread[other])
-            cases[f"{name}: {table_1.LABELS[other]}"] = None if both_lost else bool(spread[method] < spread[other])
-        said.append(f"{name}: " + ", ".join(f"{table_1.LABELS[m]} {spread[m]:.2f}" for m in (method, *others)))
+            cases[f"{name}: {METHODS[other].label}"] = None if both_lost else bool(spread[method] < spread[other])
+        said.append(f"{name}: " + ", ".join(f"{METHODS[m].label} {spread[m]:.2f}" for m in (method, *others)))
     return of_cases(cases, "greatest less least accuracy over b0 in points: " + "; ".join(said))

@@ -14,13 +14,14 @@ import jinja2
 from threadpoolctl import threadpool_limits
 
 from adaloss.theory.errata import ERRATA
+from experiments.methods import METHODS
 from experiments.runs.store import SavedRun
 from experiments.runs.terminal import RefusalError, filled, parser, run_main, store_of
 from scripts import table_1
 from scripts.claim_measures.finding import VERDICTS
 from scripts.report import explore
 from scripts.report.sweeps import Sweep, claims, sweeps
-from scripts.shared.output import METHODS, write
+from scripts.shared.output import write
 
 HERE = Path(__file__).parent
 EXPLORERS: dict[str, Callable[[list[SavedRun]], dict]] = {
@@ -48,9 +49,9 @@ def table(sweep: Sweep) -> list[dict]:
     return [
         {
             "problem": name,
-            "columns": [title for title, *_ in table_1.columns()],
+            "columns": [title for title, *_ in table_1.columns(problem)],
             "rows": [
-                [f"{b0:g}", *(line[k][which] for _, k, which in table_1.columns())]
+                [f"{b0:g}", *(line[k][which] for _, k, which in table_1.columns(problem))]
                 for b0, line in table_1.cells(problem, "±")
             ],
         }

@@ -26,13 +26,6 @@ from experiments.runs.terminal import RefusalError, parser, run_main, store_of
 from scripts.shared.changed import Apart, check, refused, shows_something
 from scripts.shared.marks import comment, mark, seal
 
-# Okabe-Ito colours: told apart by colour-blind readers and in grey print by the markers.
-METHODS = {
-    "adaloss": ("AdaLoss", "#D55E00", "o"),
-    "adagrad_norm": ("AdaGrad-Norm", "#0072B2", "s"),
-    "sgd_constant": ("SGD-Constant", "#009E73", "^"),
-    "sgd_decay_sqrt": ("SGD-DecaySqrt", "#CC79A7", "D"),
-}
 STYLE = {
     "figure.dpi": 150,
     "figure.constrained_layout.use": True,

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from adaloss.theory import errata
+from experiments.methods import METHODS, SGD_FAMILY
 from experiments.runs.store import Store
 from scripts.report import __main__ as report
 from scripts.report import explore, sweeps
-from scripts.shared.output import METHODS
-from scripts.table_1 import LABELS, PAPER
+from scripts.table_1 import PAPER
 from tests.experiments.launch import ROOT
 from tests.scripts.conftest import written
 from tests.scripts.synthetic import saved
@@ -142,7 +142,7 @@ def test_a_table_that_is_none_is_one_line(made, tmp_path, monkeypatch):
 def test_table_1_in_words():
     columns = ["problem", "method", "b0", "seeds", "untrained", "accuracy", "std", "paper", "paper_std"]
     rows = []
-    for method in LABELS:
+    for method in SGD_FAMILY:
         paper = PAPER.get(method, {}).get(0.01) or (np.nan, np.nan)
         lost = int(method == "sgd_constant")
         rows.append(("digits", method, 0.01, 2, lost, np.nan if lost else 50.0, 1.0, *paper))
@@ -190,7 +190,7 @@ def test_burn_in_explorer_bounds_what_the_runs_did(made):
             assert (1 / history.step).max() <= b["y"][0] * (1 + 1e-3)
             moved.add((method, b["y"][0]))
             words = dict(
-                zip(data["columns"], next(row for row in frame["rows"] if row[0] == METHODS[method][0]), strict=True)
+                zip(data["columns"], next(row for row in frame["rows"] if row[0] == METHODS[method].label), strict=True)
             )
             exit_index, at_most = int(words["exit index N"]), [int(v) for k, v in words.items() if "N ≤" in k]
             assert exit_index == int(np.argmax(1 / history.step.to_numpy() >= 50)) <= min(at_most)
