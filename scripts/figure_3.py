@@ -8,6 +8,7 @@ seeds), as a share of what there is to win: the difference of the sweep's greate
 episodes. A method is **robust** where that share is at most 1/4, **extremely sensitive** where it is above 1/2.
 """
 
+from functools import partial
 from math import isclose
 
 import matplotlib.pyplot as plt
@@ -16,6 +17,7 @@ import pandas as pd
 
 from experiments.methods import METHODS
 from experiments.runs.store import SavedRun
+from scripts.claims.claim import Claim, Sweep, by_key
 from scripts.shared.output import Message, Output, main
 
 SHOWN = {name: METHODS[name] for name in ("adam", "adamloss")}
@@ -92,9 +94,11 @@ def messages(finals: pd.DataFrame) -> list[Message]:
     """The paper's sentences about Figure 3, from the means over seeds."""
     of = {name: finals[finals.method == name] for name in SHOWN}
     lost, numbers = share_lost(finals, of["adamloss"])
-    found = [Message("pendulum", "AdamLoss is very robust to the initialisation b0", bool(lost <= ROBUST), numbers)]
+    sentence = "AdamLoss is very robust to the initialisation b0"
+    found = [Message("pendulum", sentence, bool(lost <= ROBUST), numbers, key="robust")]
     lost, numbers = share_lost(finals, of["adam"])
-    found.append(Message("pendulum", "Adam is extremely sensitive to b0", bool(lost > SENSITIVE), numbers))
+    sentence = "Adam is extremely sensitive to b0"
+    found.append(Message("pendulum", sentence, bool(lost > SENSITIVE), numbers, key="sensitive"))
     ours, theirs = (of[name].set_index("b0") for name in ("adamloss", "adam"))
     for b0, first_step in BETTER_FROM.items():
         found.append(
@@ -103,6 +107,7 @@ def messages(finals: pd.DataFrame) -> list[Message]:
                 f"AdamLoss does better when starting with eta_0 = {first_step} (b0 = {b0}): better than Adam there",
                 bool(ours.final[b0] > theirs.final[b0]),
                 f"AdamLoss {_ranged(ours.loc[b0])}, Adam {_ranged(theirs.loc[b0])}",
+                key="better_start",
             )
         )
         found.append(
@@ -111,6 +116,7 @@ def messages(finals: pd.DataFrame) -> list[Message]:
                 f"AdamLoss does better when starting with eta_0 = {first_step} (b0 = {b0}): its best b0 of all",
                 isclose(ours.final[b0], ours.final.max()),
                 f"{ours.final[b0]:.0f}; best {ours.final.max():.0f} from b0 = {ours.final.idxmax():g}",
+                key="better_start",
             )
         )
     best = {name: table.final.max() for name, table in (("AdamLoss", ours), ("Adam", theirs))}
@@ -160,6 +166,40 @@ def draw(output: Output) -> None:
     table = finals(output.runs)
     output.table("figure_3_final", table)
     output.messages("figure_3", messages(table))
+
+
+def decided(sweep: Sweep) -> list[Message]:
+    """The sentences about these runs."""
+    return messages(sweep.of(finals))
+
+
+_claim = partial(
+    Claim, sweep="figure_3", at_paper_scale="a million frames; the paper's swing-up is another simulator's"
+)
+CLAIMS = (
+    _claim(
+        id="figure-3-robust",
+        quote="AdaLoss is very robust to different initialization",
+        place="Section 5, Figure 3",
+        measure=partial(by_key, decided=decided, keys=["robust"]),
+        tolerance="the worst b0 loses a quarter of what there is to win",
+    ),
+    _claim(
+        id="figure-3-adam-sensitive",
+        quote="the standard Adam is extremely sensitive to η = 1/√b0",
+        place="Section 5, Figure 3",
+        measure=partial(by_key, decided=decided, keys=["sensitive"]),
+        tolerance="the worst b0 loses more than half of what there is to win",
+    ),
+    _claim(
+        id="figure-3-better-start",
+        quote="AdamLoss does better when starting with",
+        place="Section 5, Figure 3",
+        measure=partial(by_key, decided=decided, keys=["better_start"]),
+        tolerance="means over seeds are compared as they are; eta_0 is read as 1/√200 and as 1/200, better as than "
+        "Adam and as of all b0",
+    ),
+)
 
 
 if __name__ == "__main__":

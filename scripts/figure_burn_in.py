@@ -3,12 +3,15 @@
 python -m scripts.figure_burn_in --scale laptop
 """
 
+from functools import partial
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
 from experiments.methods import METHODS
 from experiments.runs.store import SavedRun
+from scripts.claims.claim import Claim, Sweep, by_key
 from scripts.shared.output import Message, Output, labelled, main
 
 SHOWN = ("adaloss", "adagrad_norm")
@@ -88,6 +91,7 @@ def messages(drawn: pd.DataFrame, eigenvalues: list[float]) -> list[Message]:
                 against == 0,
                 f"{against} steps against it; exit index N by b0: "
                 + ", ".join(f"{b0:g}: {n}" for b0, n in exits.items()),
+                key="grows_while",
             )
         )
     return found
@@ -99,6 +103,24 @@ def draw(output: Output) -> None:
     eigenvalues = output.runs[0].config["data"]["eigenvalues"]
     output.save("figure_burn_in", figure(drawn, eigenvalues), drawn)
     output.messages("figure_burn_in", messages(drawn, eigenvalues))
+
+
+def decided(sweep: Sweep) -> list[Message]:
+    """The sentences about these runs."""
+    return messages(trajectories(sweep.runs), sweep.runs[0].config["data"]["eigenvalues"])
+
+
+CLAIMS = (
+    Claim(
+        id="direction-grows-until-half",
+        quote="each i-th sequence {s_k^(i)} is monotone increasing up to b_t ≤ ηλi/2",
+        sweep="figure_burn_in",
+        place="Section 3, equation (7)",
+        measure=partial(by_key, decided=decided, keys=["grows_while"]),
+        tolerance="every step of every direction is checked, down to the rounding of its projection",
+        at_paper_scale="an exact consequence of equation (7), needs no scale",
+    ),
+)
 
 
 if __name__ == "__main__":

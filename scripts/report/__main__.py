@@ -18,7 +18,7 @@ from experiments.methods import METHODS
 from experiments.runs.store import SavedRun
 from experiments.runs.terminal import RefusalError, filled, parser, run_main, store_of
 from scripts import table_1
-from scripts.claim_measures.finding import VERDICTS
+from scripts.claims.claim import VERDICTS
 from scripts.report import explore
 from scripts.report.sweeps import Sweep, claims, sweeps
 from scripts.shared.output import write

@@ -44,12 +44,16 @@ STYLE = {
 
 @dataclass(frozen=True)
 class Message:
-    """A sentence about a figure, whether the runs bear it out (None: no run decides), and the numbers that decide."""
+    """A sentence about a figure, whether the runs bear it out (None: no run decides), and the numbers that decide.
+
+    By the ``key`` a claim of the paper refers to it.
+    """
 
     problem: str
     sentence: str
     holds: bool | None
     evidence: str
+    key: str = ""
 
 
 def every(cases: pd.Series | np.ndarray) -> bool | None:
@@ -104,7 +108,7 @@ class Output:
         for message in messages:
             verdict = {True: "holds", False: "FAILS", None: " open"}[message.holds]
             self.lines.append(f"  [{verdict}] {message.problem}: {message.sentence}\n          {message.evidence}")
-        self.table(f"{name}_messages", pd.DataFrame(messages))
+        self.table(f"{name}_messages", pd.DataFrame(messages).drop(columns="key"))
 
     def write(self) -> None:
         """Write all files and print what there is to say."""
