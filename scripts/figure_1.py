@@ -11,7 +11,7 @@ import pandas as pd
 
 from experiments.methods import METHODS, SGD_METHODS
 from experiments.runs.store import SavedRun
-from scripts.claims.claim import Claim, Finding, Sweep, by_key, of_cases
+from scripts.claims.claim import Claim, Finding, Sweep, by_key, of_cases, of_parts
 from scripts.shared import b0_panels
 from scripts.shared.b0_panels import RESOLUTION, WINDOWS, losses, named
 from scripts.shared.output import Message, Output, every, main
@@ -142,26 +142,23 @@ def _steps(problem: pd.DataFrame, window: int) -> pd.DataFrame:
 
 def not_better(sweep: Sweep, *, window: int, b0_below: float) -> Finding:
     """Whether AdaLoss's median loss in a window is at least AdaGrad-Norm's at every b0 below ``b0_below``."""
-    cases, said = {}, []
+    parts = {}
     for name, problem in _by_problem(sweep):
         found = losses(problem, WINDOWS[window]).clip(lower=RESOLUTION * problem.initial_loss.min())
-        found = found[found.index < b0_below]
-        ratio = found["adaloss"] / found["adagrad_norm"]
-        cases[name] = bool((ratio >= 1).all()) if len(ratio) else None
-        said.append(f"{name}: {ratio.min():.3g} to {ratio.max():.3g}")
-    return of_cases(cases, f"loss of AdaLoss / AdaGrad-Norm in {named(WINDOWS[window])}: " + "; ".join(said))
+        ratio = (found["adaloss"] / found["adagrad_norm"])[found.index < b0_below]
+        parts[name] = every(ratio >= 1), f"{ratio.min():.3g} to {ratio.max():.3g}"
+    return of_parts(parts, f"loss of AdaLoss / AdaGrad-Norm in {named(WINDOWS[window])}: ")
 
 
 def larger_steps(sweep: Sweep, *, tolerance: float, window: int, b0_below: float) -> Finding:
     """Whether AdaLoss's median step is at least ``tolerance`` times AdaGrad-Norm's at every b0 below ``b0_below``."""
-    cases, said = {}, []
+    parts = {}
     for name, problem in _by_problem(sweep):
         found = _steps(problem, window)
         ratio = (found["adaloss"] / found["adagrad_norm"])[found.index < b0_below]
-        cases[name] = bool((ratio >= tolerance).all()) if len(ratio) else None
-        said.append(f"{name}: {ratio.min():.3g} to {ratio.max():.3g}")
+        parts[name] = every(ratio >= tolerance), f"{ratio.min():.3g} to {ratio.max():.3g}"
     where = f"step of AdaLoss / AdaGrad-Norm in {named(WINDOWS[window])}: "
-    return of_cases(cases, where + "; ".join(said), tolerance=f"a factor {tolerance:g}")
+    return of_parts(parts, where, tolerance=f"a factor {tolerance:g}")
 
 
 def settled(sweep: Sweep, *, tolerance: float) -> Finding:
@@ -181,14 +178,13 @@ def settled(sweep: Sweep, *, tolerance: float) -> Finding:
 
 def smaller_limit(sweep: Sweep, *, tolerance: float) -> Finding:
     """Whether b of AdaLoss ends at most ``tolerance`` times AdaGrad-Norm's at every b0 above eta lambda_1 / 2."""
-    cases, said = {}, []
+    parts = {}
     for name, problem in _by_problem(sweep):
         steps = _steps(problem, -1)
         ratio = (steps["adagrad_norm"] / steps["adaloss"])[steps.index > problem.critical_b0.max()]
-        cases[name] = bool((ratio <= tolerance).all()) if len(ratio) else None
-        said.append(f"{name}: {ratio.min():.3g} to {ratio.max():.6g}")
+        parts[name] = every(ratio <= tolerance), f"{ratio.min():.3g} to {ratio.max():.6g}"
     where = "b of AdaLoss / AdaGrad-Norm at the end, b0 > eta lambda_1 / 2: "
-    return of_cases(cases, where + "; ".join(said), tolerance=f"a factor {tolerance:g}")
+    return of_parts(parts, where, tolerance=f"a factor {tolerance:g}")
 
 
 def first_additions(runs: list[SavedRun]) -> pd.DataFrame:
@@ -215,9 +211,8 @@ def first_addition(sweep: Sweep) -> Finding:
     """Whether b_1^2 - b_0^2 is smaller for AdaLoss than for AdaGrad-Norm, in every run of a problem."""
     both = sweep.of(first_additions)
     ratio = (both["adaloss"] / both["adagrad_norm"]).groupby("problem", sort=False)
-    cases = {name: bool((values < 1).all()) for name, values in ratio}
-    said = "; ".join(f"{name}: {values.min():.3g} to {values.max():.3g}" for name, values in ratio)
-    return of_cases(cases, f"first addition to b^2, AdaLoss / AdaGrad-Norm: {said}")
+    parts = {name: (every(values < 1), f"{values.min():.3g} to {values.max():.3g}") for name, values in ratio}
+    return of_parts(parts, "first addition to b^2, AdaLoss / AdaGrad-Norm: ")
 
 
 def gradient_bound(sweep: Sweep) -> Finding:
@@ -227,21 +222,20 @@ def gradient_bound(sweep: Sweep) -> Finding:
     """
     both = sweep.of(first_additions).reset_index()
     share = both["adagrad_norm"] / (both["row_norm_sq_max"] * both["adaloss"])
-    by_problem = share.groupby(both["problem"], sort=False)
-    cases = {name: bool(values.max() <= 1 + 1e-9) for name, values in by_problem}
-    said = "; ".join(f"{name}: {values.max():.3g}" for name, values in by_problem)
-    return of_cases(cases, f"greatest squared gradient norm / (C (f - f*)): {said}", tolerance="rounding")
+    greatest = share.groupby(both["problem"], sort=False).max()
+    parts = {name: (bool(value <= 1 + 1e-9), f"{value:.3g}") for name, value in greatest.items()}
+    return of_parts(parts, "greatest squared gradient norm / (C (f - f*)): ", tolerance="rounding")
 
 
 def slow(sweep: Sweep, *, tolerance: float) -> Finding:
     """Whether the constant step from the greatest b0 ends with at least ``tolerance`` times the loss of the best b0."""
-    cases, said = {}, []
+    parts = {}
     for name, problem in _by_problem(sweep):
         last = losses(problem, WINDOWS[-1])["sgd_constant"].clip(lower=RESOLUTION * problem.initial_loss.min())
         ratio = last.iloc[-1] / last.min()
-        cases[name] = bool(ratio >= tolerance)
-        said.append(f"{name}: {ratio:.3g} times from b0 = {last.index[-1]:g}, best b0 = {last.idxmin():g}")
-    return of_cases(cases, "loss of the constant step: " + "; ".join(said), tolerance=f"a factor {tolerance:g}")
+        numbers = f"{ratio:.3g} times from b0 = {last.index[-1]:g}, best b0 = {last.idxmin():g}"
+        parts[name] = bool(ratio >= tolerance), numbers
+    return of_parts(parts, "loss of the constant step: ", tolerance=f"a factor {tolerance:g}")
 
 
 def decided(sweep: Sweep) -> list[Message]:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from experiments.methods import METHODS, SGD_FAMILY
 from experiments.runs.store import SavedRun
-from scripts.claims.claim import Claim, ClaimError, Finding, Sweep, of_cases
+from scripts.claims.claim import Claim, ClaimError, Finding, Sweep, of_cases, of_parts
 from scripts.shared.output import Message, Output, main
 
 # The paper's Table 1, in percent; its AdaGrad-Norm is the one by row (footnote 8), None is its N/A.
@@ -257,7 +257,7 @@ def accuracy(
     points and two standard errors of the difference, from both deviations over seeds. Each problem is a case.
     """
     itself = all(run.config["data"]["name"] == PAPERS_DATA for run in sweep.runs)
-    cases, said, limits = {}, [], []
+    parts, limits = {}, []
     for name, of_problem in _by_problem(sweep):
         column = of_problem[of_problem.method == method].set_index("b0")
         if b0 not in column.index:
@@ -266,7 +266,7 @@ def accuracy(
         below, trained = top.accuracy - cell.accuracy, not np.isnan(cell.accuracy)
         shown = f"{cell.accuracy:.2f}" if trained else f"N/A ({cell.untrained} of {cell.seeds})"
         if paper is None:
-            cases[name] = not trained
+            holds = not trained
         else:
             variance = _error(cell) + std**2 / PAPERS_SEEDS
             if not itself:  # a cell that is the best is compared with itself
@@ -274,14 +274,14 @@ def accuracy(
                 shown += f", {below:.2f} points below its best" if trained else ""
             difference = cell.accuracy - paper if itself else below - (best[0] - paper)
             limits.append(tolerance + 2 * variance**0.5)
-            cases[name] = bool(abs(difference) <= limits[-1])
-        said.append(f"{name}: {shown}")
+            holds = bool(abs(difference) <= limits[-1])
+        parts[name] = holds, shown
     if paper is None:
-        return of_cases(cases, "; ".join(said), paper="N/A", tolerance="N/A or a number")
+        return of_parts(parts, paper="N/A", tolerance="N/A or a number")
     theirs = f"{paper:.2f}" + (f" ± {std:.2f}" if std else "")
     theirs += "" if itself else f", {best[0] - paper:.2f} points below its best"
     allowed = " and ".join(f"{limit:.2f}" for limit in limits)
-    return of_cases(cases, "; ".join(said), paper=theirs, tolerance=f"{allowed} points")
+    return of_parts(parts, paper=theirs, tolerance=f"{allowed} points")
 
 
 def _error(cell: pd.Series) -> float:

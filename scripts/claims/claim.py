@@ -90,6 +90,12 @@ def of_number(value: float, low: float, high: float, measured: str, **more: str)
     return Finding(REPRODUCED if low <= value <= high else NOT_REPRODUCED, measured, **more)
 
 
+def of_parts(parts: Mapping[str, tuple[bool | None, str]], where: str = "", **more: str) -> Finding:
+    """Each part (whether it holds, and its numbers) is a case; ``where`` says what all the numbers are."""
+    said = "; ".join(f"{name}: {numbers}" for name, (_, numbers) in parts.items())
+    return of_cases({name: holds for name, (holds, _) in parts.items()}, where + said, **more)
+
+
 def by_key(sweep: Sweep, *, decided: Callable[[Sweep], list[Message]], keys: Sequence[str]) -> Finding:
     """Each message that a script has decided under one of the ``keys`` is a case. Raises ClaimError for lack of one."""
     messages = decided(sweep)
@@ -98,9 +104,7 @@ def by_key(sweep: Sweep, *, decided: Callable[[Sweep], list[Message]], keys: Seq
         raise ClaimError(f"the sweep {sweep.name} decides no {', '.join(keys)}")
     several = len({message.problem for message in chosen}) < len(chosen)
     names = [f"{message.problem}: {message.sentence}" if several else message.problem for message in chosen]
-    cases = {name: message.holds for name, message in zip(names, chosen, strict=True)}
-    said = [f"{name}: {message.evidence}" for name, message in zip(names, chosen, strict=True)]
-    return of_cases(cases, "; ".join(said))
+    return of_parts({name: (message.holds, message.evidence) for name, message in zip(names, chosen, strict=True)})
 
 
 def _listed(names: list[str], most: int = 6) -> str:
