@@ -192,9 +192,9 @@ def histories(runs: list[SavedRun]) -> pd.DataFrame:
         missing = {"iteration", "loss", "b"} - set(history)
         if missing:
             raise ClaimError(f"{run.path}: the history lacks {', '.join(sorted(missing))}")
-        labels = {"method": config["method"]["name"], "b0": float(config["b0"]), "seed": config["seed"]}
-        labels["diverged"] = run.summary["status"] == "diverged"
-        tables.append(history[["iteration", "loss", "b"]].assign(**labels))
+        of_run = {"method": config["method"]["name"], "b0": float(config["b0"]), "seed": config["seed"]}
+        of_run["diverged"] = run.summary["status"] == "diverged"
+        tables.append(history[["iteration", "loss", "b"]].assign(**of_run))
     return pd.concat(tables, ignore_index=True)
 
 

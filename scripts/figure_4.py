@@ -5,6 +5,7 @@ python -m scripts.figure_4 --scale laptop
 The runs are those of Figure 2. Values of one iteration are medians over the seeds. The loss of guessing is log 2.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from itertools import cycle
 
@@ -147,7 +148,7 @@ def reaches(sweep: Sweep, *, paper: float, tolerance: float, b0: float, iteratio
     )
 
 
-def stabilizes(sweep: Sweep, *, tolerance: float, b0: list[float], first: int, last: int) -> Finding:
+def stabilizes(sweep: Sweep, *, tolerance: float, b0: Sequence[float], first: int, last: int) -> Finding:
     """Whether b of AdamLoss grows by at most a factor ``tolerance`` from iteration ``first`` to ``last``."""
     growth = {f"b0 = {b:g}": _at(sweep, b, last) / _at(sweep, b, first) for b in b0}
     said = ", ".join(f"{name}: {ratio:.3g} times" for name, ratio in growth.items())
@@ -155,7 +156,7 @@ def stabilizes(sweep: Sweep, *, tolerance: float, b0: list[float], first: int, l
     return of_cases(cases, f"b from iteration {first} to {last}: {said}", tolerance=f"a factor {tolerance:g}")
 
 
-def high_loss(sweep: Sweep, *, tolerance: float, b0: list[float], last: int) -> Finding:
+def high_loss(sweep: Sweep, *, tolerance: float, b0: Sequence[float], last: int) -> Finding:
     """Whether the loss of AdamLoss rises to at least ``tolerance`` times its first within ``last`` iterations."""
     peaks = {}
     for b in b0:
@@ -175,7 +176,7 @@ def decreases(sweep: Sweep, *, b0: float, last: int) -> Finding:
 
 
 def _at(sweep: Sweep, b0: float, iteration: int) -> float:
-    """B of AdamLoss at the last recorded iteration that is not after ``iteration``."""
+    """The b of AdamLoss at the last recorded iteration that is not after ``iteration``."""
     b = _early(sweep, b0).b
     return float(b[b.index <= iteration].iloc[-1])
 
@@ -186,14 +187,14 @@ CLAIMS = (
         id="lstm-loss-high",
         quote="the stochastic loss (bottom right) is very high",
         place="Section 5, of b0 = 0.1 and 1",
-        measure=partial(high_loss, b0=[0.1, 1], last=25, tolerance=2),
+        measure=partial(high_loss, b0=SMALL, last=EARLY, tolerance=2),
         tolerance="called very high: twice the loss of the initial network, which guesses",
     ),
     _claim(
         id="lstm-b-after-25-from-0.1",
         quote="after 25 iterations, it reaches 1/b_t ≈ 0.01",
         place="Section 5, of b0 = 0.1",
-        measure=partial(reaches, b0=0.1, iteration=25, tolerance=2, paper=REACHED),
+        measure=partial(reaches, b0=0.1, iteration=EARLY, tolerance=2, paper=REACHED),
         paper=REACHED,
         tolerance="the paper reads one digit off a figure, with ≈",
     ),
@@ -201,7 +202,7 @@ CLAIMS = (
         id="lstm-b-after-25-from-1",
         quote="after 25 iterations, it reaches 1/b_t ≈ 0.01",
         place="Section 5, of b0 = 1",
-        measure=partial(reaches, b0=1, iteration=25, tolerance=2, paper=REACHED),
+        measure=partial(reaches, b0=1, iteration=EARLY, tolerance=2, paper=REACHED),
         paper=REACHED,
         tolerance="the paper reads one digit off a figure, with ≈",
     ),
@@ -209,16 +210,16 @@ CLAIMS = (
         id="lstm-b-stabilizes",
         quote="and then stabilizes",
         place="Section 5, of b0 = 0.1 and 1",
-        measure=partial(stabilizes, b0=[0.1, 1], first=25, last=200, tolerance=2),
+        measure=partial(stabilizes, b0=SMALL, first=EARLY, last=LAST, tolerance=2),
         tolerance="stable: within a factor 2 over the 175 iterations that the paper's figure shows after it",
     ),
     _claim(
         id="lstm-400-decreases",
         quote="the stochastic loss shows a decreasing trend at the beginning",
         place="Section 5, of b0 = 400",
-        measure=partial(decreases, b0=400, last=200),
-        tolerance="the sign of a least squares slope over the iterations that the paper's figure shows, mean over "
-        "seeds",
+        measure=partial(decreases, b0=CRITICAL, last=LAST),
+        tolerance="the sign of a least squares slope over the iterations that the paper's figure shows, mean "
+        "over seeds",
     ),
 )
 

@@ -310,6 +310,7 @@ def decided(sweep: Sweep) -> list[Message]:
     return messages(by_run(sweep.of(trajectories)))
 
 
+CONVERGED = "1e-6 of the loss, or on its way where its bound asks for more iterations than were run"
 _claim = partial(Claim, sweep="figure_theorem_3", at_paper_scale="a width of 30000; the paper gives no sizes")
 CLAIMS = (
     _claim(
@@ -341,14 +342,14 @@ CLAIMS = (
         quote="the effective learning rate at the beginning (1/b0) is smaller than the threshold",
         place="Theorem 3(a)",
         measure=partial(converges, side="from"),
-        tolerance="1e-6 of the loss, or on its way where its bound asks for more iterations than were run",
+        tolerance=CONVERGED,
     ),
     _claim(
         id="theorem-3b",
         quote="the initial effective learning rate, η/b0, is greater than the threshold",
         place="Theorem 3(b)",
         measure=partial(converges, side="below"),
-        tolerance="1e-6 of the loss, or on its way where its bound asks for more iterations than were run",
+        tolerance=CONVERGED,
     ),
     _claim(
         id="converges-linearly",

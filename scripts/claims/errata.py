@@ -71,6 +71,7 @@ def _numbers(sweep: Sweep, number: int) -> tuple[Numbers, tuple]:
     return runs[0].history.to_dict("records")[0], runs
 
 
+EXACT = "inequalities between the counterexample's numbers, far above rounding; no margin"
 _claim = partial(Claim, sweep="errata", at_paper_scale="needs no scale, one counterexample decides")
 CLAIMS = (
     _claim(
@@ -78,7 +79,7 @@ CLAIMS = (
         quote="effective learning rate 2η/b0 is less than the critical threshold 1/λ1",
         place="Section 3, before Theorem 1",
         measure=partial(counterexample, statement="two_rates_below_inverse"),
-        tolerance="inequalities between the counterexample's numbers, far above rounding; no margin",
+        tolerance=EXACT,
         corrected="η/b0 < 2/λ1 is what b0 > ηλ1/2 says",
     ),
     _claim(
@@ -96,7 +97,7 @@ CLAIMS = (
         quote="there exists the first index N such that",
         place="Lemma 1",
         measure=partial(counterexample, statement="exit_exists"),
-        tolerance="inequalities between the counterexample's numbers, far above rounding; no margin",
+        tolerance=EXACT,
         corrected="with s_0^(1) > 0; else with the largest λi that has s_0^(i) > 0 in the place of λ1",
     ),
     _claim(
@@ -112,7 +113,7 @@ CLAIMS = (
         quote="to reach a value greater than ηλ1",
         place="Section 3, after Lemma 1",
         measure=partial(counterexample, statement="exit_above_twice_threshold"),
-        tolerance="inequalities between the counterexample's numbers, far above rounding; no margin",
+        tolerance=EXACT,
         corrected="b reaches ηλ1/2, passing it to a value below ηλ1",
     ),
     _claim(
@@ -130,7 +131,7 @@ CLAIMS = (
         quote="stochastic gradient method in (10) with 2b0 ≥ η sup ||x_i||",
         place="Proposition 1",
         measure=partial(counterexample, statement="condition_without_square"),
-        tolerance="inequalities between the counterexample's numbers, far above rounding; no margin",
+        tolerance=EXACT,
         corrected="2b0 ≥ η sup ||x_i||²",
     ),
     _claim(
@@ -138,7 +139,7 @@ CLAIMS = (
         quote="AdaLoss improves the constant in the convergence rate of AdaGrad-Norm up to",
         place="Proposition 1",
         measure=partial(counterexample, statement="gap_without_eta"),
-        tolerance="inequalities between the counterexample's numbers, far above rounding; no margin",
+        tolerance=EXACT,
         corrected="the bounds of lim b differ by (S − 1)||w_0 − w*||²/η, S = sup ||x_i||², at most (λ1 − 1)||w_0 − "
         "w*||²/η",
     ),
@@ -147,7 +148,7 @@ CLAIMS = (
         quote="we show that the maximum allowable learning rate can be improved",
         place="Section 4, before Theorem 2",
         measure=partial(counterexample, statement="limit_of_steps"),
-        tolerance="inequalities between the counterexample's numbers, far above rounding; no margin",
+        tolerance=EXACT,
         corrected="2/||H(0)|| is the largest step that converges linearly, from small residuals; it is no limit of "
         "convergence",
     ),
@@ -156,7 +157,7 @@ CLAIMS = (
         quote="the iteration complexity of gradient descent is nearly independent of n",
         place="Section 4, Figure 5",
         measure=partial(counterexample, statement="norm_independent_of_n"),
-        tolerance="inequalities between the counterexample's numbers, far above rounding; no margin",
+        tolerance=EXACT,
         corrected="max(n/(4d), 1/2) ≤ ||H∞|| for all unit rows: O(1) only while n = O(d)",
     ),
     _claim(
