@@ -8,15 +8,9 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.reproduce
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-# experiment:sweep; the script that draws a sweep has its name
-SWEEPS := linear_regression:figure_1 linear_regression:figure_burn_in linear_regression:figure_c \
-    bounds:figure_bounds gram:figure_5 two_layer:figure_6 two_layer:figure_theorem_3 two_layer:figure_critical_step \
-    ppo:figure_3 ppo:figure_3_readings vit:table_1 \
-    lstm:figure_2 lstm:figure_2_readings lstm:figure_2_overlap lstm:figure_4 lstm:figure_4_width
-# without a figure: what the claims need besides
-FACTS := errata:errata cost:cost
-# what make compare makes: many trainings of other people's optimizers, no part of the paper
-COMPARISONS := compare:figure_compare compare:figure_suggest
+# experiment:sweep of each sweep of a part (or of one, by its name), as the files of configs/sweep say; the script that
+# draws a sweep has its name
+PAIRS = pairs=$$($(PY) -m experiments.runs.registry $(1))
 # what is done with each of them
 TRAIN = $(PY) -m experiments.$${pair%%:*} sweep=$${pair\#\#*:} scale=$(scale) \
     hydra/launcher=joblib hydra.launcher.n_jobs=$(jobs)
@@ -74,7 +68,8 @@ smoke: ## the whole way at the smallest scale (a minute or two)
 	@$(MAKE) --no-print-directory reproduce SCALE=smoke JOBS=$(jobs)
 
 reproduce: $(STAMP) ## make all runs that are missing and each sweep's figure, then the claims and the report
-	@set -e; for pair in $(SWEEPS); do $(TRAIN); $(DRAW); done; for pair in $(FACTS); do $(TRAIN); done
+	@set -e; $(call PAIRS,paper); for pair in $$pairs; do $(TRAIN); $(DRAW); done
+	@set -e; $(call PAIRS,facts); for pair in $$pairs; do $(TRAIN); done
 	@$(MAKE) --no-print-directory claims
 	@$(MAKE) --no-print-directory report
 
@@ -84,7 +79,7 @@ sweep: $(STAMP) ## a sweep of your own: EXPERIMENT=linear_regression ARGS='metho
 	    $(if $(findstring hydra/launcher=,$(ARGS)),,hydra/launcher=joblib hydra.launcher.n_jobs=$(jobs)) $(ARGS)
 
 figures: $(STAMP) ## draw every figure from the saved runs
-	@set -e; for pair in $(SWEEPS); do $(DRAW); done
+	@set -e; $(call PAIRS,paper); for pair in $$pairs; do $(DRAW); done
 
 claims: $(STAMP) ## decide the paper's claims from the saved runs
 	@$(PY) -m scripts.claims --scale $(scale)
@@ -97,10 +92,10 @@ publish: $(STAMP) ## copy the laptop scale's pictures and tables to figures/publ
 	@cp figures/laptop/*.png figures/laptop/*.csv figures/laptop/*.md figures/laptop/report.html figures/published/
 
 theory-check: $(STAMP) ## check every proved bound on random problems (SCALE=paper: ten times as many)
-	@set -e; pair=bounds:figure_bounds; $(TRAIN); $(DRAW)
+	@set -e; $(call PAIRS,figure_bounds); for pair in $$pairs; do $(TRAIN); $(DRAW); done
 
 compare: $(VENV)/.peers ## train our optimizers and their peers over eight decades of the initial step, and draw that
-	@set -e; for pair in $(COMPARISONS); do $(TRAIN); $(DRAW); done
+	@set -e; $(call PAIRS,compare); for pair in $$pairs; do $(TRAIN); $(DRAW); done
 
 bench: $(VENV)/.peers ## time engines and optimizers beside the alternatives, each in one run
 	@for name in linear_regression gram two_layer optim; do $(PY) -m tests.benchmarks.$$name; done

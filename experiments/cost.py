@@ -19,9 +19,9 @@ import torch
 from pydantic import model_validator
 from torch.nn import functional
 
-from experiments.methods import AdaGradNorm, AdaLoss, SGDConstant
+from experiments.methods import AdaGradNorm, AdaGradNormRowwise, AdaLoss, SGDConstant
 from experiments.models.vit import Architecture, VisionTransformer
-from experiments.optimizers import AdaGradNormRowwise, make, take
+from experiments.optimizers import make, take
 from experiments.runs import app
 from experiments.runs.identity import code_hash
 from experiments.runs.schema import Count, Experiment, Outcome, Progress, Seed, Strict, nested

@@ -1,50 +1,23 @@
-"""The methods of the deep experiments: fields of a configuration, and the torch optimizer that each stands for.
+"""The torch optimizer that each method of the deep experiments stands for.
 
 Every method starts from the same two numbers, eta and b0: the first step of the SGD methods is about eta / b0, that of
 the Adam methods eta / sqrt(b0).
 """
 
+import inspect
 import math
 from collections.abc import Callable, Iterable
-from typing import Literal
 
 import torch
 
 from adaloss import optim
-from experiments.methods import SGD_METHODS
-from experiments.runs.schema import Finite, Positive, Strict
+from adaloss.arguments import number
+from adaloss.optim.rule_driven import RuleDriven
+from adaloss.stepsizes import RULES
+from experiments.runs.schema import Strict
 
 ADAM_BETAS = (0.9, 0.99)  # Algorithm 2's, for Adam beside it too
 
-
-class AdaGradNormRowwise(Strict):
-    """AdaGrad-Norm with one b for each output neuron (footnote 8)."""
-
-    name: Literal["adagrad_norm_rowwise"]
-
-
-class Adam(Strict):
-    """Adam with the step eta / sqrt(b0)."""
-
-    name: Literal["adam"]
-
-
-class AdamLoss(Strict):
-    """Algorithm 2."""
-
-    name: Literal["adamloss"]
-    alpha: Positive
-    c: Finite
-
-
-class AdamSqrt(Strict):
-    """Adam with the step eta / sqrt(b0 + t)."""
-
-    name: Literal["adam_sqrt"]
-
-
-SGD_FAMILY = SGD_METHODS | {"adagrad_norm_rowwise": AdaGradNormRowwise}
-ADAM_FAMILY = {"adam": Adam, "adamloss": AdamLoss, "adam_sqrt": AdamSqrt}
 
 _MAKE: dict[str, Callable] = {
     "adaloss": optim.AdaLoss,
@@ -66,12 +39,22 @@ _SCHEDULES = {
 }
 
 
+def _under_rule(name: str) -> type[torch.optim.Optimizer]:
+    """Torch's SGD under a rule of ``adaloss.stepsizes`` that has no class in ``adaloss.optim``; it sees the loss."""
+    taken = inspect.signature(RULES[name]).parameters.values()
+    hyper = {p.name: p.default for p in taken if p.kind is p.KEYWORD_ONLY and p.name != "eta"}
+    options = RuleDriven.options | dict.fromkeys(hyper, number)
+    fields = {"rule": staticmethod(RULES[name]), "hyper": hyper, "options": options}
+    return type(name, (optim.LossDriven, torch.optim.SGD), fields)
+
+
 def make(
     method: Strict, params: Iterable[torch.Tensor], *, eta: float, b0: float, **options: float
 ) -> torch.optim.Optimizer:
     """Build the optimizer of a method; ``options`` are torch's, such as ``weight_decay``."""
     hyper = method.model_dump(exclude={"name", "c_unit"})
-    return _MAKE[method.name](list(params), lr=eta, b0=b0, **hyper, **options)
+    start = _MAKE.get(method.name) or _under_rule(method.name)
+    return start(list(params), lr=eta, b0=b0, **hyper, **options)
 
 
 def take(optimizer: torch.optim.Optimizer, loss: float | torch.Tensor) -> tuple[float, float]:

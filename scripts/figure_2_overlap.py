@@ -8,8 +8,9 @@ no model can. Final training loss and **robust** are as in ``scripts.figure_2``.
 
 import pandas as pd
 
-from scripts.figure_2 import FACTOR, METHODS, by_epoch, finals, over_seeds, panels, robust
-from scripts.figures import Message, Output, main
+from experiments.methods import METHODS
+from scripts.figure_2 import FACTOR, by_epoch, finals, over_seeds, panels, robust
+from scripts.shared.output import Message, Output, main
 
 SHOWN = {name: METHODS[name] for name in ("adam", "adamloss")}
 APART = {"data": ("synthetic_news",), "epochs": (2,), "method": SHOWN, "b0": (), "seed": ()}
@@ -37,4 +38,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_2_overlap", "lstm", draw, APART)
+    main("figure_2_overlap", draw, APART)

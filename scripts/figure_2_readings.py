@@ -8,7 +8,7 @@ The paper does not say. Final training loss and **robust** are as in ``scripts.f
 import pandas as pd
 
 from scripts.figure_2 import GUESSING, SHARE, by_epoch, finals, over_seeds, panels, robust, share_lost
-from scripts.figures import Message, Output, main
+from scripts.shared.output import Message, Output, main
 
 READINGS = {"mean": ("mean of the states", "#0072B2", "o"), "last": ("last state", "#D55E00", "s")}
 APART = {"method": ("adamloss",), "pooling": READINGS, "b0": (), "seed": ()}
@@ -43,4 +43,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_2_readings", "lstm", draw, APART)
+    main("figure_2_readings", draw, APART)

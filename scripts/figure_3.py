@@ -8,21 +8,23 @@ seeds), as a share of what there is to win: the difference of the sweep's greate
 episodes. A method is **robust** where that share is at most 1/4, **extremely sensitive** where it is above 1/2.
 """
 
+from functools import partial
 from math import isclose
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from experiments.methods import METHODS
 from experiments.runs.store import SavedRun
-from scripts.changed import UnfitError
-from scripts.figures import Message, Output, main
+from scripts.claims.claim import Claim, Sweep, by_key
+from scripts.shared.changed import UnfitError
+from scripts.shared.output import Message, Output, main
 
-# The paper's colours: red and blue.
-METHODS = {"adam": ("Adam", "#D55E00", "s"), "adamloss": ("AdamLoss", "#0072B2", "o")}
+SHOWN = {name: METHODS[name] for name in ("adam", "adamloss")}
 ROBUST, SENSITIVE = 1 / 4, 1 / 2
 BETTER_FROM = {200: "1/sqrt(200)", 40000: "1/200"}  # what "eta_0 = 1/200" may mean, as b0 = eta_0^-2
-APART = {"env": ("pendulum",), "envs": (16,), "steps": (128,), "method": METHODS, "b0": (), "seed": ()}
+APART = {"env": ("pendulum",), "envs": (16,), "steps": (128,), "method": SHOWN, "b0": (), "seed": ()}
 
 
 def by_frames(runs: list[SavedRun]) -> pd.DataFrame:
@@ -94,11 +96,13 @@ def share_lost(finals: pd.DataFrame, of: pd.DataFrame) -> tuple[float, str]:
 
 def messages(finals: pd.DataFrame) -> list[Message]:
     """The paper's sentences about Figure 3, from the means over seeds."""
-    of = {name: finals[finals.method == name] for name in METHODS}
+    of = {name: finals[finals.method == name] for name in SHOWN}
     lost, numbers = share_lost(finals, of["adamloss"])
-    found = [Message("pendulum", "AdamLoss is very robust to the initialisation b0", bool(lost <= ROBUST), numbers)]
+    sentence = "AdamLoss is very robust to the initialisation b0"
+    found = [Message("pendulum", sentence, bool(lost <= ROBUST), numbers, key="robust")]
     lost, numbers = share_lost(finals, of["adam"])
-    found.append(Message("pendulum", "Adam is extremely sensitive to b0", bool(lost > SENSITIVE), numbers))
+    sentence = "Adam is extremely sensitive to b0"
+    found.append(Message("pendulum", sentence, bool(lost > SENSITIVE), numbers, key="sensitive"))
     ours, theirs = (of[name].set_index("b0") for name in ("adamloss", "adam"))
     for b0, first_step in BETTER_FROM.items():
         found.append(
@@ -107,6 +111,7 @@ def messages(finals: pd.DataFrame) -> list[Message]:
                 f"AdamLoss does better when starting with eta_0 = {first_step} (b0 = {b0}): better than Adam there",
                 bool(ours.final[b0] > theirs.final[b0]),
                 f"AdamLoss {_ranged(ours.loc[b0])}, Adam {_ranged(theirs.loc[b0])}",
+                key="better_start",
             )
         )
         found.append(
@@ -115,6 +120,7 @@ def messages(finals: pd.DataFrame) -> list[Message]:
                 f"AdamLoss does better when starting with eta_0 = {first_step} (b0 = {b0}): its best b0 of all",
                 isclose(ours.final[b0], ours.final.max()),
                 f"{ours.final[b0]:.0f}; best {ours.final.max():.0f} from b0 = {ours.final.idxmax():g}",
+                key="better_start",
             )
         )
     best = {name: table.final.max() for name, table in (("AdamLoss", ours), ("Adam", theirs))}
@@ -150,7 +156,7 @@ def figure(drawn: pd.DataFrame) -> plt.Figure:
     starts = sorted(drawn.b0.unique())
     fig, axes = plt.subplots(1, len(starts), figsize=(3 * len(starts), 3), sharex=True, sharey=True, squeeze=False)
     for ax, b0 in zip(axes[0], starts, strict=True):
-        for name, (label, color, marker) in METHODS.items():
+        for name, (label, color, marker) in SHOWN.items():
             returns(ax, drawn[(drawn.method == name) & (drawn.b0 == b0)], label, color, marker)
         ax.set(title=f"$b_0$ = {b0:g} ($\\eta_0$ = {b0**-0.5:.3g})", xlabel="frames / 10000")
     axes[0, 0].set_ylabel("return of an episode")
@@ -171,5 +177,39 @@ def draw(output: Output) -> None:
     output.messages("figure_3", messages(table))
 
 
+def decided(sweep: Sweep) -> list[Message]:
+    """The sentences about these runs."""
+    return messages(sweep.of(finals))
+
+
+_claim = partial(
+    Claim, sweep="figure_3", at_paper_scale="a million frames; the paper's swing-up is another simulator's"
+)
+CLAIMS = (
+    _claim(
+        id="figure-3-robust",
+        quote="AdaLoss is very robust to different initialization",
+        place="Section 5, Figure 3",
+        measure=partial(by_key, decided=decided, keys=["robust"]),
+        tolerance="the worst b0 loses a quarter of what there is to win",
+    ),
+    _claim(
+        id="figure-3-adam-sensitive",
+        quote="the standard Adam is extremely sensitive to η = 1/√b0",
+        place="Section 5, Figure 3",
+        measure=partial(by_key, decided=decided, keys=["sensitive"]),
+        tolerance="the worst b0 loses more than half of what there is to win",
+    ),
+    _claim(
+        id="figure-3-better-start",
+        quote="AdamLoss does better when starting with",
+        place="Section 5, Figure 3",
+        measure=partial(by_key, decided=decided, keys=["better_start"]),
+        tolerance="means over seeds are compared as they are; eta_0 is read as 1/√200 and as 1/200, better as than "
+        "Adam and as of all b0",
+    ),
+)
+
+
 if __name__ == "__main__":
-    main("figure_3", "ppo", draw, APART)
+    main("figure_3", draw, APART)

@@ -16,7 +16,7 @@ import pandas as pd
 from experiments.runs.store import SavedRun
 from scripts.figure_4 import COLOURS, REACHED, SMALL, by_iteration, over_seeds
 from scripts.figure_4 import messages as of_width
-from scripts.figures import Message, Output, main
+from scripts.shared.output import Message, Output, main
 
 APART = {"method": ("adamloss",), "hidden": (), "b0": SMALL, "seed": ()}
 
@@ -60,4 +60,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_4_width", "lstm", draw, APART)
+    main("figure_4_width", draw, APART)

@@ -16,8 +16,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from experiments.methods import METHODS
 from experiments.runs.store import SavedRun
-from scripts.figures import METHODS, Message, Output, main
+from scripts.shared.output import Message, Output, main
 
 POINT, FACTOR = 0.01, 2.0  # the bands: of accuracy, of loss
 OURS = ("adaloss", "adagrad_norm", "adamloss")
@@ -29,7 +30,7 @@ _PACKAGES = {
     "one": ("#CC79A7", "D"),  # of the libraries that have one optimizer here, at most one a family
     "another": ("#7F7F7F", "*"),
 }
-# family -> optimizer -> label, colour, marker; one colour for a library
+# family -> optimizer -> label, colour, marker; one colour for a library, and for each of the paper's methods its own
 FAMILIES = {
     "SGD": {
         "adaloss": METHODS["adaloss"],
@@ -42,8 +43,8 @@ FAMILIES = {
         "alig": ("ALI-G", *_PACKAGES["another"]),
     },
     "Adam": {
-        "adamloss": ("AdamLoss", *METHODS["adaloss"][1:]),
-        "adam": ("Adam", *_PACKAGES["torch"]),
+        "adamloss": METHODS["adamloss"],
+        "adam": METHODS["adam"],
         "prodigy": ("Prodigy", *_PACKAGES["one"]),
         "dadapt_adam": ("D-Adapt Adam", *_PACKAGES["dadaptation"]),
         "schedule_free_adamw": ("Schedule-free AdamW", *_PACKAGES["schedulefree"]),
@@ -257,4 +258,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_compare", "compare", draw, APART)
+    main("figure_compare", draw, APART)

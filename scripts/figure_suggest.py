@@ -12,13 +12,13 @@ import pandas as pd
 
 from experiments.runs.store import SavedRun
 from scripts.figure_compare import LABELS, heights
-from scripts.figures import METHODS, Message, Output, main
+from scripts.shared.output import Message, Output, main
 
 DEFAULT = {"adaloss": 1.0, "adamloss": 0.1}  # the initial step of the optimizers' default lr and b0
 STARTS = {
     "default": ("black", "x"),
     "suggested / 10": ("#56B4E9", "v"),
-    "suggested": METHODS["adaloss"][1:],
+    "suggested": ("#D55E00", "o"),
     "suggested × 10": ("#CC79A7", "^"),
 }
 NEAR = {"accuracy": 1.5 / 600, "loss": np.log10(1.001)}  # between one image and two: no tie hangs on rounding
@@ -127,4 +127,4 @@ def draw(output: Output) -> None:
 
 
 if __name__ == "__main__":
-    main("figure_suggest", "compare", draw, APART)
+    main("figure_suggest", draw, APART)

@@ -3,7 +3,7 @@
 python -m scripts.provenance figures/laptop/figure_1.png figures/laptop/figure_1.csv
 python -m scripts.provenance figures/published/*.png --runs runs/laptop
 
-Every file carries a mark (``scripts.marks``): which sweep, runs, commit and versions drew it, and a checksum of itself.
+Every file carries a mark (``scripts.shared.marks``): which sweep, runs, commit and versions drew it, and its checksum.
 Checked are the file's bytes against that; every byte of the runs; and, where the mark has a digest for the runs, what
 the store lists as the sweep by now. A problem is one line on stderr; the status is 1 if there was any.
 """
@@ -16,9 +16,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from experiments.runs.store import Store, StoreError, run_id, verify
-from scripts import marks
-from scripts.marks import digest
-from scripts.terminal import run_main
+from experiments.runs.terminal import run_main
+from scripts.shared import marks
+from scripts.shared.marks import digest
 
 SCALE_OF_PUBLISHED = "laptop"  # figures/published is a copy of that scale's
 

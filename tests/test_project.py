@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from adaloss.theory.linear_regression import advance
+from experiments.runs.registry import listed as sweeps
 from tests.pages import PAGES, ROOT, blocks
 
 LINKING = ("DEVIATIONS.md", "CHANGELOG.md", *PAGES)
@@ -34,18 +35,13 @@ def test_make_help_lists_every_target():
         assert target in ("help", "clean", "smoke") or re.search(r"\$\((STAMP|VENV)\)", building), target
 
 
-def listed(variable):
-    """The sweeps in a variable of the Makefile."""
-    words = re.search(rf"^{variable} := ((.*\\\n)*.*)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)[1]
-    return {word.rpartition(":")[2] for word in words.replace("\\\n", " ").split()}
-
-
 def test_every_sweep_is_made_and_has_its_script():
-    drawn = listed("SWEEPS") | listed("COMPARISONS")  # the latter by make compare, which make reproduce leaves out
-    assert drawn | listed("FACTS") == {file.stem for file in (ROOT / "configs/sweep").glob("*.yaml")}
+    found = sweeps()
+    drawn = {name for name, one in found.items() if one.part in ("paper", "compare")}
+    assert {name for name, one in found.items() if one.part == "facts"} == {"cost", "errata"} == {*found} - drawn
     assert drawn == {file.stem for kind in ("figure", "table") for file in (ROOT / "scripts").glob(f"{kind}_*.py")}
-    for name in drawn | listed("FACTS"):
-        assert f"sweep: {{name: {name}}}" in (ROOT / f"configs/sweep/{name}.yaml").read_text()
+    for name in found:
+        assert f"sweep: {{name: {name}," in (ROOT / f"configs/sweep/{name}.yaml").read_text()
 
 
 def test_scales_have_the_same_fields():

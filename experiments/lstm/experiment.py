@@ -18,8 +18,9 @@ from experiments import distributed
 from experiments.data import module as data_module
 from experiments.data.articles import CLASSES, Corpus
 from experiments.data.images import Rows
+from experiments.methods import ADAM_FAMILY
 from experiments.models.lstm import LSTMClassifier
-from experiments.optimizers import ADAM_FAMILY, make
+from experiments.optimizers import make
 from experiments.runs.checkpoint import Checkpoint
 from experiments.runs.identity import code_hash
 from experiments.runs.schema import Count, Experiment, Outcome, Positive, PositiveList, Progress, SeedList, nested

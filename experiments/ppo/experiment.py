@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from pydantic import BeforeValidator, Field, model_validator
 
-from experiments.optimizers import ADAM_FAMILY, make
+from experiments.methods import ADAM_FAMILY
+from experiments.optimizers import make
 from experiments.ppo.agent import VALUE_GAIN, Actor, Agent, Network
 from experiments.ppo.envs import chosen
 from experiments.runs.checkpoint import Checkpoint

@@ -19,13 +19,14 @@ from hydra.utils import get_original_cwd
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from experiments.runs import registry
 from experiments.runs.messages import printable
 from experiments.runs.schema import ConfigError, Experiment, validated
 from experiments.runs.store import Store
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 # Fields that say where and how often, not what: they never reach a run's identity.
-AROUND = ("runs", "scale", "sweep", "alpha", "decay")
+AROUND = ("runs", "scale", "sweep", "alpha", "decay", "compared")
 
 
 def parsed(name: str, config: DictConfig) -> tuple[Experiment, Store, str | None]:
@@ -69,8 +70,8 @@ def _sweep_name(sweep: Any) -> str | None:
     """The name of a sweep, which becomes a file's. Raises ConfigError where it is no plain word."""
     fields = sweep if isinstance(sweep, dict) else {"name": sweep}
     for key in fields:
-        if key != "name":
-            raise ConfigError(f"sweep.{key}={fields[key]!r}: no such field; allowed is name")
+        if key not in registry.FIELDS:
+            raise ConfigError(f"sweep.{key}={fields[key]!r}: no such field; allowed are {', '.join(registry.FIELDS)}")
     name = fields.get("name")
     if name is None:
         return None

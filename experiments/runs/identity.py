@@ -7,8 +7,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = ("adaloss", "experiments")
-# Where runs go and how they are started: never a number in them.
-INFRASTRUCTURE = ("experiments", "experiments.runs")
+# Where runs go, how they are started, and what their methods are called and look like: never a number in them.
+INFRASTRUCTURE = ("experiments", "experiments.runs", "experiments.methods")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 

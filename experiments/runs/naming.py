@@ -3,15 +3,13 @@
 import hashlib
 import shlex
 from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
 
-import yaml
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.runs import registry
 from experiments.runs.command_line import CONFIGS, key_of
 from experiments.runs.jobs import Composer, composed, given, spelled_out
 
@@ -60,20 +58,8 @@ class Named:
         return f"; python -m scripts.{self.paper} --sweep {self.name}{scale}{where} draws it"
 
 
-def experiment_of(sweep: str) -> str | None:
-    """The experiment that makes a sweep, by configs/claims.yaml; that of the sweep which its file starts from."""
-    owner = _yaml(CONFIGS / "claims.yaml")["sweeps"].get(sweep)
-    first = next(iter(_yaml(CONFIGS / "sweep" / f"{sweep}.yaml").get("defaults", [])), None)
-    return experiment_of(first) if owner is None and isinstance(first, str) and _is_sweep(first) else owner
-
-
-@cache
-def _yaml(file: Path) -> dict:
-    return yaml.load(file.read_bytes(), Loader=yaml.CSafeLoader)
-
-
 def _is_sweep(name: str | None) -> bool:
-    return name is not None and (CONFIGS / "sweep" / f"{name}.yaml").is_file()
+    return name in registry.listed()
 
 
 def _is_open(config: DictConfig, key: str) -> bool:

@@ -14,12 +14,12 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from experiments.runs import interrupt
+from experiments.runs import interrupt, registry
 from experiments.runs.app import JobError, make, reported, tell
 from experiments.runs.command_line import parsed
 from experiments.runs.jobs import Composer, composed, composition
 from experiments.runs.messages import printable
-from experiments.runs.naming import Named, experiment_of
+from experiments.runs.naming import Named
 from experiments.runs.schema import ConfigError
 from experiments.runs.store import Run, StoreError
 
@@ -127,7 +127,7 @@ class PlanningSweeper(Sweeper):
         named = Named(self.config, sweep, self.context.config_loader)
         if named.paper is None:
             return sweep, ""
-        owner = experiment_of(named.paper)
+        owner = registry.listed()[named.paper].experiment
         if owner not in (None, self.name):
             raise ConfigError(f"sweep={named.paper}: is made by experiments.{owner}")
         if named.plain or self._is_of_paper(named):

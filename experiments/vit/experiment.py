@@ -18,9 +18,10 @@ from pydantic import PrivateAttr, model_validator
 from experiments import distributed
 from experiments.data import module as data_module
 from experiments.data.images import Images
+from experiments.methods import SGD_FAMILY
 from experiments.models import hub
 from experiments.models.vit import Architecture
-from experiments.optimizers import SGD_FAMILY, make
+from experiments.optimizers import make
 from experiments.runs.checkpoint import Checkpoint
 from experiments.runs.identity import code_hash
 from experiments.runs.schema import Count, Experiment, Outcome, Positive, PositiveList, Progress, SeedList, nested

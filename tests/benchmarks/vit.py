@@ -17,8 +17,9 @@ import torch
 from experiments import distributed
 from experiments.data import cifar100
 from experiments.data.images import Images
+from experiments.methods import SGD_FAMILY
 from experiments.models.vit import VisionTransformer
-from experiments.optimizers import SGD_FAMILY, make
+from experiments.optimizers import make
 from experiments.vit.train import VitTrainer
 
 HYPER = {

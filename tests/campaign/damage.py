@@ -27,10 +27,10 @@ from safetensors.torch import save
 
 from experiments.data import cifar100, news
 from experiments.models import hub
+from experiments.runs import __main__ as script
 from experiments.runs.checkpoint import Checkpoint
 from experiments.runs.schema import ConfigError
 from experiments.runs.store import Run, Store, StoreError
-from scripts import runs as script
 
 CONFIG = {"status": "mine", "data": {"name": "x"}}
 RUNS = [Run("exp", f"b0={b0:g}", {"b0": b0, **CONFIG}, "code", "data") for b0 in (1.0, 2.0)]
@@ -64,7 +64,7 @@ def filled(root, runs=RUNS):
 
 
 def answer(store, *words):
-    """What scripts.runs says and how it ends, in this process."""
+    """What experiments.runs says and how it ends, in this process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["runs", *words, "--runs", str(store.root)])
         try:

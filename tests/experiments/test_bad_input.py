@@ -80,7 +80,7 @@ WRONG = [
     (["+sweep.name=../x"], ["sweep.name='../x'", "letters"]),
     (["-m", "+sweep.name=.x"], ["sweep.name='.x'", "neither dot nor dash"]),
     (["+sweep.name=" + "x" * 101], ["sweep.name='xxx", "at most 100"]),
-    (["-m", "+sweep.names=x"], ["sweep.names='x'", "allowed is name"]),
+    (["-m", "+sweep.names=x"], ["sweep.names='x'", "allowed are name, experiment, part"]),
     (["-m", "b0=1,2,-3", "method=adaloss,sgd_constant"], ["b0=-3", "greater than 0"]),
     (["-m", "b0=1,2", "method=adaloss,adagrad"], ["method/adagrad", "adagrad_norm"]),
     (["-m", "hydra/launcher=joblib", "seed=0,-1"], ["seed=-1", "greater than or equal to 0"]),

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from experiments.runs import app, streams
-from experiments.runs.naming import experiment_of
+from experiments.runs.registry import maker
 from experiments.runs.store import Store
 from tests.experiments.launch import ROOT, command, launch, made
 
@@ -100,7 +100,7 @@ def test_fields_that_a_sweep_leaves_open_do_not_change_it(tmp_path):
 
 
 def test_a_sweep_belongs_to_one_experiment():
-    assert [experiment_of(name) for name in ("figure_1", "figure_4", "cost")] == ["linear_regression", "lstm", "cost"]
+    assert [maker(name) for name in ("figure_1", "figure_4", "cost")] == ["linear_regression", "lstm", "cost"]
 
 
 def test_a_range_makes_the_runs_that_were_meant(tmp_path):

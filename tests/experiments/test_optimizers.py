@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import yaml
 
-from experiments.optimizers import ADAM_FAMILY, SGD_FAMILY, make, take
+from experiments import optimizers
+from experiments.methods import ADAM_FAMILY, SGD_FAMILY
+from experiments.optimizers import make, take
 from experiments.runs.schema import validated
 from tests.optim.problems import Network
 from tests.reference import optim as literal
@@ -30,9 +32,13 @@ def literally(name, network):
     }[name]()
 
 
-@pytest.mark.parametrize("name", [*SGD_FAMILY, *ADAM_FAMILY])
-def test_every_configured_method_is_its_algorithm(name):
-    """From the file in configs/method to the parameters after 50 steps."""
+@pytest.mark.parametrize(
+    ("name", "by_rule"), [*((name, False) for name in (*SGD_FAMILY, *ADAM_FAMILY)), ("adaloss", True)]
+)
+def test_every_configured_method_is_its_algorithm(name, by_rule, monkeypatch):
+    """From the file in configs/method to the parameters after 50 steps; without a class of its own, by its rule."""
+    if by_rule:
+        monkeypatch.delitem(optimizers._MAKE, name)
     text = (ROOT / f"configs/method/{name}.yaml").read_text()
     fields = yaml.safe_load(text.replace("${alpha}", "1.0").replace("${decay}", "linear"))
     method = validated((SGD_FAMILY | ADAM_FAMILY)[name], fields)

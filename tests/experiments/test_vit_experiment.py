@@ -10,8 +10,9 @@ from torch import nn
 
 from experiments.data import digit_images
 from experiments.data.images import Images, balanced_split
+from experiments.methods import SGD_FAMILY
 from experiments.models.vit import VisionTransformer
-from experiments.optimizers import SGD_FAMILY, make
+from experiments.optimizers import make
 from experiments.runs.checkpoint import Checkpoint
 from experiments.runs.schema import ConfigError, validated
 from experiments.runs.store import Run

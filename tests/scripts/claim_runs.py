@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from scripts.claim_measures.finding import Sweep
+from scripts.claims.claim import Sweep
 
 WINDOWS = ((101, 200), (991, 1000), (4901, 5000))
 ITERATIONS = np.concatenate([[1], *(np.arange(a, b + 1, 9) for a, b in WINDOWS)])

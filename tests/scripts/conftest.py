@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from experiments.runs.store import Store
-from scripts.figures import Output
+from scripts.shared.output import Output
 from tests.experiments.launch import launch
 from tests.scripts.synthetic import start
 from tests.scripts.test_b0_panels import regression_runs

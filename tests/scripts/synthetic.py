@@ -21,9 +21,11 @@ def saved(root, sweep, cells):
 
 
 def start(script, monkeypatch, *arguments):
-    """What ``python -m scripts.<script>`` does, in this process."""
+    """What ``python -m scripts.<script>`` does, in this process; a name with a dot is a module of another folder."""
     monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
-    runpy.run_path(str(ROOT / "scripts" / f"{script}.py"), run_name="__main__")
+    file = ROOT.joinpath(*(script if "." in script else f"scripts.{script}").split("."))
+    file = file / "__main__.py" if file.is_dir() else file.with_suffix(".py")
+    runpy.run_path(str(file), run_name="__main__")
 
 
 def check(monkeypatch, capsys, *arguments):

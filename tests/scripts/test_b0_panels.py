@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from scripts import b0_panels, figure_1, figure_6
-from scripts.figures import METHODS
+from experiments.methods import METHODS
+from scripts import figure_1, figure_6
+from scripts.shared import b0_panels
 from tests.scripts.synthetic import saved, start
 
 WINDOWS = ((101, 200), (991, 1000), (4901, 5000))
@@ -177,7 +178,7 @@ def test_panels_show_the_medians_and_mark_what_is_outside(tmp_path):
         for collection in ax.collections
         if len(collection.get_offsets()) and len(collection.get_sizes()) and collection.get_sizes()[0] == 25
     }
-    assert arrows == {METHODS["adaloss"][1]: [[0.1, 1e-20]], METHODS["sgd_constant"][1]: [[0.1, 1.0]]}
+    assert arrows == {METHODS["adaloss"].color: [[0.1, 1e-20]], METHODS["sgd_constant"].color: [[0.1, 1.0]]}
     plt.close(fig)
 
 

@@ -14,8 +14,8 @@ from hydra.core.global_hydra import GlobalHydra
 from experiments.runs.command_line import parsed
 from experiments.runs.jobs import Composer, composed
 from experiments.runs.store import Store
-from scripts.changed import UnfitError, check, shows_something
-from scripts.report_runs import scripts
+from scripts.report.sweeps import scripts
+from scripts.shared.changed import UnfitError, check, shows_something
 from tests.experiments.launch import ROOT, launch
 from tests.scripts.synthetic import saved, start
 from tests.scripts.test_b0_panels import regression_runs

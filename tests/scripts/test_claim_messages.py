@@ -1,9 +1,13 @@
 """Claims that a figure's script decides: its messages reach the claim, and other runs another verdict."""
 
+from importlib import import_module
+
 import pytest
 
-from scripts.claim_measures.finding import NOT_REPRODUCED, NOT_RUN, PARTLY, REPRODUCED, ClaimError, Sweep
-from scripts.claim_measures.from_scripts import MESSAGES, messages
+from experiments.runs.registry import listed
+from scripts import figure_1
+from scripts.claims.claim import NOT_REPRODUCED, NOT_RUN, PARTLY, REPRODUCED, ClaimError, Sweep, by_key
+from tests.experiments.launch import ROOT
 from tests.scripts import claim_runs as made
 from tests.scripts import (
     test_b0_panels,
@@ -17,25 +21,26 @@ from tests.scripts.synthetic import saved
 
 
 def test_messages_are_the_scripts_own():
-    sentences = ["AdaLoss outperforms", "SGD-Constant diverges"]
-    found = messages(made.figure_1(), sentences=sentences)
-    assert found.verdict == REPRODUCED and "better at 4, worse at 0 of 4 values of b0" in found.measured
+    def found(sweep):
+        return by_key(sweep, decided=figure_1.decided, keys=["outperforms", "diverges"])
+
+    assert found(made.figure_1()).verdict == REPRODUCED
+    assert "better at 4, worse at 0 of 4 values of b0" in found(made.figure_1()).measured
     worse = {"adaloss": (2.0, 1.0, 3e-9)}
-    assert messages(made.figure_1(losses=worse), sentences=sentences).verdict == PARTLY
-    calm = made.figure_1(losses=worse, constant={0.1: 1e-9, 0.5: 1e-9})
-    assert messages(calm, sentences=sentences).verdict == NOT_REPRODUCED
+    assert found(made.figure_1(losses=worse)).verdict == PARTLY
+    assert found(made.figure_1(losses=worse, constant={0.1: 1e-9, 0.5: 1e-9})).verdict == NOT_REPRODUCED
 
 
 def test_a_message_without_a_verdict_decides_nothing():
     undecided = made.figure_1(constant={0.1: 1.0, 0.5: 1.0})
     for run in undecided.runs:
         run.summary["result"]["lambda_1"] = 0.1  # no b0 is below half of it
-    assert messages(undecided, sentences=["SGD-Constant diverges"]).verdict == NOT_RUN
+    assert by_key(undecided, decided=figure_1.decided, keys=["diverges"]).verdict == NOT_RUN
 
 
-def test_a_sentence_that_no_message_has():
-    with pytest.raises(ClaimError, match=r"^no message of scripts/figure_1.py has 'AdaLoss fails'$"):
-        messages(made.figure_1(), sentences=["AdaLoss fails"])
+def test_a_key_that_no_message_has():
+    with pytest.raises(ClaimError, match=r"^the sweep figure_1 decides no diverges, fails$"):
+        by_key(made.figure_1(), decided=figure_1.decided, keys=["diverges", "fails"])
 
 
 def readings(root, own):
@@ -56,41 +61,41 @@ def burn_in(root, last):
     return saved(root, "figure_burn_in", [(config, history, {"lambda_1": 1.0})])
 
 
-# sweep: words of a sentence, then (runs, verdict), one as the sentence says and one not
+# sweep: the key of a sentence, then (runs, verdict), one as the sentence says and one not
 SCRIPTS = {
     "figure_3": (
-        "AdamLoss is very robust",
+        "robust",
         (lambda root: test_figure_3.runs(root, {"adam": test_figure_3.RISING, "adamloss": test_figure_3.FLAT})),
         (lambda root: test_figure_3.runs(root, {"adam": test_figure_3.FLAT, "adamloss": test_figure_3.RISING})),
     ),
     "figure_3_readings": (
-        "AdamLoss is very robust",
+        "robust",
         lambda root: readings(root, -200),
         lambda root: readings(root, -900),
     ),
     "figure_5": (
-        "nearly independent of n",
+        "independent_of_n",
         test_gram_and_bounds.gram_runs,
         lambda root: test_gram_and_bounds.gram_runs(root, test_gram_and_bounds.times("lambda_max", 0.8, n=50, d=50)),
     ),
     "figure_6": (
-        "almost the same",
+        "almost_the_same",
         test_b0_panels.network_runs,
         lambda root: test_b0_panels.network_runs(root, test_b0_panels.ENDS | {"adaloss": (1e-5, 1e-5, 1e-4)}),
     ),
-    "figure_burn_in": ("grows while", lambda root: burn_in(root, 3.0), lambda root: burn_in(root, 1.5)),
+    "figure_burn_in": ("grows_while", lambda root: burn_in(root, 3.0), lambda root: burn_in(root, 1.5)),
     "figure_c": (
-        "is the first",
+        "first",
         test_c.runs_of,
         lambda root: test_c.runs_of(root, there=test_c.THERE | {2.0: 10}),
     ),
     "figure_critical_step": (
-        "the loss never exceeds its start",
+        "calm_below",
         lambda root: test_critical_step.runs_of(root, (2.0, 2.0)),
         lambda root: test_critical_step.runs_of(root, (2.0, 2.0), instead={(100, 0, 1.9): test_critical_step.GREW}),
     ),
     "figure_theorem_3": (
-        "the distance to the linearised network falls",
+        "apart",
         test_theorem_3.runs_of,
         lambda root: test_theorem_3.runs_of(root, apart={100: 0.2, 1000: 0.8}),
     ),
@@ -99,11 +104,16 @@ SCRIPTS = {
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_the_runs_of_every_script_reach_its_messages(name, tmp_path):
-    words, as_said, otherwise = SCRIPTS[name]
+    script, (key, as_said, otherwise) = import_module(f"scripts.{name}"), SCRIPTS[name]
     for k, (runs, verdict) in enumerate(((as_said, {REPRODUCED}), (otherwise, {NOT_REPRODUCED, PARTLY}))):
-        found = messages(Sweep(name, runs(tmp_path / str(k))), sentences=[words])
+        sweep = Sweep(name, runs(tmp_path / str(k)))
+        found = by_key(sweep, decided=script.decided, keys=[key])
         assert found.verdict in verdict, found.measured
+    for claim in script.CLAIMS:
+        if getattr(claim.measure, "func", None) is by_key:
+            assert claim.measure(sweep).measured  # no key is missing
 
 
 def test_every_script_is_tried():
-    assert set(SCRIPTS) == set(MESSAGES) - {"figure_1"}
+    drawn = [name for name in listed() if (ROOT / f"scripts/{name}.py").is_file()]
+    assert {*SCRIPTS, "figure_1"} == {name for name in drawn if hasattr(import_module(f"scripts.{name}"), "decided")}

@@ -1,5 +1,6 @@
-"""The claims' file, the two tables that scripts/claims.py writes, and how it refuses."""
+"""The list of claims, the two tables that scripts.claims writes, and how it refuses."""
 
+import inspect
 import json
 import re
 import shutil
@@ -7,125 +8,53 @@ from collections import Counter
 
 import pandas as pd
 import pytest
-import yaml
 
-from scripts import claims as script
-from scripts import table_1
-from scripts.claim_measures import MEASURES
-from scripts.claim_measures.claim import load
-from scripts.claim_measures.finding import FALSE, NOT_RUN, REPRODUCED, VERDICTS, ClaimError
+from experiments.runs.registry import listed
+from experiments.runs.store import Store
+from scripts.claims.claim import FALSE, NOT_RUN, REPRODUCED, VERDICTS
+from scripts.claims.errata import counterexample
+from scripts.claims.listed import ORDER, claims
 from scripts.provenance import digest
-from tests.experiments.launch import ROOT
 from tests.scripts import claim_runs as made
 from tests.scripts.synthetic import saved, start
 
-CLAIMS = load(script.FILE)
-BY_ID = {claim.id: claim for claim in CLAIMS.claims}
+CLAIMS = claims()
+BY_ID = {claim.id: claim for claim in CLAIMS}
 
 
-# The file
-
-
-def test_every_statement_is_there_once_and_can_be_measured():
-    assert len(CLAIMS.claims) == len(BY_ID) >= 45
-    assert {claim.measure for claim in CLAIMS.claims} == set(MEASURES)
-    for claim in CLAIMS.claims:
-        assert len(claim.quote.split()) <= 15 and claim.tolerance.reason and claim.at_paper_scale, claim.id
-        if claim.measure == "counterexample":
+def test_every_statement_is_there_once_and_short():
+    assert len(CLAIMS) == len(BY_ID) >= 45
+    assert {*ORDER} <= {*BY_ID}
+    for claim in CLAIMS:
+        assert re.fullmatch(r"[a-z0-9.-]+", claim.id) and 1 <= len(claim.quote.split()) <= 15, claim.id
+        assert claim.place and claim.tolerance and claim.at_paper_scale, claim.id
+        if getattr(claim.measure, "func", None) is counterexample:
             assert claim.corrected, claim.id
-    assert {claim.sweep for claim in CLAIMS.claims} == set(CLAIMS.sweeps)
+        inspect.signature(claim.measure).bind(None)  # nothing is missing
+    assert {claim.sweep for claim in CLAIMS} - set(listed()) == {"table_resnet50"}
 
 
 def test_every_figure_theorem_and_table_has_a_claim():
-    places = " ".join(claim.place for claim in CLAIMS.claims)
+    places = " ".join(claim.place for claim in CLAIMS)
     named = ["Lemma 1", "Theorem 1", "Theorem 2", "Theorem 3(a)", "Theorem 3(b)", "Corollary 1", "Proposition 1"]
     named += ["Assumption 1", "Assumption 2", "Table 1", *(f"Figure {k}" for k in range(1, 7) if k != 2), "Figures 2"]
     assert [name for name in named if name not in places] == []
 
 
-def test_the_table_of_the_paper_is_the_scripts():
-    cells = [claim for claim in CLAIMS.claims if claim.sweep == "table_1" and claim.measure == "accuracy"]
-    found = {}
-    for claim in cells:
-        values = claim.parameters
-        number = None if claim.paper is None else (claim.paper, values["std"])
-        found.setdefault(values["method"], {})[values["b0"]] = number
-        assert claim.quote == ("N/A" if number is None else f"{number[0]:.2f} ± {number[1]:.2f}")
-        assert claim.place.endswith(f"b0 = {values['b0']:g}")
-    assert found == table_1.PAPER and len(cells) == 20
-    for claim in cells:
-        column = table_1.PAPER[claim.parameters["method"]].values()
-        assert tuple(claim.parameters["best"]) == max(number for number in column if number)
-
-
-def test_the_second_tables_columns_know_their_best():
-    cells = [claim for claim in CLAIMS.claims if claim.sweep == "table_resnet50"]
-    assert len(cells) == 20 and all(float(claim.quote) == claim.paper for claim in cells)
-    for claim in cells:
-        column = [c.paper for c in cells if c.parameters["method"] == claim.parameters["method"]]
-        assert claim.parameters["best"] == [max(column), 0.0] and len(column) == 5
-
-
-def test_the_experiments_of_the_sweeps_are_the_projects():
-    for sweep, experiment in CLAIMS.sweeps.items():
-        file = ROOT / f"configs/sweep/{sweep}.yaml"
-        if file.exists():
-            assert f"sweep: {{name: {sweep}}}" in file.read_text()
-            assert (ROOT / f"configs/experiment/{experiment}.yaml").exists()
-    pairs = re.findall(r"\b(\w+):(\w+)\b", (ROOT / "Makefile").read_text())
-    for experiment, sweep in pairs:
-        assert CLAIMS.sweeps.get(sweep, experiment) == experiment
-
-
-BASE = {
-    "id": "one",
-    "quote": "a b c",
-    "place": "here",
-    "sweep": "figure_5",
-    "measure": "positive_gram",
-    "tolerance": {"value": 1e-12, "reason": "so"},
-    "at_paper_scale": "more",
-}
-
-
-@pytest.mark.parametrize(
-    ("change", "line"),
-    [
-        ({"measure": "magic"}, r"claim 'one': measure='magic': allowed are messages, accuracy, "),
-        (
-            {"parameters": {"window": 1}},
-            r"claim 'one': measure=positive_gram: got an unexpected .* 'window'",
-        ),
-        ({"tolerance": {"reason": "so"}}, r"claim 'one': measure=positive_gram: missing a required .*'tolerance'"),
-        ({"tolerance": {"value": 1.0}}, r"claim 'one': tolerance: reason: Field required"),
-        (
-            {"tolerance": {"value": "much", "reason": "so"}},
-            r"claim 'one': tolerance: value: Input should be",
-        ),
-        ({"paper": 1.0}, r"claim 'one': measure=positive_gram: got an unexpected .* 'paper'"),
-        ({"verdict": "reproduced"}, r"claim 'one': verdict: Extra inputs are not permitted"),
-        ({"quote": "word " * 16}, r"claim 'one': quote: Value error, should have at most 15 words"),
-        ({"sweep": "figure_9"}, r"claim 'one': sweep='figure_9': is not among sweeps"),
-    ],
-)
-def test_a_claim_that_is_wrong_is_named(change, line, tmp_path):
-    file = tmp_path / "claims.yaml"
-    file.write_text(yaml.safe_dump({"sweeps": {"figure_5": "gram"}, "claims": [BASE | change]}))
-    with pytest.raises(ClaimError, match=line) as refused:
-        load(file)
-    assert "\n" not in str(refused.value)
-
-
-def test_files_that_are_wrong(tmp_path):
-    file = tmp_path / "claims.yaml"
-    file.write_text(yaml.safe_dump({"sweeps": {"figure_5": "gram"}, "claims": [BASE, BASE]}))
-    with pytest.raises(ClaimError, match="claim 'one': the id is there twice"):
-        load(file)
-    for text in ("claims: [", "claims: 3", "- 1", ""):
-        file.write_text(text)
-        with pytest.raises(ClaimError, match=r"claims\.yaml: ") as refused:
-            load(file)
-        assert "\n" not in str(refused.value)
+def test_the_cells_of_the_papers_tables():
+    """By hand, one of each kind."""
+    cell = BY_ID["table-1-adagrad-norm-0.01"]
+    assert (cell.quote, cell.place, cell.paper) == ("68.34 ± 2.87", "Table 1, AdaGrad-Norm, b0 = 0.01", 68.34)
+    of = {"paper": 68.34, "std": 2.87, "best": (90.83, 0.17), "method": "adagrad_norm_rowwise", "b0": 0.01}
+    assert cell.measure.keywords == of | {"tolerance": 1.0}
+    lost = BY_ID["table-1-sgd-constant-0.1"]
+    assert (lost.quote, lost.place, lost.paper) == ("N/A", "Table 1, SGD_Constant, b0 = 0.1", None)
+    assert (lost.measure.keywords["paper"], lost.measure.keywords["best"]) == (None, (90.36, 0.11))
+    other = BY_ID["resnet-sgd-decaysqrt-0.1"]
+    place = "the code's second table, SGD-DecaySqrt, b0 = 0.1"
+    assert (other.quote, other.place, other.paper) == ("83.7", place, 83.7)
+    assert (other.measure.keywords["paper"], other.measure.keywords["best"]) == (83.7, (84.79, 0.0))
+    assert [sum(claim.sweep == name for claim in CLAIMS) for name in ("table_1", "table_resnet50")] == [21, 20]
 
 
 # The tables
@@ -157,12 +86,12 @@ def test_the_table_has_a_row_for_every_claim_and_is_of_its_runs(root, monkeypatc
         there = BY_ID[name].sweep in ("errata", "figure_bounds")
         assert (row.verdict == NOT_RUN) == (not there), name
         assert (row.runs == f"{BY_ID[name].sweep}: none") == (not there), name
-        assert BY_ID[name].tolerance.reason in row.tolerance
-    runs = script.Store(root).load_sweep("errata")
+        assert BY_ID[name].tolerance in row.tolerance
+    runs = Store(root).load_sweep("errata")
     [run] = [run for run in runs if run.config["number"] == 2]
     assert found.runs["lemma-1-exit"] == f"errata: {run.id}"
     assert found.runs["lemma-1-adaloss"].split()[1:] == sorted(
-        run.id for run in script.Store(root).load_sweep("figure_bounds")
+        run.id for run in Store(root).load_sweep("figure_bounds")
     )
     counts = Counter(found.verdict)
     line = f"{len(found)} claims: " + ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
@@ -231,7 +160,7 @@ def refusal(root, monkeypatch):
 
 
 def test_a_run_that_is_gone_or_harmed_is_an_error(root, monkeypatch):
-    run = script.Store(root).load_sweep("figure_bounds")[0]
+    run = Store(root).load_sweep("figure_bounds")[0]
     (run.path / "history.parquet").write_bytes(b"x")
     command = f"python -m experiments.bounds sweep=figure_bounds scale=laptop runs={root}"
     assert refusal(root, monkeypatch) == (

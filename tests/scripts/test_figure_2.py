@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from scripts import figure_2, figure_2_overlap, figure_2_readings
-from scripts.figures import Output
+from scripts.shared.output import Output
 from tests.scripts.synthetic import about, draw_and_write, saved
 
 B0 = (0.1, 1, 400, 1000000)
@@ -127,7 +127,7 @@ def test_the_files_of_figure_2(tmp_path, capsys):
 
 def test_the_panels(tmp_path):
     drawn = figure_2.over_seeds(figure_2.by_epoch(runs(tmp_path)))
-    fig = figure_2.panels(drawn, "method", figure_2.METHODS, 0.75)
+    fig = figure_2.panels(drawn, "method", figure_2.SHOWN, 0.75)
     axes = np.array(fig.axes).reshape(3, 4)
     assert [ax.get_title() for ax in axes[0]] == [f"$b_0$ = {b0:g}" for b0 in B0]
     assert [line.get_label() for line in axes[0, 0].lines] == ["Adam", "AdamLoss", "AdamSqrt"]

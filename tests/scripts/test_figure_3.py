@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from scripts import figure_3, figure_3_readings
-from scripts.figures import Output
+from scripts.shared.output import Output
 from tests.scripts.synthetic import about, draw_and_write, saved
 
 B0 = (1, 200, 40000, 1000000)

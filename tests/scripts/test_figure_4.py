@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scripts import figure_4, figure_4_width
-from scripts.figures import Output
+from scripts.shared.output import Output
 from tests.scripts.synthetic import about, draw_and_write, saved
 
 B0 = (0.1, 1, 400, 1000000)

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from experiments.compare import peers
+from experiments.methods import METHODS
 from experiments.runs.store import Store
 from scripts import figure_compare as figure
 from tests.experiments.launch import launch
@@ -112,6 +113,8 @@ def test_every_optimizer_is_drawn():
     assert set(figure.OURS) == {name for name, peer in COMPARED.items() if peer.package == "adaloss"}
     for family in figure.FAMILIES.values():
         assert len({color for _, color, _ in family.values()}) == len({m for *_, m in family.values()}) == len(family)
+        assert all(look == METHODS[name] for name, look in family.items() if name in METHODS)
+    assert len({look.color for look in METHODS.values()}) == len(METHODS)
 
 
 def test_the_markdown_says_what_the_table_says():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scripts import figure_suggest
-from scripts.figures import Output
+from scripts.shared.output import Output
 from tests.scripts.synthetic import about, draw_and_write, saved
 
 # problem -> (metric, optimizer) -> step -> final values of three seeds

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from scripts import marks
-from scripts.figures import Output
+from scripts.shared import marks
+from scripts.shared.output import Output
 from tests.scripts.synthetic import check, saved
 
 KINDS = ("png", "pdf", "csv", "md", "tex")

@@ -1,17 +1,12 @@
-"""Every script without its runs: one line, and the command in it is the one that the Makefile runs."""
-
-import re
+"""Every script without its runs: one line, and the command in it is the one that make runs."""
 
 import pytest
 
+from experiments.runs.registry import listed
 from experiments.runs.store import Run, Store
-from tests.experiments.launch import ROOT
 from tests.scripts.synthetic import start
 
-MAKEFILE = (ROOT / "Makefile").read_text()
-SWEEPS = re.search(r"^SWEEPS := ((?:.*\\\n)*.*)$", MAKEFILE, flags=re.MULTILINE)[1].replace("\\\n", " ").split()
-BY_NAME = re.findall(r"experiments\.(\w+) sweep=(\w+)", MAKEFILE)  # of targets of their own
-PAIRS = sorted({tuple(pair.split(":")) for pair in SWEEPS} | set(BY_NAME))
+PAIRS = [(one.experiment, one.name) for one in listed().values() if one.part in ("paper", "compare")]
 
 
 def refusal(sweep, monkeypatch, *arguments):

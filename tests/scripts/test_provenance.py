@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from experiments.runs.store import Run, Store
-from scripts import marks
-from scripts.figures import Output
+from scripts.shared import marks
+from scripts.shared.output import Output
 from tests.experiments.launch import ROOT
 from tests.scripts.synthetic import check, saved
 

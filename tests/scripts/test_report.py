@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 
 from adaloss.theory import errata
+from experiments.methods import METHODS, SGD_FAMILY
 from experiments.runs.store import Store
-from scripts import report, report_explore, report_runs
-from scripts.figures import METHODS
-from scripts.table_1 import LABELS, PAPER
+from scripts.report import __main__ as report
+from scripts.report import explore, sweeps
+from scripts.table_1 import PAPER
 from tests.experiments.launch import ROOT
 from tests.scripts.conftest import written
 from tests.scripts.synthetic import saved
@@ -48,9 +49,9 @@ def test_claims_stand_with_their_figures_and_are_escaped(page):
 
 def test_every_script_has_its_section(page):
     scripts = {file.stem for file in (ROOT / "scripts").glob("*.py") if "main(" in file.read_text()}
-    drawing = {name for name, *_ in report_runs.scripts()}
+    drawing = {name for name, *_ in sweeps.scripts()}
     assert drawing == {name for name in scripts if name.startswith(("figure_", "table_"))}
-    for name, experiment, title in report_runs.scripts():
+    for name, experiment, title in sweeps.scripts():
         text = section(page, name)
         assert f"<h2>{title}</h2>" in html.unescape(text)
         assert f"python -m experiments.{experiment} sweep={name} scale=smoke runs=" in text
@@ -140,12 +141,12 @@ def test_a_table_that_is_none_is_one_line(made, tmp_path, monkeypatch):
 def test_table_1_in_words():
     columns = ["problem", "method", "b0", "seeds", "untrained", "accuracy", "std", "paper", "paper_std"]
     rows = []
-    for method in LABELS:
+    for method in SGD_FAMILY:
         paper = PAPER.get(method, {}).get(0.01) or (np.nan, np.nan)
         lost = int(method == "sgd_constant")
         rows.append(("digits", method, 0.01, 2, lost, np.nan if lost else 50.0, 1.0, *paper))
-    drawn = report_runs.Drawn(report.Path("table_1.csv"), "table_1", "", pd.DataFrame(rows, columns=columns))
-    [found] = report.table(report_runs.Sweep("table_1", "vit", "", drawn=[drawn]))
+    drawn = sweeps.Drawn(report.Path("table_1.csv"), "table_1", "", pd.DataFrame(rows, columns=columns))
+    [found] = report.table(sweeps.Sweep("table_1", "vit", "", drawn=[drawn]))
     [cells] = found["rows"]
     by_column = dict(zip(found["columns"], cells[1:], strict=True))
     assert cells[0] == "0.01"
@@ -154,7 +155,7 @@ def test_table_1_in_words():
 
 
 def test_figure_1_explorer_has_the_medians_over_seeds(made):
-    data = report_explore.figure_1(Store(made / "runs").load_sweep("figure_1"))
+    data = explore.figure_1(Store(made / "runs").load_sweep("figure_1"))
     assert data["b0"] == list(B0) and [one["name"] for one in data["variants"]] == ["normal", "unit"]
     assert data["x"]["max"] == ITERATIONS[-1]
     for k, b0 in enumerate(B0):
@@ -172,7 +173,7 @@ def test_figure_1_explorer_has_the_medians_over_seeds(made):
 
 def test_burn_in_explorer_bounds_what_the_runs_did(made):
     runs = Store(made / "runs").load_sweep("figure_burn_in")
-    data = report_explore.burn_in(runs)
+    data = explore.burn_in(runs)
     moved = set()
     for frame, b0 in zip(data["variants"][0]["frames"], data["b0"], strict=True):
         curves = {(one["panel"], one["method"], one["kind"]): one for one in frame["series"]}
@@ -188,7 +189,7 @@ def test_burn_in_explorer_bounds_what_the_runs_did(made):
             assert (1 / history.step).max() <= b["y"][0] * (1 + 1e-3)
             moved.add((method, b["y"][0]))
             words = dict(
-                zip(data["columns"], next(row for row in frame["rows"] if row[0] == METHODS[method][0]), strict=True)
+                zip(data["columns"], next(row for row in frame["rows"] if row[0] == METHODS[method].label), strict=True)
             )
             exit_index, at_most = int(words["exit index N"]), [int(v) for k, v in words.items() if "N ≤" in k]
             assert exit_index == int(np.argmax(1 / history.step.to_numpy() >= 50)) <= min(at_most)
@@ -199,6 +200,6 @@ def test_a_curve_is_the_median_and_a_divergence_counts(tmp_path):
     losses = ([1.0, 5.0], [2.0, np.inf], [30.0, np.inf])
     histories = [{"iteration": [1, 2], "loss": loss, "step": [0.5, 0.25]} for loss in losses]
     runs = saved(tmp_path, "some", [({"seed": seed}, history, {}) for seed, history in enumerate(histories)])
-    iteration, loss, step = report_explore.medians(runs)
+    iteration, loss, step = explore.medians(runs)
     assert (iteration.tolist(), loss.tolist(), step.tolist()) == ([1, 2], [2.0, np.inf], [0.5, 0.25])
-    assert report_explore.numbers(loss) == [2.0, None] and report_explore.shown(loss[-1]) == "diverged"
+    assert explore.numbers(loss) == [2.0, None] and explore.shown(loss[-1]) == "diverged"

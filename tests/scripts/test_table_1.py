@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from scripts import table_1
-from scripts.figures import Output
+from scripts.shared.output import Output
 from tests.scripts.synthetic import about, draw_and_write, saved
 
 B0 = (0.01, 0.1, 1, 10, 100)

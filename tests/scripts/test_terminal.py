@@ -8,14 +8,14 @@ import sys
 import pytest
 
 from experiments.runs.store import StoreError
-from scripts.terminal import RefusalError, run_main
+from experiments.runs.terminal import RefusalError, run_main
 from tests.experiments.launch import ROOT, launch
 from tests.scripts.synthetic import start
 
 # A script that says more than a pipe holds and then writes a file.
 TALKATIVE = """
 from pathlib import Path
-from scripts.terminal import run_main
+from experiments.runs.terminal import run_main
 
 def main():
     for k in range(20_000):

@@ -52,7 +52,7 @@ def runs_of(root, bound_over_steps=lambda m, b0: 1.25, gram=GRAM, spread=SPREAD,
 
 def decided(*args, **options):
     drawn = trajectories(runs_of(*args, **options))
-    return messages(drawn, by_run(drawn))
+    return messages(by_run(drawn))
 
 
 def at(messages, m, words):

@@ -2,8 +2,8 @@
 
 python -m scripts.claims --scale laptop
 
-Claims are in configs/claims.yaml; every verdict is computed, by a function of ``scripts.claim_measures``. A claim whose
-sweep was not run at a scale is "not run at this scale"; a sweep with a run that is missing or harmed is an error.
+Each claim stands in the script of its sweep, with the function that computes its verdict. A claim whose sweep was not
+run at a scale is "not run at this scale"; a sweep with a run that is missing or harmed is an error.
 """
 
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from experiments.runs.registry import listed
 from experiments.runs.store import Store, StoreError
-from scripts.claim_measures.claim import Claim, Claims, load
-from scripts.claim_measures.finding import FALSE, NOT_RUN, REPRODUCED, VERDICTS, ClaimError, Finding, Sweep
-from scripts.figures import Output, command
-from scripts.marks import digest
-from scripts.terminal import RefusalError, filled, parser, run_main, store_of
+from experiments.runs.terminal import RefusalError, filled, parser, run_main, store_of
+from scripts.claims.claim import FALSE, NOT_RUN, REPRODUCED, VERDICTS, Claim, ClaimError, Finding, Sweep
+from scripts.claims.listed import claims as all_claims
+from scripts.shared.marks import digest
+from scripts.shared.output import Output, command
 
-FILE = Path(__file__).resolve().parent.parent / "configs/claims.yaml"
 COLUMNS = ("id", "place", "quote", "measured", "paper", "tolerance", "verdict", "runs")
 MOST_IDS = 8
 
@@ -28,16 +28,16 @@ class HarmedError(Exception):
     """A sweep with a run that is missing or harmed: its name and what is wrong."""
 
 
-def decide(claims: Claims, store: Store) -> tuple[list[Finding], dict[str, Sweep]]:
+def decide(claims: list[Claim], store: Store) -> tuple[list[Finding], dict[str, Sweep]]:
     """A finding for each claim, and the sweeps that were there.
 
     Raises HarmedError where a run of a listed sweep is missing or harmed, ClaimError where a measure cannot decide.
     """
     sweeps = {}
-    for name in [name for name in store.sweeps() if name in claims.sweeps]:
+    for name in [name for name in store.sweeps() if name in {claim.sweep for claim in claims}]:
         with _of_sweep(name):
             sweeps[name] = Sweep(name, store.load_sweep(name))
-    return [_finding(claim, sweeps) for claim in claims.claims], sweeps
+    return [_finding(claim, sweeps) for claim in claims], sweeps
 
 
 def _finding(claim: Claim, sweeps: dict[str, Sweep]) -> Finding:
@@ -45,7 +45,7 @@ def _finding(claim: Claim, sweeps: dict[str, Sweep]) -> Finding:
         return Finding(NOT_RUN, f"the sweep {claim.sweep} was not run at this scale", runs=())
     try:
         with _of_sweep(claim.sweep):
-            return claim.decided(sweeps[claim.sweep])
+            return claim.measure(sweeps[claim.sweep])
     except ClaimError as error:
         raise ClaimError(f"claim {claim.id!r}: {error}") from None
 
@@ -58,10 +58,10 @@ def _of_sweep(name: str) -> Iterator[None]:
         raise HarmedError(name, str(error)) from error
 
 
-def table(claims: Claims, findings: list[Finding], sweeps: dict[str, Sweep]) -> pd.DataFrame:
+def table(claims: list[Claim], findings: list[Finding], sweeps: dict[str, Sweep]) -> pd.DataFrame:
     """One row per claim."""
     rows = []
-    for claim, finding in zip(claims.claims, findings, strict=True):
+    for claim, finding in zip(claims, findings, strict=True):
         runs = sweeps[claim.sweep].runs if finding.runs is None else finding.runs
         ids = sorted(run.id for run in runs)
         allowed = f"{finding.tolerance}: " if finding.tolerance else ""
@@ -72,7 +72,7 @@ def table(claims: Claims, findings: list[Finding], sweeps: dict[str, Sweep]) -> 
                 "quote": claim.quote,
                 "measured": finding.measured,
                 "paper": finding.paper or ("" if claim.paper is None else f"{claim.paper:g}"),
-                "tolerance": allowed + claim.tolerance.reason,
+                "tolerance": allowed + claim.tolerance,
                 "verdict": finding.verdict,
                 "runs": f"{claim.sweep}: {_listed(ids)}",
             }
@@ -92,10 +92,10 @@ def headline(frame: pd.DataFrame) -> str:
     return f"{len(frame)} claims: " + ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in VERDICTS)
 
 
-def markdown(claims: Claims, frame: pd.DataFrame, scale: str) -> str:
+def markdown(claims: list[Claim], frame: pd.DataFrame, scale: str) -> str:
     """The table for readers, by verdict: with what is true instead, or what would settle it at the paper's scale."""
     lines = [f"# The paper's claims at scale {scale}", "", headline(frame) + ".", ""]
-    by_id = {claim.id: claim for claim in claims.claims}
+    by_id = {claim.id: claim for claim in claims}
     for verdict in VERDICTS:
         chosen = frame[frame.verdict == verdict]
         if not len(chosen):
@@ -107,14 +107,14 @@ def markdown(claims: Claims, frame: pd.DataFrame, scale: str) -> str:
         lines += ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
         for row in chosen.to_dict("records"):
             claim = by_id[row["id"]]
-            of = {"claim": row["id"], "corrected": claim.corrected or "", "at the paper's scale": claim.at_paper_scale}
+            of = {"claim": row["id"], "corrected": claim.corrected, "at the paper's scale": claim.at_paper_scale}
             lines.append("| " + " | ".join(_cell((row | of)[title]) for title in titles) + " |")
         lines.append("")
     missing = sorted({by_id[name].sweep for name in frame.id[frame.verdict == NOT_RUN]})
-    made = [(claims.sweeps[sweep], sweep) for sweep in missing if claims.sweeps[sweep]]
+    made = [sweep for sweep in missing if sweep in listed()]
     if made:
         lines += ["What was not run, and the commands that run it:", "", "```sh"]
-        lines += [command(experiment, sweep, scale, None) for experiment, sweep in made]
+        lines += [command(sweep, scale, None) for sweep in made]
         lines += ["```", ""]
     return "\n".join(lines)
 
@@ -129,12 +129,12 @@ def main() -> None:
     args = parser("Decide the paper's claims from the saved runs.", figures="tables").parse_args()
     store = filled(store_of(args.scale, args.runs), args.scale)
     try:
-        claims = load(FILE)
+        claims = all_claims()
         findings, sweeps = decide(claims, store)
         frame = table(claims, findings, sweeps)
     except HarmedError as error:
         sweep, line = error.args
-        raise RefusalError(f"{line}: {command(str(claims.sweeps[sweep]), sweep, args.scale, args.runs)}") from error
+        raise RefusalError(f"{line}: {command(sweep, args.scale, args.runs)}") from error
     except ClaimError as error:
         raise RefusalError(str(error)) from error
     runs = {run.id: run for sweep in sweeps.values() for run in sweep.runs}  # some are in two sweeps

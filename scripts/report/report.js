@@ -63,7 +63,7 @@ function explore(root) {
   const panels = {}, all = data.variants[0].frames[0].series;
   const methods = [...new Set(all.map((one) => one.method))], kinds = [...new Set(all.map((one) => one.kind))];
   const names = Object.fromEntries(methods.map((name, k) => [name, data.variants[0].frames[0].rows[k][0]]));
-  const dash = (one) => DASHES[one.kind][methods.indexOf(one.method)];
+  const dash = (one) => DASHES[one.kind][methods.indexOf(one.method) % 4];
   for (const panel of data.panels) {
     const svg = root.querySelector(`svg[data-panel="${panel.name}"]`);
     svg.id = `${data.name}-${panel.name}`;

@@ -1,22 +1,22 @@
 """What the report is made of: each sweep's runs, whether they are sound, and the files that were drawn from them."""
 
-import ast
 import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
 
+from experiments.runs.registry import listed, maker
 from experiments.runs.store import SavedRun, Store, StoreError, run_id, verify
-from scripts import marks
-from scripts.marks import digest
 from scripts.provenance import listed_of
+from scripts.shared import marks
+from scripts.shared.marks import digest
 
-SCRIPTS = Path(__file__).parent
-DRAWS = re.compile(r'^    main\("(\w+)", "(\w+)"', flags=re.MULTILINE)
+SCRIPTS = Path(__file__).resolve().parents[1]
 NAMES = re.compile(r"[\w.-]+", flags=re.ASCII)  # of files that the page may show
 
 
@@ -88,12 +88,8 @@ class Sweep:
 
 def scripts() -> list[tuple[str, str, str]]:
     """(sweep, experiment, title) of every script that draws one: the paper's figures, its tables, then ours."""
-    found = []
-    for file in SCRIPTS.glob("*.py"):
-        text = file.read_text(encoding="utf-8")
-        for sweep, experiment in DRAWS.findall(text):
-            found.append((sweep, experiment, ast.get_docstring(ast.parse(text)).splitlines()[0]))
-    return sorted(found, key=lambda one: (not re.match(r"figure_\d", one[0]), not one[0].startswith("table"), one[0]))
+    drawn = [name for name in listed() if (SCRIPTS / f"{name}.py").is_file()]
+    return [(name, maker(name), import_module(f"scripts.{name}").__doc__.splitlines()[0]) for name in drawn]
 
 
 def read_table(path: Path, **options: object) -> Drawn:

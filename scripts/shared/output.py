@@ -20,18 +20,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from experiments.runs.registry import maker
 from experiments.runs.store import SavedRun, Store, StoreError
-from scripts.changed import Apart, check, refused, shows_something
-from scripts.marks import comment, mark, seal
-from scripts.terminal import RefusalError, parser, run_main, store_of
+from experiments.runs.terminal import RefusalError, parser, run_main, store_of
+from scripts.shared.changed import Apart, check, refused, shows_something
+from scripts.shared.marks import comment, mark, seal
 
-# Okabe-Ito colours: told apart by colour-blind readers and in grey print by the markers.
-METHODS = {
-    "adaloss": ("AdaLoss", "#D55E00", "o"),
-    "adagrad_norm": ("AdaGrad-Norm", "#0072B2", "s"),
-    "sgd_constant": ("SGD-Constant", "#009E73", "^"),
-    "sgd_decay_sqrt": ("SGD-DecaySqrt", "#CC79A7", "D"),
-}
 STYLE = {
     "figure.dpi": 150,
     "figure.constrained_layout.use": True,
@@ -50,12 +44,16 @@ STYLE = {
 
 @dataclass(frozen=True)
 class Message:
-    """A sentence about a figure, whether the runs bear it out (None: no run decides), and the numbers that decide."""
+    """A sentence about a figure, whether the runs bear it out (None: no run decides), and the numbers that decide.
+
+    By the ``key`` a claim of the paper refers to it.
+    """
 
     problem: str
     sentence: str
     holds: bool | None
     evidence: str
+    key: str = ""
 
 
 def every(cases: pd.Series | np.ndarray) -> bool | None:
@@ -110,7 +108,7 @@ class Output:
         for message in messages:
             verdict = {True: "holds", False: "FAILS", None: " open"}[message.holds]
             self.lines.append(f"  [{verdict}] {message.problem}: {message.sentence}\n          {message.evidence}")
-        self.table(f"{name}_messages", pd.DataFrame(messages))
+        self.table(f"{name}_messages", pd.DataFrame(messages).drop(columns="key"))
 
     def write(self) -> None:
         """Write all files and print what there is to say."""
@@ -132,17 +130,17 @@ def write(folder: Path, files: dict[str, bytes]) -> None:
             (Path(beside) / name).replace(folder / name)
 
 
-def command(experiment: str, sweep: str, scale: str, runs: Path | None) -> str:
+def command(sweep: str, scale: str, runs: Path | None) -> str:
     """The command that makes a sweep's runs, ``runs`` where they are not where they are by default."""
     elsewhere = f" runs={runs}" if runs else ""
-    return f"python -m experiments.{experiment} sweep={sweep} scale={scale}{elsewhere}"
+    return f"python -m experiments.{maker(sweep)} sweep={sweep} scale={scale}{elsewhere}"
 
 
-def main(sweep: str, experiment: str, draw: Callable[[Output], None], apart: Apart | None = None) -> None:
+def main(sweep: str, draw: Callable[[Output], None], apart: Apart | None = None) -> None:
     """Read a sweep's runs and hand them to ``draw``; errors end with one line and status 1.
 
-    ``experiment`` is whose runs they are: the line about runs that are missing ends with the command that makes them.
-    ``apart`` says which other runs the script can show (``scripts.changed``); None: any.
+    The line about runs that are missing ends with the command that makes them. ``apart`` says which other runs the
+    script can show (``scripts.shared.changed``); None: any.
     """
     words = parser(f"Draw the sweep {sweep} from its saved runs.", figures="figures")
     words.add_argument(
@@ -151,10 +149,10 @@ def main(sweep: str, experiment: str, draw: Callable[[Output], None], apart: Apa
         metavar="NAME",
         help="draw this list of runs, into a folder of its name below that of the figures (default: %(default)s)",
     )
-    run_main(lambda: _main(words.parse_args(), sweep, experiment, draw, apart or {}))
+    run_main(lambda: _main(words.parse_args(), sweep, draw, apart or {}))
 
 
-def _main(args: argparse.Namespace, sweep: str, experiment: str, draw: Callable[[Output], None], apart: Apart) -> None:
+def _main(args: argparse.Namespace, sweep: str, draw: Callable[[Output], None], apart: Apart) -> None:
     store = store_of(args.scale, args.runs)
     figures = args.figures or Path("figures") / args.scale
     with mpl.rc_context(STYLE):
@@ -163,7 +161,7 @@ def _main(args: argparse.Namespace, sweep: str, experiment: str, draw: Callable[
                 output = Output(figures, sweep, store.load_sweep(sweep))
                 draw(output)
             except StoreError as error:
-                raise RefusalError(f"{error}: {command(experiment, sweep, args.scale, args.runs)}") from error
+                raise RefusalError(f"{error}: {command(sweep, args.scale, args.runs)}") from error
         else:
             output = Output(figures / args.sweep, args.sweep, _other(store, args.sweep))
             _draw_other(output, sweep, draw, apart)

@@ -1,10 +1,10 @@
 """The saved runs: which there are, how two differ, and which may go.
 
-python -m scripts.runs method=adaloss 'b0<1' status=diverged data.name=gaussian
-python -m scripts.runs diff 3f2a 9c41
-python -m scripts.runs delete status=failed
-python -m scripts.runs delete --stale
-python -m scripts.runs verify
+python -m experiments.runs method=adaloss 'b0<1' status=diverged data.name=gaussian
+python -m experiments.runs diff 3f2a 9c41
+python -m experiments.runs delete status=failed
+python -m experiments.runs delete --stale
+python -m experiments.runs verify
 
 A filter is FIELD=VALUE, or != < <= > >= in place of =; a run is chosen where all filters hold. A field is a column of
 the table, or one of the configuration or the summary, with dots for what is inside (``data.n``, ``result.final_gap``);
@@ -17,84 +17,20 @@ it was saved, and status 1 if there is any.
 """
 
 import argparse
-import json
-import re
 import sys
-from collections.abc import Callable
 from itertools import chain
-from operator import eq, ge, gt, le, lt, ne
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
 
+from experiments.runs.filters import ArgumentError, chosen, fields, flat
 from experiments.runs.store import Store, StoreError, printable, run_id, verify
-from scripts.terminal import run_main, store_of
+from experiments.runs.terminal import run_main, store_of
 
 COMMANDS = ("list", "diff", "delete", "verify")
 COLUMNS = ("experiment", "label", "id", "status", "seconds", "MB", "commit")
-COMPARE: dict[str, Callable[[Any, Any], bool]] = {"<=": le, ">=": ge, "!=": ne, "=": eq, "<": lt, ">": gt}
-
-
-class ArgumentError(Exception):
-    """A word of the command line that is not understood; the message is one line."""
-
-
-def fields(store: Store, folder: str) -> dict[str, Any]:
-    """All fields of a run by name: those of summary and configuration, and the columns of the table."""
-    experiment, _, name = folder.partition("/")
-    columns = {"experiment": experiment, "label": name.rpartition("-")[0], "id": run_id(folder)}
-    try:
-        run = store.load(folder)
-        run.recorded()
-    except StoreError:
-        return columns | {"status": "harmed"}
-    columns |= {"seconds": run.summary["wall_time_s"], "MB": run.summary["peak_memory_mb"]}
-    made = {name: value for name, value in run.summary.items() if name != "data"}  # the configuration's is the group
-    return flat(run.config) | flat(made) | columns
-
-
-def flat(values: dict, prefix: str = "") -> dict[str, Any]:
-    """The values with dots in place of nesting; what has a ``name`` stands for it as well."""
-    found = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            found |= {f"{prefix}{key}": value["name"]} if "name" in value else {}
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found
-
-
-def chosen(rows: list[dict], filters: list[str]) -> list[dict]:
-    """The runs for which all filters hold. Raises ArgumentError."""
-    known = sorted({name for row in rows for name in row})
-    for word in filters:
-        parts = re.fullmatch(r"([\w.]+)(<=|>=|!=|=|<|>)(.*)", word)
-        if parts is None:
-            raise ArgumentError(f"{word}: not understood; a filter is FIELD=VALUE, or != < <= > >= in place of =")
-        name, sign, text = parts.groups()
-        if rows and name not in known:
-            raise ArgumentError(f"{word}: no such field; there are {', '.join(known)}")
-        rows = [row for row in rows if name in row and _holds(row[name], sign, text, word)]
-    return rows
-
-
-def _holds(value: Any, sign: str, text: str, word: str) -> bool:
-    compare = COMPARE[sign]
-    if sign in ("=", "!=") and isinstance(value, str):
-        return compare(value, text)
-    try:
-        wanted = json.loads(text)
-    except ValueError:
-        wanted = text
-    if sign in ("=", "!="):
-        return compare(value, wanted)
-    for side in (wanted, value):
-        if side is not None and not isinstance(side, int | float):
-            raise ArgumentError(f"{word}: {side!r} is no number; {sign} compares numbers")
-    return None not in (value, wanted) and compare(value, wanted)
 
 
 def stale(store: Store, rows: list[dict]) -> list[dict]:

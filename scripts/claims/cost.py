@@ -1,8 +1,10 @@
 """Claims about cost, from times that one process measured side by side (experiments/cost.py)."""
 
+from functools import partial
+
 import pandas as pd
 
-from scripts.claim_measures.finding import NOT_REPRODUCED, REPRODUCED, Finding, Sweep, of_number
+from scripts.claims.claim import NOT_REPRODUCED, REPRODUCED, Claim, Finding, Sweep, of_number
 
 INFINITY = float("inf")
 
@@ -43,3 +45,36 @@ def share_of_iteration(sweep: Sweep, *, tolerance: float, parts: list[str]) -> F
         f"longer by {said} at {batch} images a step, less at more ({what})",
         tolerance=f"at least {tolerance:.0%}",
     )
+
+
+_claim = partial(Claim, sweep="cost", at_paper_scale="times on the GPU of the large runs; these are a CPU's")
+CLAIMS = (
+    _claim(
+        id="cost-of-adaloss",
+        quote="We propose a computationally-friendly adaptive learning rate schedule",
+        place="Abstract",
+        measure=partial(at_most, part="adaloss", beside="sgd_constant", tolerance=1.05),
+        tolerance="times of one process differ by a few percent between turns",
+    ),
+    _claim(
+        id="cost-of-the-norm",
+        quote="better computational efficiency and easier implementation",
+        place="Section 1, contributions",
+        measure=partial(at_least, part="adagrad_norm", beside="adaloss", tolerance=1.1),
+        tolerance="above the few percent by which times of one process differ between turns",
+    ),
+    _claim(
+        id="norm-impractical",
+        quote="is not at all practical",
+        place="Section 1, of computing the gradient's norm",
+        measure=partial(share_of_iteration, parts=["adagrad_norm", "adagrad_norm_rowwise"], tolerance=1.0),
+        tolerance="called impractical here: the norm doubles the time of an iteration, gradient included",
+    ),
+    _claim(
+        id="significant-improvement",
+        quote="The algorithm makes a significant improvement in computational efficiency",
+        place="Section 2",
+        measure=partial(share_of_iteration, parts=["adagrad_norm", "adagrad_norm_rowwise"], tolerance=0.1),
+        tolerance="called significant: a tenth of the time of an iteration, gradient included",
+    ),
+)

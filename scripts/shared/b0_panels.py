@@ -1,4 +1,4 @@
-"""Panels over b0, four methods: average loss and effective step size in the paper's three windows of iterations."""
+"""Panels over b0, some methods: average loss and effective step size in the paper's three windows of iterations."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -6,8 +6,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from experiments.methods import METHODS
 from experiments.runs.store import SavedRun
-from scripts.figures import METHODS
 
 WINDOWS = ((101, 200), (991, 1000), (4901, 5000))
 # A program that computes y - Xw in float64 sees nothing below this fraction of the initial loss.
@@ -66,12 +66,13 @@ def figure(chosen: pd.DataFrame, limits: Mapping[str, tuple[float, float]], crit
 
     Bands are drawn where the table has a range; ``critical`` labels the line at the problem's critical b0.
     """
+    shown = {name: look for name, look in METHODS.items() if (chosen.method == name).any()}
     fig, axes = plt.subplots(2, len(WINDOWS), figsize=(10, 5.6), sharex=True, sharey="row")
     for row, quantity in enumerate(("loss", "step")):
         low, high = limits[quantity]
         for ax, window in zip(axes[row], WINDOWS, strict=True):
             panel = chosen[chosen.window == named(window)]
-            for name, (label, color, marker) in METHODS.items():
+            for name, (label, color, marker) in shown.items():
                 curve = panel[panel.method == name]
                 median = curve[quantity]
                 middle, inside = median.clip(low, high), (median > low) & (median < high)

@@ -14,17 +14,19 @@ import jinja2
 from threadpoolctl import threadpool_limits
 
 from adaloss.theory.errata import ERRATA
+from experiments.methods import METHODS
 from experiments.runs.store import SavedRun
-from scripts import report_explore, table_1
-from scripts.claim_measures.finding import VERDICTS
-from scripts.figures import METHODS, write
-from scripts.report_runs import Sweep, claims, sweeps
-from scripts.terminal import RefusalError, filled, parser, run_main, store_of
+from experiments.runs.terminal import RefusalError, filled, parser, run_main, store_of
+from scripts import table_1
+from scripts.claims.claim import VERDICTS
+from scripts.report import explore
+from scripts.report.sweeps import Sweep, claims, sweeps
+from scripts.shared.output import write
 
 HERE = Path(__file__).parent
 EXPLORERS: dict[str, Callable[[list[SavedRun]], dict]] = {
-    "figure_1": report_explore.figure_1,
-    "figure_burn_in": report_explore.burn_in,
+    "figure_1": explore.figure_1,
+    "figure_burn_in": explore.burn_in,
 }
 
 
@@ -47,9 +49,9 @@ def table(sweep: Sweep) -> list[dict]:
     return [
         {
             "problem": name,
-            "columns": [title for title, *_ in table_1.columns()],
+            "columns": [title for title, *_ in table_1.columns(problem)],
             "rows": [
-                [f"{b0:g}", *(line[k][which] for _, k, which in table_1.columns())]
+                [f"{b0:g}", *(line[k][which] for _, k, which in table_1.columns(problem))]
                 for b0, line in table_1.cells(problem, "±")
             ],
         }
@@ -110,7 +112,7 @@ def problems(all_sweeps: list[Sweep], wrong_claims: list[str]) -> list[str]:
 def render(
     scale: str, all_sweeps: list[Sweep], decided: tuple[list[dict] | None, list[str]], making: str, drawing: str
 ) -> str:
-    """The page, with the claims as ``report_runs.claims`` gives them.
+    """The page, with the claims as ``sweeps.claims`` gives them.
 
     ``making`` and ``drawing`` end the commands that make runs and draw them.
     """

@@ -9,8 +9,8 @@ import sys
 import pandas as pd
 import pytest
 
+from experiments.runs import __main__ as runs
 from experiments.runs.store import Run, Store
-from scripts import runs
 from tests.scripts.synthetic import start
 
 METHODS = {"adaloss": {"alpha": 2.0}, "sgd_constant": {}}
@@ -40,7 +40,7 @@ def run(store, monkeypatch, capsys, *words, answer=None):
     if answer is not None:
         monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
     try:
-        start("runs", monkeypatch, *words, "--runs", store.root)
+        start("experiments.runs", monkeypatch, *words, "--runs", store.root)
     except SystemExit as stop:
         assert "\n" not in stop.code
         return stop.code

@@ -1,6 +1,6 @@
 """What the report's sliders over b0 show: curves of saved runs, and the theory's bounds for the same problem.
 
-An explorer is data for scripts/report.js: ``b0`` and ``variants``, each of which has one frame for each b0. A frame's
+An explorer is data for report.js: ``b0`` and ``variants``, each of which has one frame for each b0. A frame's
 ``series`` are the curves of the ``panels`` (y is null where there is no number); its ``rows`` are the same in words.
 """
 
@@ -10,10 +10,10 @@ from dataclasses import replace
 import numpy as np
 
 from adaloss.theory.linear_regression import State, advance, b_max, exit_bounds, iterations, target_bound
+from experiments.methods import METHODS
 from experiments.runs.store import SavedRun
-from scripts.b0_panels import RESOLUTION
 from scripts.figure_1 import SHOWN
-from scripts.figures import METHODS
+from scripts.shared.b0_panels import RESOLUTION
 
 POINTS = 60  # of a curve, spaced like the logarithm of the iteration
 D = 200  # Figure 1 shows this dimension
@@ -61,6 +61,7 @@ def medians(runs: list[SavedRun]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def figure_1(runs: list[SavedRun]) -> dict:
     """Loss and effective step size against the iteration, medians over seeds, at Figure 1's d = 200."""
     runs = [run for run in runs if run.config["data"]["d"] == D]
+    methods = [name for name in METHODS if any(run.config["method"]["name"] == name for run in runs)]
     variants, first_loss, steps, last = [], [], [], 1
     for w_star in SHOWN.values():
         of_start = [run for run in runs if run.config["data"]["w_star"] == w_star]
@@ -68,7 +69,7 @@ def figure_1(runs: list[SavedRun]) -> dict:
         frames = []
         for b0 in sorted({run.config["b0"] for run in runs}):
             frame = {"series": [], "rows": []}
-            for method in METHODS:
+            for method in methods:
                 cell = [run for run in of_start if (run.config["method"]["name"], run.config["b0"]) == (method, b0)]
                 iteration, loss, step = medians(cell)
                 seen = thinned(iteration)
@@ -76,7 +77,7 @@ def figure_1(runs: list[SavedRun]) -> dict:
                     series("loss", method, "run", iteration[seen], loss[seen]),
                     series("step", method, "run", iteration[seen], step[seen]),
                 ]
-                frame["rows"].append([METHODS[method][0], shown(loss[-1]), shown(step[-1]), str(len(cell))])
+                frame["rows"].append([METHODS[method].label, shown(loss[-1]), shown(step[-1]), str(len(cell))])
                 steps += [step[0], step[-1]]
                 last = max(last, int(iteration[-1]))
             frames.append(frame)
@@ -129,7 +130,7 @@ def burn_in(runs: list[SavedRun]) -> dict:
         exit_index = str(iteration[past[0]] - 1) if len(past) else "not reached"
         proved = [k + int(exit_bounds(advance(state, k))["best"]) for k in range(EXACT_STEPS + 1)]
         words = exit_index, str(proved[0]), str(min(proved)), shown(b[-1]), shown(bound), shown(loss[-1])
-        frame["rows"].append([METHODS[method][0], *words])
+        frame["rows"].append([METHODS[method].label, *words])
     seen = {
         name: [y for frame in frames.values() for one in frame["series"] if one["panel"] == name for y in one["y"]]
         for name in ("loss", "b")

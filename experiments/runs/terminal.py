@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from experiments.runs.registry import SweepError
 from experiments.runs.store import Store, StoreError
 from experiments.runs.streams import guard, lost
 
@@ -39,7 +40,7 @@ def _ended(main: Callable[[], None]) -> str | int | None:
         main()
     except SystemExit as stop:
         return stop.code
-    except (RefusalError, StoreError) as error:
+    except (RefusalError, StoreError, SweepError) as error:
         return f"error: {error}"
     except OSError as error:
         return f"error: {reason(error)}"

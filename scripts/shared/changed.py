@@ -12,9 +12,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.collections import PathCollection
 
+from experiments.runs.filters import flat
 from experiments.runs.store import SavedRun, StoreError
-from scripts.runs import flat
-from scripts.terminal import RefusalError
+from experiments.runs.terminal import RefusalError
 
 # by which fields of the configuration a script tells runs apart, with the values that it can show (none: any)
 Apart = Mapping[str, Collection]

@@ -1,0 +1,79 @@
+"""The sweeps of configs/sweep: what each file says of itself, in the order in which they are made and shown.
+
+python -m experiments.runs.registry paper               experiment:sweep of each that make reproduce makes and draws
+python -m experiments.runs.registry figure_bounds       of one
+
+A file has ``sweep: {name: ..., experiment: ..., part: ...}``. The part is ``paper`` (runs and a figure), ``facts``
+(runs that only the claims need) or ``compare`` (what ``make compare`` makes and draws). A sweep without a part is made
+by hand.
+"""
+
+import re
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+FOLDER = Path(__file__).resolve().parents[2] / "configs/sweep"
+FIELDS = ("name", "experiment", "part")
+PARTS = ("paper", "facts", "compare")
+
+
+class SweepError(Exception):
+    """A file of configs/sweep that says nothing sensible of itself; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A sweep with a file: its name, the experiment that makes it, and its part."""
+
+    name: str
+    experiment: str | None
+    part: str | None
+
+
+@cache
+def listed() -> dict[str, Listed]:
+    """All sweeps by name: the paper's figures by number, its tables, then ours. Raises SweepError."""
+    found = [_read(file) for file in FOLDER.glob("*.yaml")]
+    found.sort(key=lambda one: (not re.match(r"figure_\d", one.name), not one.name.startswith("table"), one.name))
+    return {one.name: one for one in found}
+
+
+def maker(name: str) -> str:
+    """The experiment that makes a sweep. Raises SweepError where no file says which."""
+    if name not in listed() or listed()[name].experiment is None:
+        raise SweepError(f"{FOLDER / name}.yaml: sweep.experiment: missing, names the experiment that makes the sweep")
+    return listed()[name].experiment
+
+
+def _read(file: Path) -> Listed:
+    try:
+        values = yaml.load(file.read_bytes(), Loader=yaml.CSafeLoader)
+        said, [first, *_] = values.get("sweep") or {}, values.get("defaults") or [None]
+        experiment, part = said.get("experiment"), said.get("part")
+    except (OSError, ValueError, AttributeError, TypeError, yaml.YAMLError) as error:
+        raise SweepError(f"{file}: no configuration of a sweep ({' '.join(str(error).split())})") from error
+    if experiment is None and isinstance(first, str) and (FOLDER / f"{first}.yaml").is_file():
+        experiment = _read(FOLDER / f"{first}.yaml").experiment  # the sweep that it starts from
+    if part is not None and (part not in PARTS or experiment is None):
+        raise SweepError(f"{file}: sweep.part={part}: allowed are {', '.join(PARTS)}, of a sweep with its experiment")
+    return Listed(file.stem, experiment, part)
+
+
+def main(words: list[str]) -> None:
+    """Print experiment:sweep for each part or name. Raises SweepError where there is none."""
+    for word in words:
+        chosen = [one for one in listed().values() if word in (one.name, one.part) and one.experiment]
+        if not chosen:
+            raise SweepError(f"{word}: neither a part ({', '.join(PARTS)}) nor a sweep of {FOLDER}")
+        print(*(f"{one.experiment}:{one.name}" for one in chosen), sep="\n")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except SweepError as error:
+        sys.exit(f"error: {error}")
