@@ -27,9 +27,7 @@ def trajectories(runs: list[SavedRun]) -> pd.DataFrame:
         config, result = run.config, run.summary["result"]
         table = run.history.assign(
             critical_b0=result["eta"] * result["lambda_1"] / 2,
-            rate=-2 * np.log1p(-result["eta"] * result["lambda_0"] / result["b_bound"])
-            if "b_bound" in result
-            else np.nan,
+            rate=-2 * np.log1p(-result["eta"] * result["lambda_0"] / result.get("b_bound", np.nan)),
             iterations_bound=result.get("iterations_bound", np.nan),
             start_loss=result["start_loss"],
             linear_distance=result["linear_distance"],

@@ -29,6 +29,17 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 AROUND = ("runs", "scale", "sweep", "alpha", "decay", "compared")
 
 
+def _help(config_name: str, *, _root_: DictConfig) -> str:
+    from experiments.runs import help  # which needs this module
+
+    return help.text(config_name, _root_)
+
+
+# In configs/: the text of --help; and in a defaults list a at the paper's scale and b at the others.
+OmegaConf.register_new_resolver("help", _help, replace=True)
+OmegaConf.register_new_resolver("if_paper", lambda scale, a, b: a if scale == "paper" else b, replace=True)
+
+
 def parsed(name: str, config: DictConfig) -> tuple[Experiment, Store, str | None]:
     """What a job's configuration means. Raises ConfigError."""
     try:

@@ -5,21 +5,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pandas as pd
-from omegaconf import DictConfig, OmegaConf
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from experiments.runs.store import Run, Store
-
-
-def _help(config_name: str, *, _root_: DictConfig) -> str:
-    from experiments.runs import help  # which needs this module
-
-    return help.text(config_name, _root_)
-
-
-# In configs/: the text of --help; and in a defaults list a at the paper's scale and b at the others.
-OmegaConf.register_new_resolver("help", _help, replace=True)
-OmegaConf.register_new_resolver("if_paper", lambda scale, a, b: a if scale == "paper" else b, replace=True)
 
 Positive = Annotated[float, Field(gt=0, le=1e100, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from experiments.runs import sweeps
+from experiments.runs import registry
 from tests.experiments.launch import ROOT
 
 # without what a make that started the tests left in it
@@ -75,18 +75,18 @@ def test_a_real_j_runs_one_target_after_the_other(tmp_path):
 
 
 def test_what_make_makes_is_in_the_sweeps_files(tmp_path, monkeypatch, capsys):
-    sweeps.main(["paper"])
+    registry.main(["paper"])
     made = [line.split(":")[1] for line in capsys.readouterr().out.splitlines()]
     papers = ["figure_1", "figure_2", "figure_2_overlap", "figure_2_readings", "figure_3", "figure_3_readings"]
     assert made[:6] == papers and made.index("figure_6") < made.index("table_1") < made.index("figure_bounds")
-    monkeypatch.setattr(sweeps, "FOLDER", tmp_path)
+    monkeypatch.setattr(registry, "FOLDER", tmp_path)
     (tmp_path / "mine.yaml").write_text("sweep: {name: mine, experiment: gram}")
     (tmp_path / "other.yaml").write_text("defaults: [mine, _self_]\nsweep: {name: other, part: facts}")
-    read = sweeps.listed.__wrapped__()
+    read = registry.listed.__wrapped__()
     assert [(one.name, one.experiment, one.part) for one in read.values()] == [
         ("mine", "gram", None), ("other", "gram", "facts"),
     ]  # fmt: skip
     for text in ("sweep: {part: magic, experiment: gram}", "sweep: {part: paper}", "[1", "sweep: 3", ""):
         (tmp_path / "mine.yaml").write_text(text)
-        with pytest.raises(sweeps.SweepError, match=rf"^{tmp_path}/mine.yaml: [^\n]+$"):
-            sweeps.listed.__wrapped__()
+        with pytest.raises(registry.SweepError, match=rf"^{tmp_path}/mine.yaml: [^\n]+$"):
+            registry.listed.__wrapped__()
