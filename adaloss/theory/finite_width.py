@@ -25,7 +25,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from adaloss.arguments import HUGE, real, shaped
-from adaloss.theory.tube import UNIT, WIDER, Method, Spectrum, Sums, Tube
+from adaloss.theory.perturbation import UNIT, WIDER, Perturbation, Spectrum, upper_lengths
+from adaloss.theory.tube import Method, Sums, Tube
 
 SETTLED = 1e-3  # of ||z||: so far the bounds of what neurons see follow the trajectory; the rest is a geometric series
 AHEAD = 1.2  # what a bound may grow by in a round; pairs further away are looked at once no other is left
@@ -80,31 +81,25 @@ class Certificate:
         return np.array([row[:2] for row in self._tube.rows if row[0] < last] + [(self._tube.k, self._tube.size)])
 
 
-def _lengths(rows: np.ndarray) -> np.ndarray:
-    """Upper bounds of the rows' lengths."""
-    scale = np.maximum(np.abs(rows).max(axis=1), 1e-300)
-    return np.sqrt(((rows / scale[:, None]) ** 2).sum(axis=1)) * scale * (1 + (rows.shape[1] + 8) * UNIT)
-
-
 class _Network:
     """A network in its activities, with what rounding may have done to each number."""
 
     def __init__(self, w: np.ndarray, a: np.ndarray, x: np.ndarray, y: np.ndarray):
         m, d = w.shape
         self.signs, self.root = a, math.sqrt(m)
-        self.lengths = _lengths(x)
-        self.size = float(_lengths(self.lengths[None])[0])  # of x, in Frobenius's norm
+        self.lengths = upper_lengths(x)
+        self.size = float(upper_lengths(self.lengths[None])[0])  # of x, in Frobenius's norm
         self.inner = x @ x.T
         self.inner_error = (d + 2) * UNIT * self.lengths * self.size  # of a row of K = X X', in norm
         self.p = w @ x.T
-        self.p_error = (d + 4) * (UNIT * _lengths(w)[:, None] * self.lengths + 1e-323)
+        self.p_error = (d + 4) * (UNIT * upper_lengths(w)[:, None] * self.lengths + 1e-323)
         outputs = np.maximum(self.p, 0.0)
         u = a @ outputs / self.root
         self.z = u - y
         errors = (m + 6) * UNIT * outputs.sum(axis=0) * 1.01 + self.p_error.sum(axis=0) * 1.01
         errors = errors / self.root + 4 * UNIT * (np.abs(u) + np.abs(y))
-        self.z_error = float(_lengths(errors[None])[0])
-        self.length = float(_lengths(self.z[None])[0])
+        self.z_error = float(upper_lengths(errors[None])[0])
+        self.length = float(upper_lengths(self.z[None])[0])
         self.margins = (np.abs(self.p) - self.p_error) * self.root / WIDER
         self.on = self.p > 0
 
@@ -112,13 +107,10 @@ class _Network:
 def _follow(network: _Network, unstable: np.ndarray, method: Method) -> Tube | Refusal:
     """The centre of all matrices that the unstable pairs allow, and a tube that is followed until z has shrunk."""
     n = len(network.z)
-    least, most = ((network.on & ~unstable).astype(np.float64), (network.on | unstable).astype(np.float64))
-    low, high = (v.T @ v / len(v) for v in (least, most))
-    centre = Spectrum.of(network.inner * ((high + low) / 2))
-    defect = (centre.defect + 4 * float(network.inner_error.sum()) + 16 * UNIT * network.size**2) * WIDER
+    perturbation = Perturbation.least(network.inner, network.on, unstable, network.inner_error, network.size)
+    centre, defect = perturbation.centre, perturbation.defect
     error = (network.z_error + (centre.turn + 2 * n * UNIT * math.sqrt(n)) * network.length) * WIDER
-    c = centre.vectors.T @ network.z
-    tube = Tube(centre, np.abs(network.inner) * ((high - low) / 2), defect, c, error, method)
+    tube = Tube(perturbation, centre.vectors.T @ network.z, error, method)
     if not tube.bottom > defect:
         return Refusal(
             f"lambda_min(H)={tube.bottom:.3g} is not above its rounding, {defect:.2g}: rows repeat, or depend on each "
@@ -150,17 +142,21 @@ def _reach(network: _Network, tube: Tube, sums: Sums, unstable: np.ndarray, wher
     left = rising @ sums.low.T + (gains - rising) @ sums.high.T
     drift = np.maximum(gains.sum(axis=1) - left.min(axis=1), 0.0)
     slack = (sums.pushes + tube.error_at_exit) * WIDER
-    worst = np.maximum(1.0, tube.step * tube.values) / tube.values * WIDER
+    less = (sums.but_second + tube.error_at_exit) * WIDER
+    sideways = tube.perturbation.sideways * sums.after * WIDER
+    growth = np.maximum(1.0, tube.step * tube.values) * WIDER
+    worst = growth / tube.values * WIDER
     length = np.sqrt((seen * seen).sum(axis=1))
-    loose = np.sqrt((along * along) @ (worst * worst)) * slack + length * sums.errors_before
+    plain, scaled = np.sqrt((along * along) @ np.array([worst**2, growth**2]).T).T
+    loose = np.minimum(plain * slack, plain * less + scaled * sideways) + length * sums.errors_before
     others = network.inner[i] * free
     signed = sign[:, None] * others
     rising = np.maximum(signed, 0.0)
     loose += rising @ sums.above + (rising - signed) @ sums.below + np.sqrt((others * others).sum(axis=1)) * sums.errors
     # What rounding may have done to K, V and the sums above.
     reach = np.maximum(np.abs(sums.low), np.abs(sums.high)).max(axis=0)
-    far = math.sqrt(float(((far * (2 + reach)) ** 2).sum())) + float(worst.max()) * slack
-    loose += length * (2 * tube.turn + (2 * n + 8) * UNIT) * far
+    far = math.sqrt(float(((far * (2 + reach)) ** 2).sum())) + float(worst.max()) * (slack + tube.top * sideways)
+    loose += length * (2 * tube.perturbation.centre.turn + (2 * n + 8) * UNIT) * far
     tiny = network.inner_error * (far + sums.errors + float(network.lengths @ (sums.above + sums.below)) / network.size)
     return (drift + loose + tiny[i]) * (1 + (2 * n + 32) * UNIT)
 

@@ -9,46 +9,16 @@ Nothing is checked here: the caller does.
 """
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-UNIT = 2.0**-53  # the largest relative error of one rounding
-WIDER = 1 + 16 * UNIT  # covers up to 15 roundings of a positive expression
+from adaloss.theory.perturbation import UNIT, WIDER, Perturbation
+
 MOST = 4000  # intervals that are held; what comes after them is bounded as a whole
 CELLS = 48  # of time, in which the bounds of what a neuron sees are evaluated
 BLOCK = 0.05  # of ||step M||: as many short steps are taken together
 HOPELESS = 1e30  # a bound that has grown so much is none
-
-
-@dataclass(frozen=True)
-class Spectrum:
-    """A symmetric matrix as V diag(values) V', V orthogonal.
-
-    ``vectors`` are within ``turn`` of V in norm, and what the equation leaves out is at most ``defect`` in norm: both
-    from the residual and from V'V - I, rounding included.
-    """
-
-    values: np.ndarray
-    vectors: np.ndarray
-    turn: float
-    defect: float
-
-    @classmethod
-    def of(cls, matrix: np.ndarray) -> "Spectrum":
-        """The matrix's spectrum, ascending."""
-        n = len(matrix)
-        values, vectors = np.linalg.eigh(matrix)
-        top = float(np.abs(values).max())
-        turn = 1.01 * (float(np.linalg.norm(vectors.T @ vectors - np.eye(n))) + (n + 3) * n * UNIT)
-        residual = float(np.linalg.norm(matrix - (vectors * values) @ vectors.T))
-        return cls(values, vectors, turn, 1.01 * (residual + (n + 4) * n * UNIT * top + 2 * top * turn))
-
-    @property
-    def norm(self) -> float:
-        """An upper bound of the matrix's norm."""
-        return (float(np.abs(self.values).max()) + self.defect) * WIDER
 
 
 class Method(NamedTuple):
@@ -65,7 +35,9 @@ class Sums(NamedTuple):
     total: float  # of s_k ||z_k||
     errors: float  # of s_k e_k
     errors_before: float  # the same over k < N
+    after: float  # of s_k ||z_k|| over k >= N
     pushes: float  # of s_k ||E_k z_k|| over k >= N
+    but_second: float  # the same for E but its part E2
     above: np.ndarray  # of s_k max(zbar_k,j, 0), (n,)
     below: np.ndarray  # of s_k max(-zbar_k,j, 0), (n,)
     low: np.ndarray  # zbar_q(k) / zbar_q(0) in eigenbasis: in each cell of time between ``low`` and ``high`` (cells, n)
@@ -75,32 +47,21 @@ class Sums(NamedTuple):
 class Tube:
     r"""Bounds along a trajectory from the residual V c, known to within ``error`` in norm, V the eigenvectors of M.
 
-    :math:`|E_k| \le` ``radius`` entrywise but for a part of norm ``defect`` (of M's spectrum and of rounding).
-
     ``k``, ``size`` (of z), ``error``, ``b_low`` and ``b_high`` are those of the last step that was followed; ``exit``
     is the first k from which on every step contracts (None: none yet), at the rate ``nu`` per unit of step, where
     ``step`` is the largest step and ``error_at_exit`` the error.
     """
 
-    def __init__(
-        self, centre: Spectrum, radius: np.ndarray, defect: float, c: np.ndarray, error: float, method: Method
-    ):
-        self.values, self.vectors, self.turn, self.c, self.method = (
-            centre.values,
-            centre.vectors,
-            centre.turn,
-            c,
-            method,
-        )
-        self.radius, self.defect = radius, defect
-        self.rho = (Spectrum.of(radius).norm + defect) * WIDER
+    def __init__(self, perturbation: Perturbation, c: np.ndarray, error: float, method: Method):
+        self.perturbation, self.c, self.method, self.rho = perturbation, c, method, perturbation.rho
+        self.values, self.vectors = perturbation.centre.values, perturbation.centre.vectors
         self.bottom, self.top = float(self.values[0]), float(self.values[-1])
         self.k, self.error, self.b_low, self.b_high = 0, error, method.b, method.b
         self.low, self.high = np.ones_like(c), np.ones_like(c)
         self.least, self.most = self._norms()
         self.size = self.first = (self.most + error) * WIDER
         self.exit, self.nu, self.step, self.error_at_exit = None, -math.inf, math.inf, math.inf
-        self.rows = []  # of each block: its first k, a bound of ||z_k||, its largest step, their number, error, push
+        self.rows = []  # of each block: first k, a bound of ||z_k||, largest step, steps, error, two of ||E z||
         self.between = []  # the ends of zbar_q / c_q in each block
         self.coordinates = []  # the ends of zbar_j in each block
 
@@ -142,13 +103,13 @@ class Tube:
         if steps > 1:
             ends = np.minimum(ends[0], self.low), np.maximum(ends[1], self.high)
             error = (error + steps * large * rho * self.size) * WIDER
-        push = self._push(*ends, error)
+        pushes = self._push(*ends, error)
         errors, sizes = [], []
         for s in (small, large):
             factor = max(abs(1 - s * self.bottom), abs(1 - s * self.top)) + 4 * UNIT * (1 + s * self.top)
-            errors.append((factor**steps * self.error + steps * s * push) * rounding)
+            errors.append((factor**steps * self.error + steps * s * pushes[0]) * rounding)
             sizes.append((factor + s * rho) ** steps * self.size * rounding)
-        self.rows.append((self.k, self.size, large, steps, error, push))
+        self.rows.append((self.k, self.size, large, steps, error, *pushes))
         self.between.append(ends)
         error = max(errors)
         self.k, self.error, self.b_low, self.b_high = self.k + steps, error, b_low, b_high
@@ -156,16 +117,14 @@ class Tube:
         grown = min((self.most + error) * WIDER, max(sizes))
         self.size = grown if self.exit is None else min(grown, self.size)
 
-    def _push(self, low: np.ndarray, high: np.ndarray, error: float) -> float:
-        """A bound of ||E z|| where zbar is between these and z within the error of it."""
+    def _push(self, low: np.ndarray, high: np.ndarray, error: float) -> list[float]:
+        """Bounds of ||E z|| and ||(E - E2) z|| where zbar is between these and z within the error of it."""
         middle = self.vectors @ (self.c * ((low + high) / 2))
         spread = np.abs(self.vectors) @ (np.abs(self.c) * ((high - low) / 2))
         length = math.hypot(*(self.c * np.maximum(-low, high)).tolist()) * WIDER
-        spread += (2 * self.turn + 8 * UNIT) * length
+        spread += (2 * self.perturbation.centre.turn + 8 * UNIT) * length
         self.coordinates.append((middle - spread, middle + spread))
-        hit = self.radius @ (np.abs(middle) + spread)
-        along = math.sqrt(float(hit @ hit)) + self.defect * length + self.rho * error
-        return min(along * (1 + (len(low) + 16) * UNIT), self.rho * self.size * WIDER)
+        return [min(push, self.rho * self.size * WIDER) for push in self.perturbation.push(middle, spread, error)]
 
     def _shrink(self, small: float, large: float, steps: int) -> None:
         """Multiply the ends by the factors of ``steps`` steps between small and large."""
@@ -195,14 +154,14 @@ class Tube:
 
     def sums(self) -> Sums:
         """The sums to infinity, where the last rows are continued by geometric series."""
-        k, sizes, large, steps, errors, pushes = np.array(self.rows).T
+        k, sizes, large, steps, errors, pushes, but_second = np.array(self.rows).T
         low, high = (np.array(ends) for ends in zip(*self.between, strict=True))
         weights, after, last = large * steps, k >= self.exit, np.maximum(np.abs(self.low), np.abs(self.high))
         rates = np.minimum(self.values, 2 / (self.step * WIDER) - self.values * WIDER) / WIDER
         rest = self.size / self.nu
         rest_errors = (self.error + self.rho * rest) / float(rates.min())
         rest_coordinates = np.abs(self.vectors) @ (np.abs(self.c) * last / rates)
-        rest_coordinates += 3 * self.turn * (rest + rest_errors)
+        rest_coordinates += 3 * self.perturbation.centre.turn * (rest + rest_errors)
         least, most = (np.array(ends) for ends in zip(*self.coordinates, strict=True))
         crosses = self.step * self.values > 1
         final = np.where(crosses, -last, np.minimum(self.low, 0.0)), np.where(crosses, last, np.maximum(self.high, 0.0))
@@ -213,7 +172,9 @@ class Tube:
         rounding = 1 + (len(k) + 32) * UNIT
         return Sums(
             total=float((weights @ sizes + rest) * rounding),
+            after=float((weights[after] @ sizes[after] + rest) * rounding),
             pushes=float((weights[after] @ pushes[after] + self.rho * rest) * rounding),
+            but_second=float((weights[after] @ but_second[after] + self.rho * rest) * rounding),
             errors=float((weights @ errors + rest_errors) * rounding),
             errors_before=float(weights[~after] @ errors[~after] * rounding),
             above=(weights @ np.maximum(most, 0.0) + rest_coordinates) * rounding,
