@@ -30,6 +30,7 @@ from adaloss.theory.tube import Method, Sums, Tube
 
 SETTLED = 1e-3  # of ||z||: so far the bounds of what neurons see follow the trajectory; the rest is a geometric series
 AHEAD = 1.2  # what a bound may grow by in a round; pairs further away are looked at once no other is left
+LARGE = 1e140  # of ||z|| and ||X||^2, whose squares are in float64
 LEAST = 1e-300  # of b, so that its roundings are none of numbers next to 0
 ROUNDS = 200  # in which the set of unstable pairs may grow
 
@@ -186,8 +187,8 @@ def certify(
     alpha = _number("alpha", alpha, 0.0, HUGE)
     with np.errstate(over="ignore", invalid="ignore"):
         network = _Network(w, a, x, y)
-    if not math.isfinite(network.length**2 + network.size**4):
-        return Refusal(f"||u - y||={network.length:.3g}: its square, or that of X X', leaves float64")
+    if not (network.length < LARGE and network.size**2 < LARGE):
+        return Refusal(f"||u - y||={network.length:.3g} and ||X||_F={network.size:.3g}: products would leave float64")
     method = Method(eta, b, alpha * len(y) ** 0.25)
     unstable = np.abs(network.p) <= network.p_error
     last = np.full(unstable.shape, np.inf)
