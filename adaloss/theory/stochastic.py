@@ -24,7 +24,7 @@ import numpy as np
 
 from adaloss.arguments import broadcast, power_of, real
 from adaloss.theory.linear_regression import ROUNDING, _bound, growth
-from adaloss.theory.roots import hroot
+from adaloss.theory.roots import EPS, hroot
 
 
 def _checked(
@@ -41,7 +41,7 @@ def _checked(
 def _scale_free(b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray, p: int) -> tuple:
     """B0 as x = b_0 / (eta S), and f = S^(p-2) sup D / eta^2 of docs B2, both in units in which eta S = 1."""
     x = b0 / (eta * s_max)
-    return x, s_max ** (p - 2) * d0 / eta**2 + growth(x)
+    return x, (s_max ** (p - 2) * d0 / eta / eta + growth(x) + 16 * EPS * (x < 0.5 * (1 + 4 * EPS))) * (1 + 16 * EPS)
 
 
 @_bound
@@ -53,7 +53,7 @@ def error_limit(b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarr
     """
     b0, eta, s_max, d0 = _checked(b0, eta, s_max, d0, p)
     _, f = _scale_free(b0, eta, s_max, d0, p)
-    return f * eta**2 * s_max ** (2 - p)
+    return np.maximum(f * eta**2 * s_max ** (2 - p) * (1 + 8 * EPS), d0)
 
 
 @_bound
@@ -68,7 +68,7 @@ def b_limit(b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray, 
     x, f = _scale_free(b0, eta, s_max, d0, p)
     x = np.maximum(x, 0.5)
     kappa = 1 + x / np.sqrt(x**2 + f)
-    return eta * s_max * hroot(2 * x - np.log(x) + f / kappa)
+    return np.maximum(eta * s_max * hroot(2 * x - np.log(x) + f / kappa) * (1 + 8 * EPS), b0)
 
 
 @_bound
@@ -80,7 +80,7 @@ def b_limit_headline(b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.
     """
     b0, eta, s_max, d0 = _checked(b0, eta, s_max, d0, p)
     _, f = _scale_free(b0, eta, s_max, d0, p)
-    return np.maximum(b0, eta * s_max) + eta * s_max * f
+    return (np.maximum(b0, eta * s_max) + eta * s_max * f) * (1 + 8 * EPS)
 
 
 def _least_decrease(
@@ -92,7 +92,8 @@ def _least_decrease(
     broadcast(mu_n=mu_n, b0=limit)
     step, last = eta / b0, eta / limit
     least = np.minimum(step * (2 - s_max * step), last * (2 - s_max * last))
-    return np.where(least >= 0, np.minimum(mu_n * np.maximum(least, 0), 1), -np.inf)
+    safe = np.maximum(least - 8 * EPS * (1 + s_max * step) * step, 0)
+    return np.where(least >= 0, np.minimum(mu_n * safe, 1), -np.inf)
 
 
 @_bound
@@ -105,7 +106,8 @@ def contraction(
     :math:`\bar b` of :func:`b_limit`; at most :math:`1 - \eta\mu_n/\bar b` where b_0 >= eta S. ``-log(rho)`` is the
     exponent per step.
     """
-    return 1 - _least_decrease(b0, eta, s_max, d0, mu_n, p)
+    decrease = _least_decrease(b0, eta, s_max, d0, mu_n, p)
+    return (1 - decrease) * np.where(decrease > 0, 1 + 2 * EPS, 1)
 
 
 @_bound

@@ -17,6 +17,7 @@ import math
 import numpy as np
 
 from adaloss.arguments import real, shaped, whole
+from adaloss.theory.linear_regression import ROUNDING
 
 
 def predict(w: np.ndarray, a: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -113,7 +114,8 @@ def gradient_descent_iterations(eigenvalues: np.ndarray, z0_sq: float, eps: floa
         return 1
     if not least / greatest > np.finfo(float).tiny:
         raise ValueError(f"eigenvalues: the least, {least:g}, is nothing beside the greatest, {greatest:g}")
-    return math.ceil((math.log(z0_sq) - math.log(eps)) / (-2.0 * math.log1p(-least / greatest)))
+    steps = (math.log(z0_sq) - math.log(eps)) / (-2.0 * math.log1p(-least / greatest))
+    return max(math.ceil(steps * (1.0 + ROUNDING)), 1)
 
 
 def _number(name: str, value: float, **limits: float) -> float:
