@@ -61,7 +61,7 @@ def test_contraction_and_iterations(p):
         rho = factor(b0, eta, s_max, d0, mu_n, p)
         assert theory.contraction(b0, eta, s_max, d0, mu_n, p) == pytest.approx(rho, rel=1e-9)
         t = float(theory.iterations(b0, eta, s_max, d0, mu_n, p, eps, delta))
-        if d0 <= eps:
+        if (d0 <= eps and rho <= 1) or limits(b0, eta, s_max, d0, p)[0] <= eps:
             assert t == 0
         elif rho < 1:
             finite += 1
