@@ -189,7 +189,12 @@ def certify(
         network = _Network(w, a, x, y)
     if not (network.length < LARGE and network.size**2 < LARGE):
         return Refusal(f"||u - y||={network.length:.3g} and ||X||_F={network.size:.3g}: products would leave float64")
-    method = Method(eta, b, alpha * len(y) ** 0.25)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return _closed(network, Method(eta, b, alpha * len(y) ** 0.25))
+
+
+def _closed(network: _Network, method: Method) -> Certificate | Refusal:
+    """Grow the set of unstable pairs until no other may flip."""
     unstable = np.abs(network.p) <= network.p_error
     last = np.full(unstable.shape, np.inf)
     for _ in range(ROUNDS):
@@ -198,11 +203,11 @@ def certify(
             return found
         tube, sums = found, found.sums()
         seen = np.sqrt((network.on | unstable) @ network.inner**2) * WIDER + network.inner_error
-        near = ~unstable & (network.margins <= seen * (sums.total * WIDER))
-        for chosen in (near & (network.margins <= AHEAD * last), near):  # all of them only where the first pass
+        near = ~unstable & ~(network.margins > seen * (sums.total * WIDER))  # nan is near
+        for chosen in (near & ~(network.margins > AHEAD * last), near):  # all of them only where the first pass
             where = np.nonzero(chosen)
             last[where] = _reach(network, tube, sums, unstable, where)
-            flips = chosen & (network.margins <= last)
+            flips = chosen & ~(network.margins > last)
             if flips.any():
                 break
         else:

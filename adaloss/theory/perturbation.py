@@ -9,6 +9,7 @@ of theta (E1), of I (E2) and of both (E3). What is computed here are bounds of E
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -55,9 +56,8 @@ class Perturbation:
     r"""The centre A and bounds of E for given activities ``on`` and ``unstable`` pairs, both (m, n).
 
     ``share`` is in [0, 1/4], and so much is added to h'h where both pairs are unstable: at 0 E1 and E2 leave the least
-    for E3, at 1/4 A is in the middle. ``rho`` bounds the norm of E, :meth:`push` that of E z, and for all v and z
-    :math:`|v^\top E_2 z| \le` sideways :math:`\|Av\|\|z\|`. ``inner_error`` bounds the error of a row of K in norm,
-    ``size`` the Frobenius norm of X.
+    for E3, at 1/4 A is in the middle. ``rho`` bounds the norm of E, :meth:`push` that of E z. ``inner_error`` bounds
+    the error of a row of K in norm, ``size`` the Frobenius norm of X.
     """
 
     def __init__(
@@ -86,21 +86,21 @@ class Perturbation:
         self._first = math.sqrt(top + self._loss) / 2 * WIDER
         split = 2 * self._first + Spectrum.of(self._third).norm
         self.rho = (min(Spectrum.of(self._radius).norm, split) + self.defect) * WIDER
-        self.sideways = self._sideways(top, float(inner_error.sum()))
+        self._top, self._inner_error = top, float(inner_error.sum())
 
     @classmethod
     def least(cls, *arguments: np.ndarray) -> "Perturbation":
         """The one of the two ends of ``share`` with the less rho."""
         return min((cls(*arguments, share) for share in (0.0, 0.25)), key=lambda one: one.rho)
 
-    def _sideways(self, top: float, inner_error: float) -> float:
-        bottom, vectors, n = float(self.centre.values[0]), self.centre.vectors, len(self._signed)
-        if not bottom > 0:
-            return math.inf
-        inverse = vectors / self.centre.values
+    @cached_property
+    def sideways(self) -> float:
+        r"""A bound s of :math:`|v^\top E_2 z| \le s\|Av\|\|z\|` for all v and z, where A is positive definite."""
+        bottom, n = float(self.centre.values[0]), len(self._signed)
+        inverse = self.centre.vectors / self.centre.values
         squared = Spectrum.of(inverse.T @ self._signed @ inverse).norm
-        squared += (4 * self.centre.turn + 8 * n * n * UNIT) * top / bottom**2
-        return (math.sqrt(squared) / 2 + inner_error / bottom) * WIDER
+        squared += (4 * self.centre.turn + 8 * n * n * UNIT) * (self._top / bottom / bottom)
+        return (math.sqrt(squared) / 2 + self._inner_error / bottom) * WIDER
 
     def push(self, middle: np.ndarray, spread: np.ndarray, error: float) -> tuple[float, float]:
         """Bounds of ||E z|| and ||(E - E2) z||, z within ``error`` of a vector within ``spread`` of ``middle``."""

@@ -25,7 +25,9 @@ def sufficient_width(x: np.ndarray, y: np.ndarray, delta: float) -> float:
     bottom = found.lambda_min - found.residual_min
     if not bottom > 0:
         return math.inf
-    size = float(np.linalg.norm(y)) + math.sqrt(n) * (1 + math.sqrt(2 * math.log(5 / delta)))
-    row, norm = float(np.linalg.norm(inner, axis=1).max()), float(np.linalg.norm(np.abs(inner), 2))
-    rate = 140 * (row * norm * size) ** 2 / bottom**4
-    return float(math.ceil(max(rate, 9 * math.log(5 * n / delta) ** 2) * (1 + 1e-9)))
+    row, norm = np.linalg.norm(inner, axis=1).max(), np.linalg.norm(np.abs(inner), 2)
+    with np.errstate(over="ignore"):
+        size = np.linalg.norm(y) + math.sqrt(n) * (1 + np.sqrt(2 * (math.log(5) - np.log(delta))))
+        rate = 140 * (row * norm * size / bottom**2) ** 2
+        logarithm = math.log(5 * n) - np.log(delta)
+        return float(np.ceil(np.maximum(rate, 9 * logarithm**2) * (1 + 1e-9)))
