@@ -61,7 +61,7 @@ mutants: $(VENV)/.test ## change the code a little, 150 times a file, and see wh
 	@$(PY) -m tests.mutation --sample 150
 
 campaign: $(VENV)/.test ## try to break everything (an hour or more; docs/reliability.md has what came of it)
-	@set -e; for kind in kill concurrency disk fuzz library scale portability security damage; do \
+	@set -e; for kind in kill concurrency disk fuzz library scale portability security damage certificates; do \
 	    echo "== $$kind"; $(PY) -m tests.campaign.$$kind; done
 
 smoke: ## the whole way at the smallest scale (a minute or two)

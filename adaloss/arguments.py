@@ -45,9 +45,9 @@ def real(
     if most is not None:
         good &= np.abs(array) <= most
     if not good.all():
-        limits = [f"greater than {above:g}"] * (above is not None) + [f"at least {least:g}"] * (least is not None)
-        limits += [f"at most {most:g} in absolute value"] * (most is not None)
-        words = " and ".join(["a number" if infinite else "finite", *limits])
+        limits = {"greater than {:g}": above, "at least {:g}": least, "at most {:g} in absolute value": most}
+        words = [text.format(limit) for text, limit in limits.items() if limit is not None]
+        words = " and ".join(["a number" if infinite else "finite", *words])
         raise ValueError(f"{name}={array[~good].flat[0]:g}: should be {words}")
     return array
 

@@ -1,9 +1,10 @@
-r"""Nine statements of the paper that are false as printed or need a condition, each with a computed counterexample.
+r"""Five statements of the paper that are false as printed or conditional, and four remarks, each with its numbers.
 
 Every function returns the numbers of its counterexample, computed from the parameters that stand in its body, and no
-others. ``docs/errata.md`` has the proofs; it and the docstrings speak of the paper as we read it. Notation: A = X'X has
-eigenvalues lambda_1 >= ... >= lambda_d = lambda_0, s^(i) is the squared error along the i-th eigenvector, p = 1 is
-AdaLoss and p = 2 AdaGrad-Norm (:mod:`adaloss.theory.linear_regression`).
+others. 5, 7, 8 and 9 are the remarks: true, with a premise or a looseness. ``docs/errata.md`` has the proofs; it and
+the docstrings speak of the paper as we read it. Notation: A = X'X has eigenvalues lambda_1 >= ... >= lambda_d =
+lambda_0, s^(i) is the squared error along the i-th eigenvector, p = 1 is AdaLoss and p = 2 AdaGrad-Norm
+(:mod:`adaloss.theory.linear_regression`).
 """
 
 import math

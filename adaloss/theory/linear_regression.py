@@ -22,7 +22,7 @@ from functools import wraps
 import numpy as np
 
 from adaloss.arguments import broadcast, one_of, power_of, real, whole
-from adaloss.theory.roots import hroot, steps_until
+from adaloss.theory.roots import EPS, hroot, steps_until
 
 ROUNDING = 1e-12  # bounds are widened by this relative amount before they are rounded to a whole number of steps
 GRID = 64  # values of nu and delta that a bound with a free parameter is minimised over
@@ -75,7 +75,7 @@ class State:
     @property
     def u(self) -> np.ndarray:
         """L^(p-2) s^(1) / eta^2."""
-        return self.top ** (self.p - 2) * self.s[..., 0] / self.eta**2
+        return self.s[..., 0] / self.eta / self.eta * self.top ** (self.p - 2)
 
     def weighted(self, power: int) -> np.ndarray:
         """Sum of lambda_i^power s^(i): power p is G, p - 1 is Phi (the paper's Delta), q is Psi."""
@@ -99,6 +99,22 @@ def advance(state: State, steps: int = 1) -> State:
         object.__setattr__(after, "b", b)
         state = after
     return state
+
+
+def _advance_within(state: State) -> tuple[State, State]:
+    """One step: the state that :func:`advance` should give, with no s above its true value, and with none below."""
+    after = advance(state)
+    with np.errstate(over="ignore", invalid="ignore"):
+        ratio = state.eta[..., None] * state.eigenvalues / after.b[..., None]
+        off = EPS * (1 + (state.s.shape[-1] + 8) / 2 * ratio)
+        ends = [
+            np.maximum(np.abs(1 - ratio) + sign * off, 0.0) ** 2 * state.s * (1 + 8 * sign * EPS) for sign in (-1, 1)
+        ]
+    both = []
+    for s in ends:
+        both.append(copy(after))
+        object.__setattr__(both[-1], "s", np.where(np.isnan(s), np.inf, s))
+    return both[0], both[1]
 
 
 def _bound(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
@@ -138,6 +154,11 @@ def growth_from(a: np.ndarray, x: np.ndarray) -> np.ndarray:
         return np.where(x >= 0.5, 0.0, (1 - (a / x) ** 2) * (1 - 2 * x)) + growth(x)
 
 
+def _upper_growth(a: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """growth_from, whose terms cancel next to 1/2, and no less than it."""
+    return growth_from(a, x) * (1 + 8 * EPS) + 16 * EPS * (x < 0.5 * (1 + 16 * EPS))
+
+
 def exit_bounds(state: State) -> dict[str, np.ndarray]:
     """Upper bounds of the exit index N = min{t: b_{t+1} >= eta L / 2} (Lemma 1, docs A1), as real numbers.
 
@@ -146,8 +167,8 @@ def exit_bounds(state: State) -> dict[str, np.ndarray]:
     A zero s^(1) gives inf: then b may stay below eta L / 2 for ever.
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        u, beta = state.u, state.beta
-        y, x = (1 - 2 * beta) * (1 + 2 * beta), 4 * u
+        u, beta = state.u * (1 - 8 * EPS), state.beta
+        y, x = (1 - 2 * beta) * (1 + 2 * beta) + 8 * EPS, 4 * u
         strict = {
             "lin": y / x,
             "paper": np.log1p(y) / np.log1p(x),
@@ -160,7 +181,7 @@ def exit_bounds(state: State) -> dict[str, np.ndarray]:
         )
     bounds = strict | weak | {"best": best}
     with np.errstate(over="ignore"):
-        below = state.next_b < state.eta * state.top / 2
+        below = state.next_b < state.eta * state.top / 2 * (1 + (state.s.shape[-1] + 8) * EPS)
     seen = u > 0
     return {
         name: np.where(below, np.where(seen & ~np.isnan(value), np.maximum(value, 0), np.inf), 0.0)
@@ -175,7 +196,7 @@ def _two_phases(u: np.ndarray, beta: np.ndarray) -> np.ndarray:
     u, beta, theta = u[..., None], beta[..., None], 0.5 - nu
     rho = 1 / theta - 1
     room = nu * (1 - nu)  # 1/4 - theta^2
-    fast = np.log1p(np.maximum(theta**2 - beta**2, 0) * (rho**2 - 1) / u) / (2 * np.log(rho))
+    fast = np.log1p((np.maximum(theta**2 - beta**2, 0) + 2 * EPS) * (rho**2 - 1) / u) / (2 * np.log(rho))
     slow = room / (u * np.exp(2 * fast * np.log(rho)))
     bound = 1 + np.maximum(room / u, fast + slow)
     return np.min(np.where(theta > beta, bound, np.inf), axis=-1)
@@ -185,10 +206,10 @@ def _two_phases(u: np.ndarray, beta: np.ndarray) -> np.ndarray:
 def error_bounds(state: State) -> np.ndarray:
     """S_i (..., d), a bound of every s_t^(i) for all t (docs A2); it stays bounded as b_0 -> 0."""
     scale, b1 = state.eta[..., None] * state.eigenvalues, state.next_b[..., None]
-    jump = np.where(scale > 2 * b1, (scale - b1) ** 2 / state.eigenvalues**state.p, 0.0)
+    jump = np.where(scale * (1 + 8 * EPS) > 2 * b1, (scale - b1) ** 2 / state.eigenvalues**state.p, 0.0)
     added = state.eta[..., None] ** 2 * state.eigenvalues ** (2 - state.p)
-    crept = state.s + added * growth_from(state.b[..., None] / scale, b1 / scale)
-    return np.minimum(np.maximum(state.s, jump), crept)
+    crept = state.s + added * _upper_growth(state.b[..., None] / scale, b1 / scale)
+    return np.minimum(np.maximum(state.s, jump), crept) * (1 + (state.s.shape[-1] + 32) * EPS)
 
 
 @_bound
@@ -197,8 +218,8 @@ def target_bound(state: State, q: int) -> np.ndarray:
     one_of("q", q, (0, 1))
     by_direction = np.sum(state.eigenvalues**q * error_bounds(state), axis=-1)
     beta1 = state.next_b / (state.eta * state.top)
-    added = state.eta**2 * state.top ** (q + 2 - state.p) * growth_from(state.beta, beta1)
-    return np.minimum(by_direction, state.weighted(q) + added)
+    added = state.eta**2 * state.top ** (q + 2 - state.p) * _upper_growth(state.beta, beta1)
+    return np.minimum(by_direction, state.weighted(q) + added) * (1 + (state.s.shape[-1] + 32) * EPS)
 
 
 @_bound
@@ -215,7 +236,7 @@ def exit_bound(state: State) -> np.ndarray:
     paid = np.maximum.accumulate(ends / state.eigenvalues, axis=-1)
     own = state.eigenvalues ** (state.p - 1) * error_bounds(state)
     rest = np.flip(np.cumsum(np.flip(own, axis=-1), axis=-1), axis=-1) - own
-    return np.min(paid + np.maximum(rest, 0), axis=-1)
+    return np.min(paid + np.maximum(rest, 0) + 4 * EPS * own.sum(axis=-1, keepdims=True), axis=-1) * (1 + 32 * EPS)
 
 
 @_bound
@@ -229,14 +250,15 @@ def b_max(state: State) -> np.ndarray:
     from_below = np.minimum(hroot(2 + f_bar / (1 + 0.5**0.5)), hroot(1 + np.log(2) + f_bar))
 
     f0 = state.weighted(state.p - 1) / curvature
-    after = advance(state)
+    _, after = _advance_within(state)
     f1 = after.weighted(state.p - 1) / curvature
     h0 = np.where(
         beta0 >= 0.5, 2 * beta0 - np.log(np.maximum(beta0, 0.5)) + f0 / (1 + state.b / b1), 1 + np.log(2) + f0
     )
     h1 = 2 * beta1 - np.log(np.maximum(beta1, 0.5)) + f1 / (1 + b1 / after.next_b)
     from_above = np.minimum(hroot(h0), hroot(np.maximum(h1, 1 + np.log(2))))
-    return unit * np.where(beta1 < 0.5, from_below, from_above)
+    bound = unit * np.where(beta1 < 0.5, from_below, from_above)
+    return np.maximum(bound, b1) * (1 + (state.s.shape[-1] + 8) * EPS)
 
 
 @_bound
@@ -245,7 +267,8 @@ def b_max_headline(state: State) -> np.ndarray:
     unit = state.eta * state.top
     ell = _log_excess(state.next_b / unit, -1.0, 2.0)
     trace = np.sum(state.eigenvalues, axis=-1) / state.top
-    return np.maximum(state.b, unit) + state.weighted(state.p - 1) / state.eta + unit * np.minimum(ell, trace)
+    bound = np.maximum(state.b, unit) + state.weighted(state.p - 1) / state.eta + unit * np.minimum(ell, trace)
+    return bound * (1 + (state.s.shape[-1] + 16) * EPS)
 
 
 @_bound
@@ -259,15 +282,16 @@ def iterations(state: State, eps: np.ndarray, q: int, exact_steps: int = 1) -> n
     """
     eps, exact_steps = real("eps", eps, above=0.0), whole("exact_steps", exact_steps)
     eps = np.broadcast_to(eps, broadcast(eps=eps, state=state.b))
-    best = _iterations_from(state, eps, q)
+    best, low, high = _iterations_from(state, state, eps, q), state, state
     for k in range(1, exact_steps + 1):
-        state = advance(state)
-        best = np.fmin(best, k + _iterations_from(state, eps, q))
+        low, high = _advance_within(low)[0], _advance_within(high)[1]
+        best = np.fmin(best, k + _iterations_from(low, high, eps, q))
     return best
 
 
-def _iterations_from(state: State, eps: np.ndarray, q: int) -> np.ndarray:
-    unit, b1, b_bar = state.eta * state.top, state.next_b, b_max(state)
+def _iterations_from(low: State, state: State, eps: np.ndarray, q: int) -> np.ndarray:
+    """The same without exact steps, for all states between these two, which are one but for roundings."""
+    unit, b1, b_bar = state.eta * state.top, low.next_b, b_max(state)
     psi_bar = target_bound(state, q)
 
     # Where b_1 is past eta L / 2 every factor is between those at b_1 and at b_bar, which contract.
@@ -275,31 +299,39 @@ def _iterations_from(state: State, eps: np.ndarray, q: int) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         direct = _contracting(state, weights * state.s, b1, b_bar, eps)
         t = np.where(2 * b1 > unit, direct, np.inf)
-        for nbar, held, delta in _windows(state, eps, q, b_bar, psi_bar):
-            entered = _contracting(state, weights * error_bounds(state), unit * (1 + delta) / 2, b_bar, eps)
-            t = np.minimum(t, nbar + held + entered)
+        errors = weights * error_bounds(state)
+        others = np.where(state.eigenvalues > (state.top - state.bottom)[..., None] * (1 + 4 * EPS), 0.0, errors)
+        for waited, held, delta, kept in _windows(low, state, eps, q, b_bar, psi_bar):
+            entry = unit * (1 + delta) / 2
+            entered = _contracting(state, errors, entry, b_bar, eps)
+            if not kept:  # b may still be in the window, then from its lower end on
+                entered = np.maximum(entered, _contracting(state, others, entry, b_bar, eps / 2, unit / 2))
+            t = np.minimum(t, waited + held + entered)
     return np.where(psi_bar <= eps, 0.0, t)
 
 
-def _contracting(state: State, start: np.ndarray, low: np.ndarray, high: np.ndarray, eps: np.ndarray) -> np.ndarray:
-    """Steps until sum_i start_i rho_i^(2k) <= eps, rho_i the larger factor at the two ends of b's range."""
-    scale = state.eta[..., None] * state.eigenvalues
-    rho = np.maximum(np.abs(1 - scale / low[..., None]), np.abs(1 - scale / high[..., None]))
-    return steps_until(start, rho, eps)
+def _contracting(
+    state: State, start: np.ndarray, low: np.ndarray, high: np.ndarray, eps: np.ndarray, *more: np.ndarray
+):
+    """Steps until sum_i start_i rho_i^(2k) <= eps, rho_i the largest factor for b from low (and ``more``) to high."""
+    ratios = [state.eta[..., None] * state.eigenvalues / b[..., None] for b in (low, high, *more)]
+    off = EPS * (1 + (state.s.shape[-1] + 8) / 2 * np.max(ratios, axis=0))
+    rho = np.max([np.abs(1 - ratio) for ratio in ratios], axis=0) + off
+    return steps_until(start * (1 + 4 * EPS), rho, eps)
 
 
-def _windows(state: State, eps: np.ndarray, q: int, b_bar: np.ndarray, psi_bar: np.ndarray):
-    """Case (b) of docs A5: (steps until the exit, steps until b >= eta L (1 + delta) / 2 after it, delta).
+def _windows(low: State, state: State, eps: np.ndarray, q: int, b_bar: np.ndarray, psi_bar: np.ndarray):
+    """Case (b) of docs A5: (steps to the exit, steps to b >= eta L (1 + delta) / 2 after it, delta, whether by K1).
 
     Two ways to leave the window, each with the delta of a grid that makes its plain total least: by the error that
     direction 1 keeps (K1), or because Psi would otherwise be small already (K3).
     """
-    ratio, u = state.bottom / state.top, state.u[..., None]
-    special = np.minimum(np.minimum(ratio, state.u**0.5 / 3), 1 / 6)
+    ratio, u = state.bottom / state.top, low.u[..., None] * (1 - 8 * EPS)
+    special = np.minimum(np.minimum(ratio, low.u**0.5 / 3), 1 / 6)
     delta = np.concatenate([ratio[..., None] * np.geomspace(1e-9, 1, GRID), special[..., None]], axis=-1)
-    unit, nbar = (state.eta * state.top)[..., None], exit_bounds(state)["best"]
+    unit, waited = (state.eta * state.top)[..., None], exit_bounds(low)["best"]
 
-    u_low = (u * (1 - delta) ** 2 - delta**2 * (2 + delta)) / (1 + delta) ** 2
+    u_low = (u * (1 - delta) ** 2 * (1 - 16 * EPS) - delta**2 * (2 + delta) * (1 + 16 * EPS)) / (1 + delta) ** 2
     kept = np.where(u_low > 0, np.floor(1 + delta * (2 + delta) / (4 * u_low) * (1 + ROUNDING)), np.inf)
     outside = np.maximum(state.top - state.bottom, state.bottom)[..., None]
     small = 1 + unit**2 * delta * (2 + delta) / (2 * outside ** (state.p - q) * eps[..., None])
@@ -313,4 +345,4 @@ def _windows(state: State, eps: np.ndarray, q: int, b_bar: np.ndarray, psi_bar: 
         best = np.argmin(np.where(np.isnan(plain), np.inf, plain), axis=-1)[..., None]
         chosen = np.take_along_axis(delta, best, -1)[..., 0]
         lead = np.take_along_axis(held, best, -1)[..., 0]
-        yield nbar, np.where(np.isnan(lead), np.inf, lead), chosen
+        yield waited, np.where(np.isnan(lead), np.inf, lead), chosen, held is kept

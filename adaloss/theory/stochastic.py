@@ -24,7 +24,7 @@ import numpy as np
 
 from adaloss.arguments import broadcast, power_of, real
 from adaloss.theory.linear_regression import ROUNDING, _bound, growth
-from adaloss.theory.roots import hroot
+from adaloss.theory.roots import EPS, hroot
 
 
 def _checked(
@@ -41,7 +41,7 @@ def _checked(
 def _scale_free(b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray, p: int) -> tuple:
     """B0 as x = b_0 / (eta S), and f = S^(p-2) sup D / eta^2 of docs B2, both in units in which eta S = 1."""
     x = b0 / (eta * s_max)
-    return x, s_max ** (p - 2) * d0 / eta**2 + growth(x)
+    return x, (s_max ** (p - 2) * d0 / eta / eta + growth(x) + 16 * EPS * (x < 0.5 * (1 + 4 * EPS))) * (1 + 16 * EPS)
 
 
 @_bound
@@ -53,7 +53,7 @@ def error_limit(b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarr
     """
     b0, eta, s_max, d0 = _checked(b0, eta, s_max, d0, p)
     _, f = _scale_free(b0, eta, s_max, d0, p)
-    return f * eta**2 * s_max ** (2 - p)
+    return np.maximum(f * eta**2 * s_max ** (2 - p) * (1 + 8 * EPS), d0)
 
 
 @_bound
@@ -68,7 +68,7 @@ def b_limit(b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray, 
     x, f = _scale_free(b0, eta, s_max, d0, p)
     x = np.maximum(x, 0.5)
     kappa = 1 + x / np.sqrt(x**2 + f)
-    return eta * s_max * hroot(2 * x - np.log(x) + f / kappa)
+    return np.maximum(eta * s_max * hroot(2 * x - np.log(x) + f / kappa) * (1 + 8 * EPS), b0)
 
 
 @_bound
@@ -80,7 +80,7 @@ def b_limit_headline(b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.
     """
     b0, eta, s_max, d0 = _checked(b0, eta, s_max, d0, p)
     _, f = _scale_free(b0, eta, s_max, d0, p)
-    return np.maximum(b0, eta * s_max) + eta * s_max * f
+    return (np.maximum(b0, eta * s_max) + eta * s_max * f) * (1 + 8 * EPS)
 
 
 def _least_decrease(
@@ -92,7 +92,8 @@ def _least_decrease(
     broadcast(mu_n=mu_n, b0=limit)
     step, last = eta / b0, eta / limit
     least = np.minimum(step * (2 - s_max * step), last * (2 - s_max * last))
-    return np.where(least >= 0, np.minimum(mu_n * np.maximum(least, 0), 1), -np.inf)
+    safe = np.maximum(least - 8 * EPS * (1 + s_max * step) * step, 0)
+    return np.where(least >= 0, np.minimum(mu_n * safe, 1), -np.inf)
 
 
 @_bound
@@ -105,7 +106,8 @@ def contraction(
     :math:`\bar b` of :func:`b_limit`; at most :math:`1 - \eta\mu_n/\bar b` where b_0 >= eta S. ``-log(rho)`` is the
     exponent per step.
     """
-    return 1 - _least_decrease(b0, eta, s_max, d0, mu_n, p)
+    decrease = _least_decrease(b0, eta, s_max, d0, mu_n, p)
+    return (1 - decrease) * np.where(decrease > 0, 1 + 2 * EPS, 1)
 
 
 @_bound
@@ -125,13 +127,101 @@ def iterations(
     is not below 1, that is where 2 b_0 <= eta S. ``eps`` positive, ``delta`` in (0, 1).
     """
     decrease = _least_decrease(b0, eta, s_max, d0, mu_n, p)
-    eps, delta, d0 = real("eps", eps, above=0.0), real("delta", delta, above=0.0), np.asarray(d0, dtype=np.float64)
-    if (delta >= 1).any():
-        raise ValueError(f"delta={delta.max():g}: should be less than 1")
+    (eps, delta), d0 = _probabilities(eps, delta), np.asarray(d0, dtype=np.float64)
     broadcast(eps=eps, delta=delta, b0=decrease)
     needed = (np.log(d0) - np.log(eps) - np.log(delta)) / -np.log1p(-decrease)
     steps = np.maximum(np.ceil(needed * (1 + ROUNDING)), 1.0)
-    return np.where(d0 <= eps, 0.0, np.where(decrease > 0, steps, np.inf))
+    there = (d0 <= eps) & (decrease >= 0) | (error_limit(b0, eta, s_max, d0, p) <= eps) | (d0 == 0)
+    return np.where(there, 0.0, np.where(decrease > 0, steps, np.inf))
+
+
+def _waiting(total: np.ndarray, m: np.ndarray, delta: np.ndarray) -> np.ndarray:
+    """N with P(N steps pass and sum X <= total) <= delta, X in [0, 1] of conditional mean at least m (docs B5)."""
+    rate = np.geomspace(1e-2, 30, 64)
+    steps = (rate * total[..., None] - np.log(delta)[..., None]) / (-np.expm1(-rate) * m[..., None])
+    return np.ceil(np.min(steps, axis=-1) * (1 + ROUNDING))
+
+
+def _probabilities(eps: np.ndarray, delta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    eps, delta = real("eps", eps, above=0.0), real("delta", delta, above=0.0)
+    if (delta >= 1).any():
+        raise ValueError(f"delta={delta.max():g}: should be less than 1")
+    return eps, delta
+
+
+@_bound
+def iterations_of_equal_rows(
+    b0: np.ndarray,
+    eta: np.ndarray,
+    s_max: np.ndarray,
+    d0: np.ndarray,
+    mu_n: np.ndarray,
+    p: int,
+    eps: np.ndarray,
+    delta: np.ndarray,
+) -> np.ndarray:
+    r"""T with :math:`P(D_t \le \epsilon \text{ for all } t \ge T) \ge 1 - \delta` from every b_0 > 0 (docs B5).
+
+    For rows of one length, :math:`\|x_i\|^2 = S`; a whole float, inf where no rate is proved (``d0`` or ``mu_n`` 0).
+    From a b_0 past the window it is :func:`iterations`, or what is less.
+    """
+    b0, eta, s_max, d0 = _checked(b0, eta, s_max, d0, p)
+    (eps, delta), mu_n = _probabilities(eps, delta), real("mu_n", mu_n, least=0.0)
+    shape = broadcast(b0=b0, eta=eta, s_max=s_max, d0=d0, mu_n=mu_n, eps=eps, delta=delta)
+    b0, eta, s_max, d0, mu_n, eps, delta = (np.broadcast_to(v, shape) for v in (b0, eta, s_max, d0, mu_n, eps, delta))
+    x, f_bar = _scale_free(b0, eta, s_max, d0, p)
+    f, m = s_max ** (p - 2) * d0 / eta / eta, mu_n / s_max
+    gamma = np.minimum(np.sqrt(f) / 3, 1 / 6)
+    past = (1 + gamma) / 2
+    nu = 0.5 * np.geomspace(1e-6, 1, 64, endpoint=False)
+    theta = 0.5 - nu
+    fast = np.log(f_bar / f)[..., None] / np.log1p(2 * nu / theta**2) + 1
+    total = np.where(theta > x[..., None], fast + 3 * (past[..., None] ** 2 - theta**2) / f[..., None], np.inf)
+    total = np.minimum(total.min(axis=-1), 3 * (past**2 - x**2) / f)
+    end = b_limit(b0, eta, s_max, d0, p) / (eta * s_max)
+    c = np.minimum((2 * past - 1) / past**2, (2 * end - 1) / end**2) * (1 - 16 * EPS)
+    after = (np.log(f_bar * eta**2 * s_max ** (2 - p)) - np.log(eps) - np.log(delta / 2)) / -np.log1p(-m * c)
+    t = _waiting(total, m, delta / 2) + np.maximum(np.ceil(after * (1 + ROUNDING)), 1.0)
+    return np.fmin(np.where((x < past) & (m * c > 0), t, np.inf), iterations(b0, eta, s_max, d0, mu_n, p, eps, delta))
+
+
+@_bound
+def iterations_to_a_minimum(
+    b0: np.ndarray,
+    eta: np.ndarray,
+    s_max: np.ndarray,
+    d0: np.ndarray,
+    mu_n: np.ndarray,
+    mu_p: np.ndarray,
+    p: int,
+    eps: np.ndarray,
+    delta: np.ndarray,
+) -> np.ndarray:
+    r"""T with :math:`P(\min_{t \le T} D_t \le \epsilon) \ge 1 - \delta` for any rows and every b_0 > 0 (docs B6).
+
+    ``mu_p`` is :math:`\lambda_{\min}(\tfrac1n\sum_i\|x_i\|^{2(p-1)}x_ix_i^\top)`, which is ``mu_n`` at p = 1.
+    """
+    b0, eta, s_max, d0 = _checked(b0, eta, s_max, d0, p)
+    (eps, delta), mu_n, mu_p = _probabilities(eps, delta), real("mu_n", mu_n, least=0.0), real("mu_p", mu_p, least=0.0)
+    broadcast(b0=b0, eta=eta, s_max=s_max, d0=d0, mu_n=mu_n, mu_p=mu_p, eps=eps, delta=delta)
+    total = np.maximum(1 - (b0 / (eta * s_max)) ** 2, 0) * eta**2 * s_max ** (2 - p) / eps
+    waited = np.where(b0 < eta * s_max, _waiting(total, mu_p / s_max**p, delta / 2), 0.0)
+    rate = eta * mu_n / b_limit(b0, eta, s_max, d0, p)
+    after = (np.log(error_limit(b0, eta, s_max, d0, p)) - np.log(eps) - np.log(delta / 2)) / rate
+    return np.where(d0 <= eps, 0.0, waited + np.maximum(np.ceil(after * (1 + ROUNDING)), 1.0))
+
+
+@_bound
+def error_sum_limit(
+    b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray, mu_p: np.ndarray, p: int
+) -> np.ndarray:
+    r"""A bound of :math:`\mathbb E\sum_t D_t`, for any rows and every b_0 > 0: D_t tends to 0 almost surely (docs B7).
+
+    :math:`(\bar b^2 - b_0^2)/\mu_p` with :func:`b_limit`'s :math:`\bar b` and ``mu_p`` as in docs B6.
+    """
+    limit, mu_p = b_limit(b0, eta, s_max, d0, p), real("mu_p", mu_p, least=0.0)
+    b0 = np.asarray(b0, dtype=np.float64)
+    return (limit - b0) * (limit + b0) / mu_p * (1 + 8 * EPS)
 
 
 def proposition_1_gap(eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray) -> np.ndarray:

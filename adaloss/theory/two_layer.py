@@ -3,7 +3,9 @@ r"""Two-layer ReLU networks (paper, Section 4): the network, and its linearised 
 :math:`f(W, a, x) = \tfrac1{\sqrt m}\sum_r a_r\,\mathrm{relu}(w_r^\top x)`; W is (m, d) and trained, a (m,) has entries
 -1 and 1 and stays; the rows of x (n, d) have length 1. With z = u - y the residual and H the kernel (the infinite-width
 one, or the empirical one at the start), gradient descent follows :math:`z_{k+1} = (I - \mathrm{step}_k H)z_k` exactly
-in the limit of infinite width; that is what the bounds below are about.
+in the limit of infinite width; that is what the bounds below are about. What is certain of the network itself, of
+whatever width and at any step of a training, :func:`certify` says, in five lines of a training loop
+(:mod:`adaloss.theory.finite_width`).
 
 ``eigenvalues`` are those of H in any order, ``z0`` the coordinates of the first residual along their eigenvectors.
 
@@ -16,6 +18,8 @@ import math
 import numpy as np
 
 from adaloss.arguments import real, shaped, whole
+from adaloss.theory.finite_width import certify as certify
+from adaloss.theory.linear_regression import ROUNDING
 
 
 def predict(w: np.ndarray, a: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -112,7 +116,8 @@ def gradient_descent_iterations(eigenvalues: np.ndarray, z0_sq: float, eps: floa
         return 1
     if not least / greatest > np.finfo(float).tiny:
         raise ValueError(f"eigenvalues: the least, {least:g}, is nothing beside the greatest, {greatest:g}")
-    return math.ceil((math.log(z0_sq) - math.log(eps)) / (-2.0 * math.log1p(-least / greatest)))
+    steps = (math.log(z0_sq) - math.log(eps)) / (-2.0 * math.log1p(-least / greatest))
+    return max(math.ceil(steps * (1.0 + ROUNDING)), 1)
 
 
 def _number(name: str, value: float, **limits: float) -> float:

@@ -24,6 +24,8 @@ from adaloss.simulate import linear_regression as regression
 from adaloss.theory import gram, stochastic
 from adaloss.theory import linear_regression as theory
 from adaloss.theory import two_layer as network
+from adaloss.theory.finite_width import certify
+from adaloss.theory.random_start import sufficient_width
 
 ORDINARY = st.floats(-1e3, 1e3, allow_subnormal=False)
 POSITIVE = st.floats(1e-3, 1e3)
@@ -116,6 +118,14 @@ def simulate_two_layer(x, y, w0, a, method, b0, hyper, iterations, record, batch
     )
 
 
+def certified(w, a, x, y, eta, b, alpha, eps):
+    found = certify(w, a, x, y, eta=eta, b=b, alpha=alpha)
+    if not found.holds:
+        assert found.reason and "\n" not in found.reason
+        return []
+    return [found.moved, found.neuron_moved, found.b_max, found.rate, found.path, found.iterations(eps)]
+
+
 def optimizer(kind, lr, b0, loss, options, value):
     """Two steps of one parameter; None where the optimizer refuses with its documented RuntimeError."""
     p = torch.nn.Parameter(torch.ones(2))
@@ -158,6 +168,14 @@ FUNCTIONS = {
        for f in (stochastic.error_limit, stochastic.b_limit, stochastic.b_limit_headline)},
     "theory.stochastic.contraction": (stochastic.contraction, (*STOCHASTIC, BOUND, P)),
     "theory.stochastic.iterations": (stochastic.iterations, (*STOCHASTIC, BOUND, P, BOUND, st.floats(-0.1, 1.1))),
+    "theory.stochastic.iterations_of_equal_rows":
+        (stochastic.iterations_of_equal_rows, (*STOCHASTIC, BOUND, P, BOUND, st.floats(-0.1, 1.1))),
+    "theory.stochastic.iterations_to_a_minimum":
+        (stochastic.iterations_to_a_minimum, (*STOCHASTIC, BOUND, BOUND, P, BOUND, st.floats(-0.1, 1.1))),
+    "theory.stochastic.error_sum_limit": (stochastic.error_sum_limit, (*STOCHASTIC, BOUND, P)),
+    "theory.finite_width.certify": (certified, (MATRIX, SIGNS, MATRIX, VECTOR, SCALAR, SCALAR, SCALAR, POSITIVE)),
+    "theory.random_start.sufficient_width":
+        (sufficient_width, (st.one_of(UNIT, UNIT, MATRIX), VECTOR, st.floats(0, 1))),
     "theory.stochastic.proposition_1_gap": (stochastic.proposition_1_gap, (BOUND, BOUND, BOUND)),
     "theory.gram.h_infinity": (gram.h_infinity, (st.one_of(UNIT, UNIT, MATRIX),)),
     "theory.gram.h_empirical": (gram.h_empirical, (MATRIX, MATRIX)),

@@ -175,5 +175,12 @@ def iterations_from(eigenvalues, s, b, eta, p, q, eps, nus, shares):
             if total < best[0]:
                 best = (total, held, delta)
         if best[0] < math.inf:
-            t = min(t, nbar + best[1] + until(limits, eta * top * (1 + best[2]) / 2))
+            entered = until(limits, eta * top * (1 + best[2]) / 2)
+            if which == "K3":  # and outside of H, b perhaps in the window all the time
+                ends = eta * top / 2, eta * top * (1 + best[2]) / 2, b_bar
+                outside = [(v, e) for v, e in zip(eigenvalues, limits, strict=True) if v <= top - bottom]
+                rho = [max(abs(1 - eta * v / end) for end in ends) for v, _ in outside]
+                others = steps_until([v**q * e for v, e in outside], rho, eps / 2) if outside else 0
+                entered = max(entered, others)
+            t = min(t, nbar + best[1] + entered)
     return t

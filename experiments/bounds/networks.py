@@ -1,0 +1,126 @@
+"""Certificates of two-layer networks beside the trainings that they are about: every promise, at every step.
+
+:func:`draw` makes networks and methods of all regimes, :func:`violations` trains one in float64 and counts what its
+certificate promised and the training broke. An :func:`adversary` trains what no network does, but the proofs allow: at
+every step it chooses the activities of the unstable pairs, at both ends of the step.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from adaloss.theory.finite_width import Certificate, Refusal, certify
+
+TOLERANCE = 1e-9  # relative: what thousands of roundings may do to a training
+PROMISES = ("size", "target", "falls", "stable", "neuron", "moved", "b", "eigenvalues")
+
+# (z, K, k) -> the activities at the start of step k and its shares theta, both (m, n), used on the unstable pairs
+Adversary = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+
+
+class Network(NamedTuple):
+    """The arguments of ``certify``."""
+
+    w: np.ndarray
+    a: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    eta: float
+    b: float
+    alpha: float
+
+
+def draw(rng: np.random.Generator) -> Network:
+    """A network that may be certified: 1 to 12 rows of unequal lengths, 1 to 3000 neurons, labels far and near.
+
+    Half of them gradient descent with 0.02 to 1.98 over ||H||, half AdaLoss with b_0 from 1e-12 to 1e6.
+    """
+
+    def decades(low: float, high: float) -> float:
+        return float(10.0 ** rng.uniform(low, high))
+
+    n, d, m = int(rng.integers(1, 13)), int(rng.integers(1, 31)), int(decades(0, 3.5))
+    x = rng.normal(size=(n, d))
+    x *= rng.choice([1.0, decades(-1, 1)], n)[:, None] / np.linalg.norm(x, axis=1, keepdims=True)
+    w, a = rng.normal(size=(m, d)) * decades(-1, 1), rng.choice([-1.0, 1.0], m)
+    u = np.maximum(w @ x.T, 0.0).T @ a / m**0.5
+    y = u + rng.normal(size=n) * decades(-3, 0.7) * (m**0.5 * np.abs(w).mean() / 30)
+    on = (w @ x.T > 0).astype(float)
+    top = max(float(np.linalg.eigvalsh(x @ x.T * (on.T @ on) / m)[-1]), 1e-3)
+    if rng.uniform() < 0.5:
+        return Network(w, a, x, y, rng.choice([rng.uniform(0.02, 1.98), 1.0, 1.9]) / top, 1.0, 0.0)
+    alpha, size = decades(-2, 1), float(np.linalg.norm(y - u))
+    eta = alpha * n**0.25 * size / top * decades(-2, 1)
+    return Network(w, a, x, y, eta, float(rng.choice([decades(-12, 6), eta * top * decades(-1, 1)])), alpha)
+
+
+def violations(network: Network, found: Certificate, eps: float, most: int, choose: Adversary | None = None) -> dict:
+    """How often each of PROMISES was broken in ``most`` steps of training; eps is the target of ||u - y||^2."""
+    w, a, x, y, eta, b, alpha = network
+    m, n = len(w), len(y)
+    inner, first, start = x @ x.T, w @ x.T, w
+    p, z, on = first, np.maximum(first, 0.0).T @ a / m**0.5 - y, first > 0
+    path, last, broken = found.sizes(eps), found.iterations(eps), dict.fromkeys(PROMISES, 0)
+    floor = 1e-13 * (np.abs(z).max() + np.abs(y).max()) * n  # what rounding leaves of z
+    before = np.inf
+    for k in range(most):
+        size = float(np.linalg.norm(z))
+        bound = path[np.searchsorted(path[:, 0], k, side="right") - 1, 1]
+        broken["size"] += size > bound * (1 + TOLERANCE) + floor
+        broken["target"] += k >= last and size**2 > eps * (1 + TOLERANCE) + floor**2
+        broken["falls"] += k > found.burn_in and size > before * (1 + TOLERANCE) + floor
+        broken["stable"] += bool((((p > 0) != on) & ~found.unstable).any())
+        b = float(np.hypot(b, alpha * n**0.25 * size))
+        broken["b"] += b > found.b_max * (1 + TOLERANCE)
+        if choose is None:
+            moved = np.linalg.norm(w - start, axis=1)
+            broken["neuron"] += bool((moved > found.neuron_moved * (1 + TOLERANCE) + 1e-12).any())
+            broken["moved"] += np.linalg.norm(moved) > found.moved * (1 + TOLERANCE) + 1e-12
+            active = p > 0
+            if k.bit_count() <= 2:
+                ends = np.linalg.eigvalsh(inner * (active.T.astype(float) @ active) / m)
+                slack = TOLERANCE * found.lambda_max
+                broken["eigenvalues"] += ends[0] < found.lambda_min - slack or ends[-1] > found.lambda_max + slack
+            w = w - (eta / b / m**0.5) * (a[:, None] * ((active * z) @ x))
+            p = w @ x.T
+            z = np.maximum(p, 0.0).T @ a / m**0.5 - y
+        else:
+            begin, end = (np.where(found.unstable, chosen, on).astype(float) for chosen in choose(z, inner, k))
+            p = np.where(found.unstable, p, p - (eta / b / m**0.5) * (a[:, None] * ((begin * z) @ inner)))
+            z = z - (eta / b / m) * ((inner * (end.T @ begin)) @ z)
+        before = size
+    return broken
+
+
+def adversary(network: Network, found: Certificate, rng: np.random.Generator, kind: int) -> Adversary:
+    """One of four: at random, one direction of each neuron for all steps, all on and all off in turn, and greedy."""
+    shape = found.unstable.shape
+
+    def choose(z: np.ndarray, inner: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        if kind == 0:
+            return rng.integers(0, 2, shape), rng.integers(0, 2, shape)
+        if kind == 1:
+            begin = network.a[:, None] * z > 0
+            return begin, ~begin
+        if kind == 2:
+            all_on = np.full(shape, k // 2 % 2)
+            return all_on, all_on
+        begin = np.broadcast_to(z > 0, shape)  # end: whatever lets ||z|| fall least
+        return begin, ((begin * z) @ inner) * z < 0
+
+    return choose
+
+
+def check(seed: int, most: int, adversarial: bool) -> tuple[Network, Certificate | Refusal, dict]:
+    """One random network: what was certified of it, and what was broken in ``most`` steps; a target of any size."""
+    rng = np.random.default_rng(seed)
+    network = draw(rng)
+    found = certify(*network[:4], eta=network.eta, b=network.b, alpha=network.alpha)
+    if not found.holds:
+        return network, found, {}
+    z = np.maximum(network.w @ network.x.T, 0.0).T @ network.a / len(network.w) ** 0.5 - network.y
+    eps = float(z @ z) * 10.0 ** rng.uniform(-10, 0)
+    choose = adversary(network, found, rng, seed % 4) if adversarial else None
+    steps = int(min(found.iterations(eps) + 5, most))
+    return network, found, violations(network, found, eps, steps, choose)
