@@ -48,7 +48,7 @@ def on_files(files: Files, config) -> Files:
 
 
 def _relinked(text: str, source: str, page: str, wanted: dict[str, str]) -> str:
-    """The text of ``source`` with its links as seen from ``page``; what needs a page of its own goes to ``wanted``."""
+    """Return ``source``'s text with its links as seen from ``page``; what needs its own page goes to ``wanted``."""
 
     def link(found: re.Match) -> str:
         if re.match(r"[a-z]+:", found[2]):
@@ -68,7 +68,7 @@ def _relinked(text: str, source: str, page: str, wanted: dict[str, str]) -> str:
 
 
 def _place(target: str) -> str:
-    """Where a file of the repository is on the site: pictures and tables as they are, others on a page of their own."""
+    """Return a file's place on the site: pictures and tables as they are, others on a page of their own."""
     if (ROOT / target).is_dir():
         return f"source/{target}/index.md"
     return target if Path(target).suffix in COPIED else f"source/{target}.md"

@@ -55,7 +55,7 @@ class Cost(Experiment):
         return self
 
     def runs(self) -> list[Run]:
-        """The one run."""
+        """Return the one run."""
         return [
             Run(
                 experiment=NAME,
@@ -85,7 +85,7 @@ class Cost(Experiment):
         yield Outcome(run, history[history.turn > 0].reset_index(drop=True), facts)
 
     def _parts(self) -> tuple[dict[str, tuple[Callable[[], object], int]], int, int]:
-        """What is timed and how often in a turn; how many parameters in how many tensors."""
+        """Return what is timed and how often in a turn; how many parameters in how many tensors."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             model = VisionTransformer(

@@ -26,7 +26,7 @@ ADAM_FAMILY: dict[str, type[Strict]] = {}
 
 
 def method(label: str, color: str, marker: str, *families: dict[str, type[Strict]]) -> Callable:
-    """Enter the fields of a configuration as the method of their ``name``, into these families.
+    """Register the fields of a configuration as the method of their ``name``, in these families.
 
     The colours are Okabe and Ito's and a violet: colour-blind readers tell them apart, and grey print the markers.
     """

@@ -40,7 +40,7 @@ _SCHEDULES = {
 
 
 def _under_rule(name: str) -> type[torch.optim.Optimizer]:
-    """Torch's SGD under a rule of ``adaloss.stepsizes`` that has no class in ``adaloss.optim``; it sees the loss."""
+    """Return torch's SGD under a rule of ``adaloss.stepsizes`` without a class in ``adaloss.optim``."""
     taken = inspect.signature(RULES[name]).parameters.values()
     hyper = {p.name: p.default for p in taken if p.kind is p.KEYWORD_ONLY and p.name != "eta"}
     options = RuleDriven.options | dict.fromkeys(hyper, number)

@@ -85,7 +85,7 @@ class Trainer:
         return finite, history
 
     def _mean(self, losses: list[float], batch: int) -> float:
-        """The mean over the rows, from the means of their minibatches."""
+        """Return the mean over the rows, from the means of their minibatches."""
         sizes = [min(batch, self.n - first) for first in range(0, self.n, batch)]
         return sum(size * loss for size, loss in zip(sizes, losses, strict=True)) / self.n
 

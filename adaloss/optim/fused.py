@@ -47,7 +47,7 @@ def exact(group: dict[str, Any], state: Mapping[torch.Tensor, Any], *, skips: bo
 
 
 def seen(group: dict[str, Any]) -> tuple[int, torch.dtype] | None:
-    """Return the number of gradients and their dtype, or None where one is missing, or not dense and contiguous.
+    """Return the number of gradients and their dtype, or None if one is missing, or not dense and contiguous.
 
     While this and whether there is a momentum are the same and the kernel took the last step, :func:`exact` would say
     yes again, at ten times the cost, unless the group's tensors are replaced by hand.

@@ -48,7 +48,7 @@ class OnDevice(TorchUpdate):
         self._taken(torch.where(good, after, b), t + good, steps)
 
     def _may_fuse(self, group: dict[str, Any]) -> bool:
-        """Whether the fused kernel runs: where asked for or left open, and where it is exact."""
+        """Return whether the fused kernel runs: if it is asked for or left open, and exact."""
         if not isinstance(self, torch.optim.SGD | torch.optim.Adam):
             return False
         open_ = group["fused"] is None and group["foreach"] is None

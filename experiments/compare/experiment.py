@@ -88,7 +88,7 @@ class Compare(Experiment):
         return {seed: problem_module(self.problem.name).load(self.problem, seed) for seed in self.seed}
 
     def runs(self) -> list[Run]:
-        """One run per (step, seed)."""
+        """Return one run per (step, seed)."""
         code = code_hash(__name__, problem_module(self.problem.name).__name__)
         common = self.model_dump()
         return [
@@ -124,7 +124,7 @@ class Compare(Experiment):
 
 
 def train(task: Task, peer: Peer, step: float, rng: np.random.Generator, epochs: int, batch: int) -> pd.DataFrame:
-    """One row per epoch: the mean loss of its minibatches, and loss (and accuracy) at its end on the test part.
+    """Return a row per epoch: the mean loss of its minibatches, and loss (and accuracy) at its end on the test part.
 
     Training ends where a loss or a gradient's norm is not finite; the last row then has the values of FAILED.
     """
@@ -148,7 +148,7 @@ def train(task: Task, peer: Peer, step: float, rng: np.random.Generator, epochs:
 
 
 def _epoch(task: Task, trainer: PeerTrainer, batches: Iterable[torch.Tensor]) -> float:
-    """The mean loss of the minibatches, infinite where a loss or a gradient's norm is not finite."""
+    """Return the minibatches' mean loss, infinite if a loss or a gradient's norm is not finite."""
     parameters = list(trainer.model.parameters())
     losses = []
     for chosen in batches:

@@ -25,7 +25,7 @@ class Config(Strict):
 
 
 def load(config: Config, seed: int) -> tuple[np.ndarray, np.ndarray, str]:
-    """Rows (n, d), labels (n,), and the checksum of what was drawn."""
+    """Return rows (n, d), labels (n,), and the checksum of what was drawn."""
     rng = np.random.default_rng([seed, DATA_STREAM])
     centres = rng.normal(size=(2, config.d))
     offsets = config.spread / np.sqrt(config.d) * rng.normal(size=(config.n, config.d))

@@ -25,7 +25,7 @@ class Config(Strict):
 
 
 def load(config: Config, seed: int) -> tuple[Problem, str]:
-    """The problem of one seed and the checksum of the drawn rows."""
+    """Return the problem of one seed and the checksum of the drawn rows."""
     rng = np.random.default_rng([seed, DATA_STREAM])
     x = rng.normal(size=(config.n, config.d))
     w_star = rng.normal(size=config.d)

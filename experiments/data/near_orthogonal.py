@@ -31,7 +31,7 @@ class Config(Strict):
 
 
 def load(config: Config, seed: int) -> tuple[np.ndarray, np.ndarray, str]:
-    """Rows (n, d), labels (n,), and the checksum of what was drawn."""
+    """Return rows (n, d), labels (n,), and the checksum of what was drawn."""
     rng = np.random.default_rng([seed, DATA_STREAM])
     basis = rng.normal(size=(config.d, config.n))
     noise = config.noise / np.sqrt(config.d) * rng.normal(size=(config.n, config.d))

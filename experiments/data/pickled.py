@@ -58,7 +58,7 @@ class Array:
         self.fill(content, dtype, shape)
 
     def fill(self, content: Any, dtype: Any, shape: Any) -> None:
-        """Check and take. A shape of more than two dimensions is none of ours."""
+        """Check and take. A shape of more than two dimensions is refused."""
         if not (isinstance(dtype, Bytes) and dtype.whole and type(content) in (bytes, bytearray)):
             raise ValueError(f"it holds a strange array; {DATA}")
         if type(shape) is not tuple or len(shape) > 2 or not all(type(size) is int and size >= 0 for size in shape):
@@ -87,7 +87,7 @@ class Reader:
         }
 
     def read(self, content: bytes) -> Any:
-        """The value. Raises LookupError, TypeError, ValueError or MemoryError where it is none of these."""
+        """Return the value. Raises LookupError, TypeError, ValueError or MemoryError if it is not one of these."""
         file = io.BytesIO(content)
         for _ in range(MOST_OPERATIONS):
             code = file.read(1)
@@ -197,7 +197,7 @@ class Reader:
         return Bytes()
 
     def _encode(self, text: Any, encoding: Any) -> bytes:
-        """Python 3's bytes in protocol 2; a text that is asked for again and again is no way to fill the memory."""
+        """Encode Python 3's bytes in protocol 2; a text asked for again and again does not fill the memory."""
         if type(text) is not str or encoding != "latin1":
             raise ValueError("a broken pickle")
         self._encoded += len(text)

@@ -42,13 +42,13 @@ class Envs(Protocol):
     high: np.ndarray
 
     def start(self) -> np.ndarray:
-        """Begin n episodes: what is seen, (n, o)."""
+        """Begin n episodes; return the observations (n, o)."""
 
     def step(self, actions: np.ndarray) -> Step:
         """Take actions (n, a), within the bounds."""
 
     def state(self) -> dict[str, Any]:
-        """What ``load_state`` needs to go on from here."""
+        """Return what ``load_state`` needs to go on from here."""
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from there."""
@@ -91,7 +91,7 @@ class PendulumEnvs:
         return Step(seen, -costs, np.zeros(self.n, bool), np.full(self.n, over), final)
 
     def state(self) -> dict[str, Any]:
-        """Angles, speeds, the episodes' age and the generator of their starts."""
+        """Return angles, speeds, the episodes' age and the generator of their starts."""
         return {
             "th": torch.from_numpy(self.th),
             "thdot": torch.from_numpy(self.thdot),
@@ -105,7 +105,7 @@ class PendulumEnvs:
         self.rng.bit_generator.state = state["rng"]
 
     def _drawn(self) -> np.ndarray:
-        """(2, n): angles and speeds."""
+        """Draw angles and speeds, (2, n)."""
         return self.rng.uniform(low=-self.start_high, high=self.start_high, size=(self.n, 2)).T
 
     def _seen(self) -> np.ndarray:
@@ -141,12 +141,12 @@ class GymnasiumEnvs:
         return Step(*map(np.stack, zip(*rows, strict=True)))
 
     def state(self) -> dict[str, Any]:
-        """Seed and actions of the episodes under way, and the generator of the seeds."""
+        """Return seed and actions of the episodes under way, and the generator of the seeds."""
         actions = [list(of_one) for of_one in self.actions]
         return {"seeds": list(self.seeds), "actions": actions, "rng": self.rng.bit_generator.state}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Live through the episodes under way once more."""
+        """Replay the episodes under way."""
         self.seeds, self.actions = state["seeds"], state["actions"]
         for env, seed, actions in zip(self.envs, self.seeds, self.actions, strict=True):
             env.reset(seed=seed)
@@ -160,7 +160,7 @@ class GymnasiumEnvs:
 
 
 def made(id: str) -> gymnasium.Env:
-    """One environment, its observations flat. Raises ValueError, one line, where there is none or it does not fit."""
+    """Make one environment, its observations flat. Raises ValueError, one line, if there is none or it does not fit."""
     needed = BEHIND.get(id.partition("/")[0], ())
     try:
         for package in needed:
@@ -193,7 +193,7 @@ class Pendulum(Strict):
     name: Literal["pendulum"]
 
     def build(self, n: int, rng: np.random.Generator) -> Envs:
-        """As many as asked for."""
+        """Make ``n`` environments."""
         return PendulumEnvs(n, rng)
 
 
@@ -204,7 +204,7 @@ class Gymnasium(Strict):
     id: str
 
     def build(self, n: int, rng: np.random.Generator) -> Envs:
-        """As many as asked for."""
+        """Make ``n`` environments."""
         return GymnasiumEnvs(self.id, n, rng)
 
 

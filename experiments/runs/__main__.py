@@ -34,7 +34,7 @@ COLUMNS = ("experiment", "label", "id", "status", "seconds", "MB", "commit")
 
 
 def stale(store: Store, rows: list[dict]) -> list[dict]:
-    """The runs that no sweep lists and that no listed run names in its results (as the weights it started from)."""
+    """Return the runs that no sweep lists and no listed run names in its results (as its initial weights)."""
     listed = {folder for sweep in store.sweeps() for folder in chain(*store.every_list(sweep))}
     used = set()
     for row in rows:
@@ -44,7 +44,7 @@ def stale(store: Store, rows: list[dict]) -> list[dict]:
 
 
 def difference(store: Store, prefixes: list[str]) -> str:
-    """How the runs with these beginnings of their ids differ. Raises ArgumentError, StoreError."""
+    """Return how the runs with these beginnings of their ids differ. Raises ArgumentError, StoreError."""
     runs = []
     for prefix in prefixes:
         found = [folder for folder in store.folders() if run_id(folder).startswith(prefix)]
@@ -67,7 +67,7 @@ def difference(store: Store, prefixes: list[str]) -> str:
 
 
 def listing(rows: list[dict]) -> str:
-    """The table."""
+    """Return the table."""
 
     def plain(value: Any) -> Any:
         return printable(value) if isinstance(value, str) else value
@@ -98,7 +98,7 @@ def delete(store: Store, rows: list[dict], total: int, yes: bool) -> str:
 
 
 def verified(store: Store, rows: list[dict]) -> str:
-    """That all of these runs are whole. Raises StoreError with a line for each problem."""
+    """Check that all of these runs are whole. Raises StoreError with a line for each problem."""
     folders = [_folder(row) for row in rows]
     wrong = [line for folder in folders for line in verify(store.root / folder)]
     there = set(store.folders())
@@ -118,7 +118,7 @@ def _folder(row: dict) -> str:
 
 
 def _plain(text: str) -> str:
-    """The lines, without what would steer a terminal."""
+    """Return the lines, without what would steer a terminal."""
     return "\n".join(map(printable, text.split("\n")))
 
 
@@ -168,7 +168,7 @@ def _answer(args: argparse.Namespace) -> str:
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the command that the command line names."""
     try:
         print(_plain(_answer(_arguments())))
     except (ArgumentError, StoreError) as error:

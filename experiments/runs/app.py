@@ -56,7 +56,7 @@ def main(name: str) -> None:
 
 
 def job(name: str, config: DictConfig) -> None:
-    """One job: make the runs that the store lacks."""
+    """Run one job: make the runs that the store lacks."""
     try:
         with reported():
             experiment, store, _ = parsed(name, config)
@@ -78,7 +78,7 @@ def job(name: str, config: DictConfig) -> None:
 
 @contextmanager
 def reported(store: Store | None = None) -> Iterator[None]:
-    """Errors of our own code, as those whose message is a line for the user, or as a JobError."""
+    """Turn errors of our own code into those whose message is a line for the user, or into a JobError."""
     try:
         yield
     except (ConfigError, StoreError, MemoryError, JobError):
@@ -147,7 +147,7 @@ def _execute(experiment: Experiment, missing: list[Run], store: Store, progress:
 
 
 def tell(store: Store, runs: list[Run]) -> None:
-    """Say where runs go that go elsewhere than into the project, for want of a whole path, and which look alike.
+    """Print where runs go if not into the project, for lack of a whole path, and which look alike.
 
     Labels show six digits of a number; cells may differ behind these alone.
     """
@@ -175,7 +175,7 @@ def _folders(runs: list[Run]) -> str:
 
 
 def _check_order(words: list[str]) -> None:
-    """Refuse what argparse loses: overrides behind a flag that stands behind others."""
+    """Refuse what argparse loses: overrides behind a flag that follows others."""
     overrides = [k for k, word in enumerate(words) if "=" in word or word.startswith("~")]
     for k, word in enumerate(words):
         if word in ("-m", "--multirun") and overrides and overrides[0] < k < overrides[-1]:

@@ -28,7 +28,7 @@ class Checkpoint:
         self.last = time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
-        """What was kept, None for a new run. What is not as it was kept is dropped with a line: the run starts anew."""
+        """Return what was saved, None for a new run. A corrupt checkpoint is dropped with a line."""
         if self.file is None:
             return None
         try:
@@ -47,7 +47,7 @@ class Checkpoint:
         return None
 
     def keep(self, state: Any) -> None:
-        """Write ``state()``, a function since it is not always wanted. Raises StoreError where that is not possible."""
+        """Write ``state()``, a function since it is not always needed. Raises StoreError if that is not possible."""
         if self.file is None or time.monotonic() - self.last < self.every:
             return
         try:

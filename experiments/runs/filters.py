@@ -16,7 +16,7 @@ class ArgumentError(Exception):
 
 
 def fields(store: Store, folder: str) -> dict[str, Any]:
-    """All fields of a run by name: those of summary and configuration, and the columns of the table."""
+    """Return all fields of a run by name: those of summary and configuration, and the columns of the table."""
     experiment, _, name = folder.partition("/")
     columns = {"experiment": experiment, "label": name.rpartition("-")[0], "id": run_id(folder)}
     try:
@@ -30,7 +30,7 @@ def fields(store: Store, folder: str) -> dict[str, Any]:
 
 
 def flat(values: dict, prefix: str = "") -> dict[str, Any]:
-    """The values with dots in place of nesting; what has a ``name`` stands for it as well."""
+    """Return the values with dots in place of nesting; a group's name is its ``name``."""
     found = {}
     for key, value in values.items():
         if isinstance(value, dict):
@@ -42,7 +42,7 @@ def flat(values: dict, prefix: str = "") -> dict[str, Any]:
 
 
 def chosen(rows: list[dict], filters: list[str]) -> list[dict]:
-    """The runs for which all filters hold. Raises ArgumentError."""
+    """Return the runs for which all filters hold. Raises ArgumentError."""
     known = sorted({name for row in rows for name in row})
     for word in filters:
         parts = re.fullmatch(r"([\w.]+)(<=|>=|!=|=|<|>)(.*)", word)

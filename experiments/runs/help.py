@@ -45,7 +45,7 @@ def _line(name: str, value: Any, comment: str | None, allowed: str) -> str:
 
 
 def _comments(file: Path, prefix: str = "") -> dict[str, str]:
-    """The comment behind each field of a file, under the field's dotted name."""
+    """Return the comment behind each field of a file, under the field's dotted name."""
     found, outer = {}, []
     for line in file.read_text().splitlines():
         match = COMMENTED.fullmatch(line)
@@ -65,7 +65,7 @@ def _allowed(schema: type[Strict] | None, field: str) -> str:
 
 
 def _words(schema: dict) -> str:
-    """A JSON schema in words."""
+    """Return a JSON schema in words."""
     if "anyOf" in schema:
         return " or ".join(map(_words, schema["anyOf"]))
     if "enum" in schema:

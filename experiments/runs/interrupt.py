@@ -22,7 +22,7 @@ PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 def watch(name: str) -> Callable[[], None]:
-    """From here on a signal ends the process, until the function that is returned is called.
+    """Let a signal end the process from here on, until the function that is returned is called.
 
     A signal that whoever started this process had it ignore (nohup, a background job) stays ignored.
     """
@@ -60,7 +60,7 @@ def _end(name: str, number: int) -> None:
 
 @contextmanager
 def workers() -> Iterator[None]:
-    """Processes that are started within it end with this one if they import the project."""
+    """Let the processes started within it end with this one, if they import the project."""
     # Joblib's tracker of semaphores, which removes what a stop leaves behind, need not speak of it.
     quiet = "ignore:resource_tracker:UserWarning"
     sys.warnoptions.append(quiet)
@@ -73,7 +73,7 @@ def workers() -> Iterator[None]:
 
 
 def end_with_main() -> None:
-    """In a worker: end when the process that started the sweep has ended, and leave a terminal's Ctrl-C to that one.
+    """End this worker when the process that started the sweep has ended, and leave a terminal's Ctrl-C to that one.
 
     On Linux the kernel sees to it for a child, even in the middle of a call into a library; a thread looks everywhere.
     """
@@ -93,7 +93,7 @@ def end_with_main() -> None:
 
 
 def alive(pid: int) -> bool:
-    """Whether there is such a process on this machine."""
+    """Return whether there is such a process on this machine."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

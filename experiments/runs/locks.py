@@ -44,18 +44,18 @@ class Claims:
         os.close(self._descriptor)
 
     def take(self, runs: Iterable[Run]) -> list[Run]:
-        """Those of the runs that no other process holds; this one holds them from now on."""
+        """Lock and return those of the runs that no other process has locked."""
         return [run for run in runs if self._lock(run, fcntl.LOCK_EX | fcntl.LOCK_NB)] if self.works else list(runs)
 
     def wait(self, run: Run) -> None:
-        """Return when no other process holds the run. Holding anything meanwhile could block both for ever."""
+        """Return when no other process has locked the run. Holding any lock meanwhile could block both for ever."""
         self.release()
         if self.works:
             self._lock(run, fcntl.LOCK_EX)
             self.release()
 
     def release(self) -> None:
-        """Give up all that is held."""
+        """Release all locks."""
         if self.works:
             fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
 

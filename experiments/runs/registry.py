@@ -36,14 +36,14 @@ class Listed:
 
 @cache
 def listed() -> dict[str, Listed]:
-    """All sweeps by name: the paper's figures by number, its tables, then ours. Raises SweepError."""
+    """Return all sweeps by name: the paper's figures by number, its tables, then ours. Raises SweepError."""
     found = [_read(file) for file in FOLDER.glob("*.yaml")]
     found.sort(key=lambda one: (not re.match(r"figure_\d", one.name), not one.name.startswith("table"), one.name))
     return {one.name: one for one in found}
 
 
 def maker(name: str) -> str:
-    """The experiment that makes a sweep. Raises SweepError where no file says which."""
+    """Return the experiment that makes a sweep. Raises SweepError if no file says which."""
     if name not in listed() or listed()[name].experiment is None:
         raise SweepError(f"{FOLDER / name}.yaml: sweep.experiment: missing, names the experiment that makes the sweep")
     return listed()[name].experiment
@@ -64,7 +64,7 @@ def _read(file: Path) -> Listed:
 
 
 def main(words: list[str]) -> None:
-    """Print experiment:sweep for each part or name. Raises SweepError where there is none."""
+    """Print experiment:sweep for each part or name. Raises SweepError if there is none."""
     for word in words:
         chosen = [one for one in listed().values() if word in (one.name, one.part) and one.experiment]
         if not chosen:

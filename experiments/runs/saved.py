@@ -73,7 +73,7 @@ class SavedRun:
         return run_id(self.path)
 
     def recorded(self) -> bytes:
-        """The content of history.parquet. Raises StoreError where it is not what was saved."""
+        """Return the content of history.parquet. Raises StoreError if it is not what was saved."""
         file = self.path / "history.parquet"
         content = _content(file)
         if sha256(content) != self.summary["history_sha256"]:
@@ -83,7 +83,7 @@ class SavedRun:
 
     @property
     def history(self) -> pd.DataFrame:
-        """The recorded iterations. Raises StoreError where the file is not what was saved."""
+        """The recorded iterations. Raises StoreError if the file is not what was saved."""
         try:
             return pd.read_parquet(io.BytesIO(self.recorded()), use_threads=False)
         except StoreError:
@@ -95,12 +95,12 @@ class SavedRun:
 
 
 def run_id(folder: str | Path) -> str:
-    """The id in the name of a run's folder."""
+    """Return the id in the name of a run's folder."""
     return Path(folder).name.rpartition("-")[2]
 
 
 def verify(path: Path) -> list[str]:
-    """What is wrong with the run in a folder: a line for each problem, with the remedy; [] where it is as it was saved.
+    """Return a line for each problem of the run in a folder, with the remedy; [] if it is as it was saved.
 
     Every byte of the three files counts, and the id must be the hash of configuration, code and data.
     """
@@ -129,18 +129,18 @@ def verify(path: Path) -> list[str]:
 
 
 def sha256(content: bytes) -> str:
-    """64 hexadecimal digits."""
+    """Return 64 hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
 
 
 def sealed(summary: Mapping) -> bytes:
-    """The content of summary.json: its last field is the checksum of all others."""
+    """Return the content of summary.json: its last field is the checksum of all others."""
     seal = {"summary_sha256": sha256(json.dumps(summary).encode())}
     return json.dumps({**summary, **seal}, indent=1).encode() + b"\n"
 
 
 def read_summary(path: Path) -> dict:
-    """summary.json of the run in ``path``. Raises ValueError where a byte is not what was saved, OSError."""
+    """Read summary.json of the run in ``path``. Raises ValueError if a byte is not what was saved, OSError."""
     content = files.read(path / "summary.json", MOST)
     try:
         summary = json.loads(content)
@@ -155,7 +155,7 @@ def read_summary(path: Path) -> dict:
 
 
 def read_config(path: Path, summary: Mapping) -> dict:
-    """config.yaml of the run in ``path``. Raises ValueError where it is not what was saved, OSError."""
+    """Read config.yaml of the run in ``path``. Raises ValueError if it is not what was saved, OSError."""
     content = files.read(path / "config.yaml", MOST)
     if sha256(content) != summary["config_sha256"]:
         raise ValueError("config.yaml is not what was saved")
@@ -163,7 +163,7 @@ def read_config(path: Path, summary: Mapping) -> dict:
 
 
 def _content(file: Path, most: int | None = None) -> bytes:
-    """b"" where it cannot be read: no saved file is empty."""
+    """Return the content, b"" if it cannot be read: no saved file is empty."""
     try:
         return files.read(file, most)
     except OSError:
@@ -171,7 +171,7 @@ def _content(file: Path, most: int | None = None) -> bytes:
 
 
 def _parsed(content: bytes) -> dict:
-    """A configuration. Raises ValueError."""
+    """Return a configuration. Raises ValueError."""
     try:
         depth = 0
         for event in yaml.parse(content, Loader=yaml.CSafeLoader):
@@ -190,5 +190,5 @@ class Dumper(yaml.CSafeDumper):
     """Writes a value out each time, where it stands."""
 
     def ignore_aliases(self, data: object) -> bool:
-        """Always."""
+        """Return True: write no aliases."""
         return True

@@ -10,7 +10,7 @@ INFINITY = float("inf")
 
 
 def _times(sweep: Sweep) -> tuple[pd.Series, str]:
-    """Least seconds of each part over the turns, which other processes disturb least; and of what."""
+    """Return the least seconds of each part over the turns, which other processes disturb least; and of what."""
     [run] = sweep.runs
     model, result = run.config["model"], run.summary["result"]
     of = f"{result['parameters'] / 1e6:.1f} million parameters in {result['tensors']} tensors, one thread"
@@ -19,14 +19,14 @@ def _times(sweep: Sweep) -> tuple[pd.Series, str]:
 
 
 def at_most(sweep: Sweep, *, tolerance: float, part: str, beside: str) -> Finding:
-    """Whether a step of ``part`` takes at most ``tolerance`` times as long as one of ``beside``."""
+    """Decide whether a step of ``part`` takes at most ``tolerance`` times as long as one of ``beside``."""
     seconds, what = _times(sweep)
     ratio = seconds[part] / seconds[beside]
     return of_number(ratio, 0, tolerance, f"{ratio:.3f} times ({what})", tolerance=f"at most {tolerance:g} times")
 
 
 def at_least(sweep: Sweep, *, tolerance: float, part: str, beside: str) -> Finding:
-    """Whether a step of ``part`` takes at least ``tolerance`` times as long as one of ``beside``."""
+    """Decide whether a step of ``part`` takes at least ``tolerance`` times as long as one of ``beside``."""
     seconds, what = _times(sweep)
     ratio = seconds[part] / seconds[beside]
     return of_number(
@@ -35,7 +35,7 @@ def at_least(sweep: Sweep, *, tolerance: float, part: str, beside: str) -> Findi
 
 
 def share_of_iteration(sweep: Sweep, *, tolerance: float, parts: list[str]) -> Finding:
-    """Whether each part's step makes an iteration, gradient included, longer by at least the share ``tolerance``."""
+    """Decide whether each part's step makes an iteration, gradient included, longer by at least ``tolerance``."""
     seconds, what = _times(sweep)
     whole, batch = seconds["gradient"] + seconds["sgd_constant"], sweep.runs[0].config["batch"]
     shares = {part: seconds[part] / whole - seconds["sgd_constant"] / whole for part in parts}

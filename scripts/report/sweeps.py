@@ -74,26 +74,26 @@ class Sweep:
         ]
 
     def statuses(self) -> dict[str, int]:
-        """How many runs ended how."""
+        """Count the runs by status."""
         return pd.Series([run.summary["status"] for run in self.runs], dtype=str).value_counts().sort_index().to_dict()
 
     def wall_time_s(self) -> float:
-        """What the runs took, added up."""
+        """Return the sum of the runs' seconds."""
         return sum(run.summary["wall_time_s"] for run in self.runs)
 
     def peak_memory_mb(self) -> int:
-        """The greatest peak of a process that made one of them."""
+        """Return the greatest peak of a process that made one of them."""
         return max((run.summary["peak_memory_mb"] for run in self.runs), default=0)
 
 
 def scripts() -> list[tuple[str, str, str]]:
-    """(sweep, experiment, title) of every script that draws one: the paper's figures, its tables, then ours."""
+    """Return (sweep, experiment, title) of every script that draws one: the paper's figures, its tables, then ours."""
     drawn = [name for name in listed() if (SCRIPTS / f"{name}.py").is_file()]
     return [(name, maker(name), import_module(f"scripts.{name}").__doc__.splitlines()[0]) for name in drawn]
 
 
 def read_table(path: Path, **options: object) -> Drawn:
-    """A table as the scripts write it. Raises StoreError; ``options`` are pandas.read_csv's."""
+    """Return a table as the scripts write it. Raises StoreError; ``options`` are pandas.read_csv's."""
     try:
         content = marks.content_of(path)
         rows = content.partition(b"\n")[2] if content.startswith(b"# ") else content
@@ -108,7 +108,7 @@ def read_table(path: Path, **options: object) -> Drawn:
 
 
 def _marked(path: Path, content: bytes) -> dict:
-    """The mark of a file that is as it was drawn, under the name that it has. Raises ValueError where it is not."""
+    """Return the mark of a file that is as it was drawn, under the name that it has. Raises ValueError if it is not."""
     found = marks.parsed(path.suffix, content)
     wrong = marks.problem(path.suffix, content, found)
     if wrong is None and found["file"] != path.name:
@@ -119,7 +119,7 @@ def _marked(path: Path, content: bytes) -> dict:
 
 
 def with_picture(drawn: Drawn) -> Drawn:
-    """The table with the PNG beside it, which must be a file of this folder and drawn from the same runs."""
+    """Return the table with its PNG, which must be a file of this folder and drawn from the same runs."""
     path = drawn.path.with_suffix(".png")
     if drawn.problem or not (path.exists() or path.is_symlink()):
         return drawn
@@ -135,7 +135,7 @@ def with_picture(drawn: Drawn) -> Drawn:
 
 
 def tables(figures: Path, sweep: str, others: list[str]) -> list[Drawn]:
-    """The tables of a folder that by their name are the sweep's and none of the ``others``', with their pictures."""
+    """Return a folder's tables that by name are the sweep's and not one of the ``others``', with their pictures."""
     found = []
     for path in sorted(figures.iterdir()) if figures.exists() else ():
         mine = [name for name in (sweep, *others) if path.stem == name or path.stem.startswith(f"{name}_")]
@@ -145,7 +145,7 @@ def tables(figures: Path, sweep: str, others: list[str]) -> list[Drawn]:
 
 
 def claims(figures: Path, store: Store) -> tuple[list[dict] | None, list[str]]:
-    """The rows of claims.csv, None where there are none to trust, and what is wrong with it. Raises StoreError."""
+    """Return the rows of claims.csv, None if there are none to trust, and what is wrong with it. Raises StoreError."""
     file = figures / "claims.csv"
     if not file.exists():
         return None, []
@@ -167,7 +167,7 @@ def claims(figures: Path, store: Store) -> tuple[list[dict] | None, list[str]]:
 
 
 def sweeps(store: Store, figures: Path) -> Iterator[Sweep]:
-    """Every sweep that a script draws, with what this store and this folder hold of it. Raises StoreError."""
+    """Return every sweep that a script draws, with what this store and this folder hold of it. Raises StoreError."""
     listed, drawing = store.sweeps(), scripts()
     for name, experiment, title in drawing:
         if name not in listed:
