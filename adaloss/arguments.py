@@ -1,4 +1,4 @@
-"""What public functions ask of their arguments: one line that names the argument, its value and what is allowed."""
+"""Checks of public functions' arguments: one line that names the argument, its value and what is allowed."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What mkdocs does to the pages: the repository's own links lead somewhere on the site, which holds its own MathJax.
+"""Hooks of mkdocs: the repository's own links lead somewhere on the site, which holds its own MathJax.
 
 The pages are written for readers of the repository, and link to its files. Those that are no page of the site become
 one: code with its highlighting, a folder as the list of its files; pictures and tables are copied.

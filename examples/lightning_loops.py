@@ -36,7 +36,7 @@ class Automatic(pl.LightningModule):
 
 
 class ClippedHalf(Automatic):
-    """For ``precision="16-mixed"`` with ``gradient_clip_val``, which Lightning refuses there, as for a fused Adam."""
+    """A module for ``precision="16-mixed"`` with ``gradient_clip_val``, which Lightning refuses there."""
 
     def configure_gradient_clipping(
         self, optimizer: AdaLoss, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None

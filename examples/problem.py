@@ -1,4 +1,4 @@
-"""What every example trains: a small network on scikit-learn's digits, in torch's default dtype."""
+"""The problem of every example: a small network on scikit-learn's digits, in torch's default dtype."""
 
 import torch
 from sklearn.datasets import load_digits

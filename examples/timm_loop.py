@@ -10,7 +10,7 @@ from examples import problem
 
 
 class NativeScaler:
-    """Called as timm's ``timm.utils.NativeScaler`` is, whose place it takes here."""
+    """A scaler with the interface of timm's ``timm.utils.NativeScaler``."""
 
     def __init__(self, device: str = "cpu") -> None:
         self._scaler = torch.amp.GradScaler(device)

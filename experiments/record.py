@@ -1,4 +1,4 @@
-"""What a run saves of its trajectory, as fields of a configuration."""
+"""The part of its trajectory that a run saves, as fields of a configuration."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ from experiments.runs.schema import Count, Strict, distinct
 
 
 class Record(Strict):
-    """Which iterations are saved, and which columns.
+    """The iterations and the columns to save.
 
     All iterations of each window [first, last], and ``log_points`` ones spaced evenly in log t over the whole run.
     """

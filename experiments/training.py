@@ -58,7 +58,7 @@ class Trainer:
     ) -> tuple[bool, pd.DataFrame]:
         """Return whether all stayed finite, and the history: the loss before each step, and the step.
 
-        The last row of an epoch has the values of its end. Rows are shuffled in every epoch. What is not finite ends
+        The last row of an epoch has the values of its end. Rows are shuffled in every epoch. A non-finite value ends
         the training; a step that was not taken is nan.
         """
         rows, order = self._resume(checkpoint)

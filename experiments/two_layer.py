@@ -50,7 +50,7 @@ Column = Literal[
 
 
 class NetworkRecord(Record):
-    """As for linear regression; the columns are those of ``adaloss.simulate.two_layer.simulate``.
+    """The record of linear regression, with the columns of ``adaloss.simulate.two_layer.simulate``.
 
     ``linear_loss`` adds the loss of the linearised network with H-infinity and the same method (full gradient only).
     """

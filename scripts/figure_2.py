@@ -4,7 +4,7 @@ python -m scripts.figure_2 --scale laptop
 
 A run's **final training loss** is the mean over all training articles after the last epoch; its median over the seeds
 decides. Cross entropy can be arbitrarily small, and between 0.001 and 0.0001 there is nothing to see: a loss below the
-``FLOOR``, a hundredth of what guessing costs (log 2), counts as the floor. A method is **robust** where its greatest
+``FLOOR``, a hundredth of what guessing costs (log 2), counts as the floor. A method is **robust** if its greatest
 final loss over b0 is at most twice its least. What it loses by its worst b0 is the difference of the two as a share of
 log 2. A run that diverged has an infinite loss and the accuracy of guessing.
 """
@@ -148,7 +148,7 @@ def _differences(difference: pd.DataFrame) -> str:
 
 
 def panels(drawn: pd.DataFrame, by: str, styles: dict[str, tuple[str, str, str]], bag: float) -> plt.Figure:
-    """Draw a column per b0 and a row per quantity: a curve for each value of the column ``by``, the median with the range as a band."""
+    """Draw a column per b0 and a row per quantity: for each value of ``by`` the median, with the range as a band."""
     starts = sorted(drawn.b0.unique())
     fig, axes = plt.subplots(
         len(QUANTITIES), len(starts), figsize=(2.7 * len(starts), 6.6), sharex=True, sharey="row", squeeze=False

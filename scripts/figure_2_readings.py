@@ -1,4 +1,4 @@
-"""What Figure 2 hangs on: which of the LSTM's hidden states are classified, their mean or the last one.
+"""What Figure 2 depends on: which of the LSTM's hidden states are classified, their mean or the last one.
 
 python -m scripts.figure_2_readings --scale laptop
 

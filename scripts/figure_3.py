@@ -5,7 +5,7 @@ python -m scripts.figure_3 --scale laptop
 A run's **final return** is the mean of its last 48 episodes; one that diverged counts as the sweep's lowest return.
 What a method loses by its worst b0 is the difference of the greatest and the least final return over b0 (means over the
 seeds), as a share of what there is to win: the difference of the sweep's greatest and the mean return of the first
-episodes. A method is **robust** where that share is at most 1/4, **extremely sensitive** where it is above 1/2.
+episodes. A method is **robust** if that share is at most 1/4, **extremely sensitive** if it is above 1/2.
 """
 
 from functools import partial

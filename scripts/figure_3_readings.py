@@ -1,4 +1,4 @@
-"""What Figure 3 hangs on: AdamLoss fed with the sum of both losses or with each network's own, two scales of rewards.
+"""What Figure 3 depends on: AdamLoss fed with the sum of both losses or with each network's own, two scales of rewards.
 
 python -m scripts.figure_3_readings --scale laptop
 

@@ -1,4 +1,4 @@
-"""What Figure 4 hangs on: the LSTM's width.
+"""What Figure 4 depends on: the LSTM's width.
 
 python -m scripts.figure_4_width --scale laptop
 

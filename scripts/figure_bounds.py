@@ -1,4 +1,4 @@
-"""The bounds of the theory beside the trajectories that they bound: exit index N, b_max and T over random problems.
+"""The bounds of the theory compared with trajectories: exit index N, b_max and T over random problems.
 
 python -m scripts.figure_bounds --scale laptop
 """

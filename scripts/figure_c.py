@@ -1,4 +1,4 @@
-"""What c does where f* > 0: AdaLoss on the diabetes data with c = 0, f*/2, f*, 2f*, full gradient and minibatches.
+"""The effect of c where f* > 0: AdaLoss on the diabetes data with c = 0, f*/2, f*, 2f*, full gradient and minibatches.
 
 python -m scripts.figure_c --scale laptop
 """

@@ -1,8 +1,8 @@
-"""What suggest() is worth: AdaLoss and AdamLoss from its start and from their defaults, on the comparison's problems.
+"""The value of suggest(): AdaLoss and AdamLoss from its start and from their defaults, on the comparison's problems.
 
 python -m scripts.figure_suggest --scale laptop
 
-A start is **better** than another, for the same problem and seed, where its final accuracy is higher or its final loss
+A start is **better** than another, for the same problem and seed, if its final accuracy is higher or its final loss
 lower by more than ``NEAR``: one test image, or one part in a thousand of the loss. A training that diverged loses.
 """
 
@@ -21,7 +21,7 @@ STARTS = {
     "suggested": ("#D55E00", "o"),
     "suggested × 10": ("#CC79A7", "^"),
 }
-NEAR = {"accuracy": 1.5 / 600, "loss": np.log10(1.001)}  # between one image and two: no tie hangs on rounding
+NEAR = {"accuracy": 1.5 / 600, "loss": np.log10(1.001)}  # between one image and two: no tie depends on rounding
 APART = {
     "problem": (),
     "optimizer": [name + start for name in DEFAULT for start in ("", "_suggested")],

@@ -1,4 +1,4 @@
-"""What made a figure or a table, and whether the runs behind it still are what was saved.
+"""The provenance of a figure or a table, and whether the runs behind it are still what was saved.
 
 python -m scripts.provenance figures/laptop/figure_1.png figures/laptop/figure_1.csv
 python -m scripts.provenance figures/published/*.png --runs runs/laptop
@@ -51,7 +51,7 @@ def drawing(file: Path, sweep: str) -> str:
 
 
 class Checks:
-    """What was seen while one file after another is checked; ``problems`` has each line once, in order."""
+    """The state of a check of one file after another; ``problems`` has each line once, in order."""
 
     def __init__(self, runs: Path | None):
         self.runs = runs

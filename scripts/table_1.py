@@ -1,4 +1,4 @@
-"""Table 1: test accuracy after fine-tuning a vision transformer, five methods over b0, the paper's numbers beside ours.
+"""Table 1: test accuracy after fine-tuning a vision transformer, five methods over b0, with the paper's numbers.
 
 python -m scripts.table_1 --scale laptop
 

@@ -1,4 +1,4 @@
-"""When torch's fused kernel computes what its other implementations do.
+"""Where torch's fused kernel computes the same as its other implementations.
 
 The CPU's takes whatever memory it is given: it compares neither shapes nor strides, leaves most bfloat16 and float16
 entries as they are (pytorch#191763, torch 2.13), and fails where one parameter has a momentum and another none yet.

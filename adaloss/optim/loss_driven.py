@@ -9,7 +9,7 @@ from adaloss.optim.rule_driven import RuleDriven
 
 
 class LossDriven(RuleDriven):
-    r"""Drives any torch optimizer by the AdaLoss rule.
+    r"""Any torch optimizer, driven by the AdaLoss rule.
 
     .. math:: b_{t+1}^2 = b_t^2 + \alpha\,|f_t(w_t) - c|, \qquad \text{the group's learning rate} = \eta / b_{t+1}
 

@@ -19,7 +19,7 @@ class Observed:
 
 
 class Losses:
-    """Keep the losses whose gradients are in the coming step, as far as one can know.
+    """The losses whose gradients are in the coming step, as far as one can know.
 
     ``zero_grad()`` makes all of them void, but a loop may observe a loss, then call ``zero_grad()`` and only then
     ``loss.backward()``, as Lightning does. So a void loss counts again when its own ``backward()`` runs.

@@ -13,7 +13,7 @@ from adaloss.optim.update import TorchUpdate
 
 
 class OnDevice(TorchUpdate):
-    """What of :class:`~adaloss.optim.rule_driven.RuleDriven` runs there."""
+    """The part of :class:`~adaloss.optim.rule_driven.RuleDriven` that runs on an accelerator."""
 
     def _advance_on_device(self, loss: torch.Tensor | None) -> None:
         self._raise_arrived_failure()

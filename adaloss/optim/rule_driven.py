@@ -133,7 +133,7 @@ class RuleDriven(OnDevice):
             )
         else:
             if loss is not None:
-                self._value(loss)  # refuses what is none
+                self._value(loss)  # raises for what is not a loss
             self._advance(None)
         return loss if returned is None else returned
 

@@ -1,4 +1,4 @@
-"""What goes around a method: torch's hooks and profiler on demand, and nothing of torch.compile's."""
+"""Wrappers of methods: torch's hooks and profiler on demand, and a way around torch.compile."""
 
 import functools
 from collections.abc import Callable

@@ -27,8 +27,8 @@ where the first sum leaves the candidates out and Z' without a neuron is that of
 pairs for which :math:`Z'_{rj} = M_{rj}Z'_j` does not hold are all listed again. Listed are all pairs that come within
 :math:`\tau_i` of 0 for some :math:`\zeta` between ``low`` and ``high``: while the bound stays below :math:`\tau_i`, no
 other can have flipped. When it does not, the steps since the last refresh are applied to all of p, by one matrix
-product, and the mask is taken anew. Where so many pairs are candidates that a list gains nothing, every step is such a
-product.
+product, and the mask is computed again. Where so many pairs are candidates that a list gains nothing, every step is
+such a product.
 """
 
 from collections import Counter

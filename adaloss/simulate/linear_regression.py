@@ -12,7 +12,7 @@ Setting (paper, Section 3), written in the error :math:`e_t = w_t - w^*` and the
 
 How it is fast. Cells are held in tiles of 32 that share a method and a seed, and every iteration does two matrix
 products a tile: ``R = E A'`` and ``E -= step R A``, the second accumulated in place by BLAS. A tile always has the same
-shape (short ones are padded), so a cell goes through the same floating-point operations whichever cells run beside it:
+shape (short ones are padded), so a cell goes through the same floating-point operations whichever cells run with it:
 a cell simulated alone and the same cell in a batch agree to the last bit on one machine with single-threaded BLAS.
 """
 

@@ -66,7 +66,7 @@ class Problem:
 
 
 class _Start:
-    """What all cells of a problem are compared with: H(0), M(0), and the way from preactivations back to weights."""
+    """The reference of all cells of a problem: H(0), M(0), and the way from preactivations back to weights."""
 
     def __init__(self, problem: Problem):
         self.problem = problem

@@ -1,4 +1,4 @@
-"""Every bound of the linear regression theory beside the trajectory that it bounds, over random problems.
+"""Every bound of the linear regression theory compared with its trajectory, over random problems.
 
     python -m experiments.bounds p=1 d=5 problems=100 seed=0
 

@@ -1,7 +1,7 @@
 """The optimizers that are compared, each a function of its own initial step; all else is its library's default.
 
 What the initial step means for each, and why: docs/compare.md. The libraries are imported when one is made: the extra
-``peers`` installs them. Those whose start is measured by ``adaloss.optim.suggest`` are beside them: theirs is a factor
+``peers`` installs them. Those whose start is measured by ``adaloss.optim.suggest`` are compared too: theirs is a factor
 of the suggested step.
 """
 
@@ -93,7 +93,7 @@ class Averaged(PeerTrainer):
 class Peer:
     """An optimizer of the comparison and the distribution that it comes from.
 
-    One that ``looks`` is made with what ``suggest`` wants: ``closures`` of minibatches and the number of ``steps``.
+    One that ``looks`` gets what ``suggest`` needs: ``closures`` of minibatches and the number of ``steps``.
     """
 
     package: str

@@ -3,7 +3,7 @@
 A **word** is a run of letters and digits, with apostrophes inside, in lower case: "Don't panic - 2 died." is don't,
 panic, 2, died. An article's words are those of its title, then those of its text, the first ``length`` of them. Words
 are numbered by how often they occur in the training articles (equals by the alphabet) from 2; number 0 pads an article
-to ``length``, number 1 stands for every word that is not among the ``vocabulary`` most frequent.
+to ``length``, number 1 is every word that is not among the ``vocabulary`` most frequent.
 """
 
 import hashlib

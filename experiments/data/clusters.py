@@ -2,7 +2,7 @@
 
 x_i = (c_k + spread g_i) / |c_k + spread g_i| with k = i mod 2, two random unit centres c_0, c_1 and g_i ~ N(0, I / d),
 so that ``spread`` is about the distance from the centre. Labels are +1 or -1 by a fair coin, whatever the cluster:
-neighbours disagree. Drawn anew for every seed.
+neighbours disagree. Drawn separately for every seed.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """Gaussian rows and a Gaussian solution, fitted exactly (f* = 0): the paper's setting.
 
-x_ij ~ N(0, 1), y = X w*, started at w_0 = 0; drawn anew for every seed. w*_j ~ N(0, 1), so that the initial error is
+x_ij ~ N(0, 1), y = X w*, started at w_0 = 0; one for every seed. w*_j ~ N(0, 1), so that the initial error is
 about sqrt(d), or that vector scaled to unit length.
 """
 

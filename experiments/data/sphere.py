@@ -1,6 +1,6 @@
 """Independent uniform unit rows: Gaussian rows scaled to length 1, with labels +1 or -1 by a fair coin.
 
-The labels are independent of the rows; the two-layer network has to memorise them. Drawn anew for every seed.
+The labels are independent of the rows; the two-layer network has to memorise them. Drawn separately for every seed.
 """
 
 import hashlib

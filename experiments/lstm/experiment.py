@@ -112,7 +112,7 @@ class Lstm(Experiment):
 
 
 class LstmTrainer(Trainer):
-    """Trains on articles, all of them on the model's device."""
+    """A trainer on articles, all of them on the model's device."""
 
     def __init__(
         self, model: LSTMClassifier, optimizer: torch.optim.Optimizer, corpus: Corpus, generator: torch.Generator

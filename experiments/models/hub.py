@@ -53,7 +53,7 @@ def read(path: Path) -> tuple[dict[str, torch.Tensor], str]:
         raise ConfigError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     try:
         return parse(content), hashlib.sha256(content).hexdigest()
-    # What safetensors raises; KeyError: a type that torch lacks; the others: a shape that torch cannot make.
+    # what safetensors raises; KeyError: a type that torch lacks; the others: a shape that torch cannot make.
     except (SafetensorError, KeyError, AssertionError, RuntimeError, TypeError, ValueError) as error:
         raise ConfigError(f"{path}: no safetensors ({one_line(error)})") from error
 

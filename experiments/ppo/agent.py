@@ -192,7 +192,7 @@ class Agent:
     ) -> tuple[bool, pd.DataFrame, list[float]]:
         """Return whether all stayed finite, a row per minibatch, and the episodes' returns in the order they ended.
 
-        The row of a loss that is not finite is the last one and has no steps. The last row of a rollout has the mean
+        The row of a non-finite loss is the last one and has no steps. The last row of a rollout has the mean
         return and the number of the episodes that ended in it.
         """
         rows, returns, finite = [], [], True
@@ -204,7 +204,7 @@ class Agent:
             rows, returns = self._resume(found)
         frames = self.steps * len(self.seen)
         per_rollout = self.epochs * frames // self.batch
-        with np.errstate(over="ignore", invalid="ignore"):  # found by what comes of them
+        with np.errstate(over="ignore", invalid="ignore"):  # found by the result
             for _ in progress(range(len(rows) // per_rollout, rollouts)):
                 data, ended = self.collect()
                 finite = self._update(data, rows)

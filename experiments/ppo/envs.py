@@ -1,6 +1,6 @@
 """Several copies of one environment, stepped together: the pendulum on arrays, anything else through gymnasium.
 
-An episode that ends is followed at once by the next one, and the observation it ended with is handed out beside that.
+An episode that ends is followed at once by the next one, and the observation it ended with is returned with it.
 ``state`` is made of tensors, numbers, strings, lists and dictionaries; after ``load_state`` the same actions bring the
 same observations to the last bit.
 """
@@ -21,7 +21,7 @@ BEHIND = {"dm_control": ("dm-control", "shimmy", "imageio")}  # the packages tha
 
 @dataclass(frozen=True)
 class Step:
-    """What one step of n environments brought; o is the length of an observation.
+    """The result of one step of n environments; o is the length of an observation.
 
     ``seen`` (n, o) is what the next action answers to; ``final`` (n, o) what this action led to, which is the same
     except where the episode ended.
@@ -115,7 +115,7 @@ class PendulumEnvs:
 class GymnasiumEnvs:
     """Any environment of gymnasium's with numbers as observations and bounded numbers as actions.
 
-    gymnasium's own vector environments keep no state that could be saved. Here every episode begins with a seed of its
+    gymnasium's own vector environments have no state that could be saved. Here every episode begins with a seed of its
     own; that seed and the actions since are the state, and ``load_state`` takes those actions again.
     """
 

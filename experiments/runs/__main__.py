@@ -8,10 +8,10 @@ python -m experiments.runs verify
 
 A filter is FIELD=VALUE, or != < <= > >= in place of =; a run is chosen where all filters hold. A field is a column of
 the table, or one of the configuration or the summary, with dots for what is inside (``data.n``, ``result.final_gap``);
-a group stands for its name (``method=adaloss``). A run that lacks the field is not chosen. MB is the peak memory, and
-the status "harmed" that of a run whose files are not what was saved.
+a group is given by its name (``method=adaloss``). A run that lacks the field is not chosen. MB is the peak memory, and
+the status "corrupt" that of a run whose files are not what was saved.
 
-A run is **stale** where no listed sweep has it and no run of one starts from it: what old code or settings left, and
+A run is **stale** if no listed sweep has it and no run of one starts from it: what old code or settings left, and
 what was run without ``sweep=``. ``verify`` reads every byte of the runs and the lists: a line for each that is not as
 it was saved, and status 1 if there is any.
 """
@@ -146,7 +146,7 @@ def _arguments() -> argparse.Namespace:
     words = sys.argv[1:]
     if not {*COMMANDS, "-h", "--help"} & set(words):
         words = ["list", *words]
-    # defaults here, since those of a command would replace what stands before it
+    # defaults here, since those of a command would replace what comes before it
     return parser.parse_args(words, argparse.Namespace(scale="laptop", runs=None))
 
 

@@ -1,4 +1,4 @@
-"""How every experiment starts: Hydra composes the job, or the jobs (``sweeps.py``); what the store lacks is made.
+"""The start of every experiment: Hydra composes the job, or the jobs (``sweeps.py``); missing runs are made.
 
 Errors end with one line on stderr and status 2; Ctrl-C with status 130, SIGTERM with 143, SIGHUP with 129. Runs that
 another process is making are left to it, and waited for at the end.

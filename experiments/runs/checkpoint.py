@@ -1,4 +1,4 @@
-"""How a long run keeps how far it has come, so that the same command continues it to the same bits after a kill."""
+"""Checkpoints of long runs, so that the same command resumes them to the same bits after a kill."""
 
 import hashlib
 import io
@@ -18,9 +18,9 @@ EVERY = 10.0  # seconds between two checkpoints: a kill loses no more
 class Checkpoint:
     """The state of one run in the making: tensors, numbers, strings, lists and dictionaries of them.
 
-    ``load`` gives what was last kept, None for a new run; ``keep`` writes, whole or not at all, when the last time is
-    long enough ago. The file begins with a line that holds the run's id and the checksum of the rest. The store removes
-    it when the run is complete.
+    ``load`` returns what was last saved, None for a new run; ``keep`` writes, whole or not at all, if the last time is
+    long enough ago. The file begins with a line with the run's id and the checksum of the rest. The store removes it
+    when the run is complete.
     """
 
     def __init__(self, run: Run, every: float = EVERY):

@@ -1,4 +1,4 @@
-"""What a composed configuration means: an experiment, its store, its sweep's name; and a line where it is refused."""
+"""From a composed configuration to an experiment, its store and its sweep's name, or to a line that refuses it."""
 
 import importlib
 import os
@@ -72,7 +72,7 @@ def _store(runs: Any) -> Store:
             f"runs={printable(runs)}: such a name needs UTF-8, which the locale does not have; "
             "choose another folder, or set PYTHONUTF8=1"
         )
-    # hydra.job.chdir=true has jobs work elsewhere than where the command was given
+    # hydra.job.chdir=true has jobs run in another folder than the command
     start = Path(get_original_cwd()) if HydraConfig.initialized() else Path.cwd()
     return Store(start / runs if Path.cwd() != start else runs)
 
@@ -104,7 +104,7 @@ def refusal(name: str, error: Exception, words: Iterable[str]) -> str:
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _hydra_line(name, error, list(words))
     text = " ".join(str(error).split()) or type(error).__name__
-    # Hydra's own stumbling over data=null, data=1.5 or data=[[1]]
+    # Hydra's own errors for data=null, data=1.5 or data=[[1]]
     odd = " ".join(word for word in words if _names_no_configuration(word))
     return f"{odd}: not understood, should be names of configurations ({text})" if odd else text
 

@@ -10,7 +10,7 @@ from pathlib import Path
 def read(path: Path, most: int | None = None) -> bytes:
     """Return the content of a regular file of at most ``most`` bytes.
 
-    Raises OSError for anything else, a named pipe or a device too, and waits for none.
+    Raises OSError for anything else, also a named pipe or a device, without waiting.
     """
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(descriptor, "rb") as file:

@@ -81,7 +81,7 @@ def _range(override: Override) -> list[str]:
     Hydra would add binary fractions: range(0.1,0.4,0.1) would be 0.1, 0.2, 0.30000000000000004 and 0.4.
     """
     word, sweep = override.input_line, override.value()
-    if "sort(" in word:  # Hydra has the order of a range turned round by ends that need not be among its numbers
+    if "sort(" in word:  # Hydra reverses a range by ends that need not be among its numbers
         raise ConfigError(f"{word}: a range is in order; write range(start,stop,step), with step < 0 to descend")
     start, stop, step = (Decimal(str(number)) for number in (sweep.start, sweep.stop, sweep.step))
     if not (start.is_finite() and stop.is_finite() and step.is_finite() and step):
@@ -96,9 +96,9 @@ def _range(override: Override) -> list[str]:
 
 
 class Composer:
-    """What a launcher asks for a job's configuration in place of Hydra's own loader, which has the last word on errors.
+    """A faster loader of jobs' configurations for launchers; Hydra's own still decides on errors.
 
-    A launcher's processes receive it anew with every job; what they have composed for it stays with them.
+    A launcher's workers receive it again with every job; they keep what they have composed for it.
     """
 
     def __init__(self, loader: ConfigLoader):
@@ -110,7 +110,7 @@ class Composer:
         words = list(sweep_overrides)
         try:
             return self._load(master_config, words)
-        except Exception:  # of whatever kind: it is for Hydra to say
+        except Exception:  # of any kind: Hydra reports it
             return self.loader.load_sweep_config(master_config, words)
 
     def _load(self, master: DictConfig, words: list[str]) -> DictConfig:
@@ -142,7 +142,7 @@ _bases: dict[tuple[uuid.UUID, tuple[str, ...]], Callable[[], DictConfig]] = {}
 def _copier(config: DictConfig) -> Callable[[], DictConfig]:
     """Return what makes copies: pickle, six times as fast as deepcopy, if it finds the classes of the plugins.
 
-    In a launcher's process Hydra imports them anew, and others stand in their place.
+    In a worker Hydra imports them again, as other objects.
     """
     try:
         return partial(pickle.loads, pickle.dumps(config))

@@ -1,8 +1,8 @@
-"""Who makes which run: processes that are at work on one store share its runs, and make none twice.
+"""Locks on runs: the processes that work on one store share its runs, and make none twice.
 
-A claim is the kernel's lock on one byte of ``<root>/.claims/<experiment>``, where the run's id says. It ends with the
-process that holds it, whatever ends that: no claim is ever left behind. Other machines see it where the file system
-passes locks on, as NFS does. Where there are no locks at all, two processes may make the same run; the store keeps one.
+A run's lock is the kernel's, on one byte of ``<root>/.claims/<experiment>`` given by the run's id. It ends with the
+process that holds it, whatever ends that: no lock is ever left behind. Other machines see it if the file system
+passes locks on, as NFS does. Without locks, two processes may make the same run; the store keeps one.
 """
 
 import os
@@ -19,7 +19,7 @@ except ImportError:  # Windows
 
 
 class Claims:
-    """What this process claims of one experiment's runs; all of it ends with the context.
+    """The process's locks on one experiment's runs, released at the end of the context.
 
     There should be one at a time for a store and an experiment: closing any descriptor of a file ends a process's locks
     on it.

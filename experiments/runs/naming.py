@@ -13,11 +13,11 @@ from experiments.runs import registry
 from experiments.runs.command_line import CONFIGS, key_of
 from experiments.runs.jobs import Composer, composed, given, spelled_out
 
-ELSEWHERE = ("runs", "scale", "sweep.name")  # a sweep stays what it is whatever they are
+ELSEWHERE = ("runs", "scale", "sweep.name")  # they do not change a sweep
 
 
 class Named:
-    """What the command line makes of a sweep's name, and what it changes in the sweep."""
+    """The name of a sweep under the command line's overrides, and what they change in it."""
 
     def __init__(self, config: DictConfig, name: str | None, loader: ConfigLoader):
         words = OverridesParser.create().parse_overrides(spelled_out(given(config)))
@@ -35,7 +35,7 @@ class Named:
     def paper_jobs(self, name: str) -> Iterator[DictConfig]:
         """Yield the jobs of the sweep as its file has it; fields that the file leaves open are as on the command line.
 
-        Raises Hydra's errors where that is no sweep of this experiment.
+        Raises Hydra's errors if it is not a sweep of this experiment.
         """
         words = [f"sweep={self.paper}", f"scale={self.scale}"]
         bare = self.loader.load_configuration(f"experiment/{name}", words, RunMode.MULTIRUN)

@@ -1,4 +1,4 @@
-"""What makes runs and figures: the commit, the versions, the machine and this start of it."""
+"""The provenance of runs and figures: the commit, the versions, the machine and its last boot."""
 
 import hashlib
 import os
@@ -19,8 +19,8 @@ PACKAGES = ("numpy", "scipy", "numba", "torch", "pandas", "matplotlib", "scikit-
 def provenance() -> dict:
     """Return commit, versions and machine, as they are saved.
 
-    The commit ends in ``-dirty`` where a file that git knows was changed, and is "unknown" outside a checkout of this
-    project and where there is no git.
+    The commit ends in ``-dirty`` if a tracked file was changed, and is "unknown" outside a checkout of this
+    project or without git.
     """
     return {
         "commit": _commit(),

@@ -1,6 +1,6 @@
 """A saved run: its identity, the three files it consists of, and how they are read and checked.
 
-What is read may come from elsewhere, or be damaged: whatever it holds, it is the run that was saved or one line.
+What is read may come from elsewhere, or be corrupt: the result is the run that was saved, or one line.
 """
 
 import hashlib
@@ -36,8 +36,8 @@ class Run:
     """The identity of one run: everything that its numbers depend on.
 
     ``config`` is the resolved configuration of the one cell, without output paths; ``code`` and ``data`` are hashes.
-    ``checkpoint`` is no part of it: the file where a run that is being made may keep how far it has come
-    (``experiments.runs.checkpoint``); the store removes it when the run is saved.
+    ``checkpoint`` is no part of it: the file from which a killed run resumes (``experiments.runs.checkpoint``);
+    the store removes it when the run is saved.
     """
 
     experiment: str
@@ -176,7 +176,7 @@ def _parsed(content: bytes) -> dict:
         depth = 0
         for event in yaml.parse(content, Loader=yaml.CSafeLoader):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > DEPTH or isinstance(event, yaml.AliasEvent):  # an alias can stand for any amount of memory
+            if depth > DEPTH or isinstance(event, yaml.AliasEvent):  # an alias can expand to any amount of memory
                 raise ValueError("config.yaml is nested too deep, or has aliases")
         config = yaml.load(content, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
@@ -187,7 +187,7 @@ def _parsed(content: bytes) -> dict:
 
 
 class Dumper(yaml.CSafeDumper):
-    """Writes a value out each time, where it stands."""
+    """A dumper that writes every value in full, without aliases."""
 
     def ignore_aliases(self, data: object) -> bool:
         """Return True: write no aliases."""

@@ -13,7 +13,7 @@ Positive = Annotated[float, Field(gt=0, le=1e100, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Progress = Callable[..., Iterable]  # tqdm, or what takes its arguments
+Progress = Callable[..., Iterable]  # tqdm, or anything with its arguments
 
 
 def as_list(value: Any) -> Any:
@@ -49,7 +49,7 @@ class Strict(BaseModel):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a run: the rows of its history, the results of its summary, whether all stayed finite."""
+    """The outcome of a run: the rows of its history, the results of its summary, whether all stayed finite."""
 
     run: Run
     history: pd.DataFrame
@@ -95,7 +95,7 @@ def validated(model: type[Strict], values: Any, within: str = "") -> Any:
 
 @dataclass(frozen=True)
 class Nested(BeforeValidator):
-    """How ``nested`` makes a field: the model of a name, one of ``names``, or where there is none the one model."""
+    """The types behind ``nested``: the model of a name, one of ``names``, or without names the one model."""
 
     model: Callable[[str | None], type[Strict]] = None
     names: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What a saved run looks like: its identity, how it is written whole or not at all, and how it is read.
+"""The store of saved runs: each is written whole or not at all, and checked when it is read.
 
 A run is one cell (experiment, resolved configuration, seed) and lives in
 ``<root>/<experiment>/<label>-<id>/``, where ``id`` hashes the configuration, the code and the data behind it::
@@ -7,10 +7,10 @@ A run is one cell (experiment, resolved configuration, seed) and lives in
     history.parquet   what was recorded, one row per recorded iteration
     summary.json      status, results, time, memory, commit, versions, machine, checksums of both others and of itself
 
-The folder is written under a temporary name and renamed, so a folder with a summary is complete whatever was killed;
-``verify`` says whether every byte of it still is what was saved.
+The folder is written under a temporary name and renamed, so a folder with a summary is complete after any kill;
+``verify`` says whether every byte of it is still what was saved.
 ``<root>/sweeps/<name>@<hash of the runs>.json`` lists the runs of a named sweep: what a figure is drawn from. Lists of
-other runs have other names, so two stores are merged by copying one into the other, in whatever way.
+other runs have other names, so copying one store into another, by any tool, merges them.
 
 Needs pandas only, so that scripts can read runs without torch or Hydra.
 """
@@ -52,10 +52,10 @@ from experiments.runs.saved import (
 
 __all__ = ["COMPLETE", "Run", "SavedRun", "Store", "StoreError", "printable", "provenance", "run_id", "verify"]
 
-RESERVED = ("checkpoints", "sweeps")  # folders beside those of the experiments
+RESERVED = ("checkpoints", "sweeps")  # folders next to those of the experiments
 TEMPORARY = ".tmp-"
-NAME = re.compile(r"-[0-9a-f]{12}\Z")  # of a run's folder; all others are somebody's
-ABANDONED = 86400.0  # seconds after which a temporary folder is nobody's, whichever machine made it
+NAME = re.compile(r"-[0-9a-f]{12}\Z")  # of a run's folder; all others belong to somebody
+ABANDONED = 86400.0  # seconds after which a temporary folder is removed, whichever machine made it
 
 
 class Store:
@@ -80,7 +80,7 @@ class Store:
                 shutil.rmtree(probe)
             links = [path for path in self.root.iterdir() if path.is_symlink() and not files.within(self.root, path)]
         except (OSError, UnicodeError) as error:
-            for folder in missing:  # made just now, the innermost first; one that is not empty is somebody's
+            for folder in missing:  # made just now, the innermost first; one that is not empty belongs to somebody
                 with suppress(OSError):
                     folder.rmdir()
             raise StoreError(
@@ -88,7 +88,7 @@ class Store:
             ) from error
         if links:
             raise StoreError(f"{links[0]}: leads outside of runs={self.root}; put a folder in its place")
-        provenance()  # what saving needs is asked for before any work
+        provenance()  # what saving needs is checked before any work
         self._clean()
 
     def _clean(self) -> None:

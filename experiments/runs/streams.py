@@ -1,6 +1,6 @@
 """stdout and stderr that cost no run: closed, broken or full, they lose what is written to them, and nothing else.
 
-``print`` raises where the reader of a pipe is gone, the disk is full or a letter is not of the encoding; and where
+``print`` raises if the reader of a pipe is gone, the disk is full or the encoding lacks a letter; and if
 descriptor 1 or 2 is closed, the next file that is opened takes its number and receives what was meant for the user.
 """
 
@@ -52,4 +52,4 @@ def lost() -> OSError | None:
 
 
 class _Guarded(io.BufferedWriter):
-    """Marks the streams that are in place."""
+    """A mark of the streams that are in place."""

@@ -25,7 +25,7 @@ from experiments.runs.store import Run, StoreError
 
 
 class PlanningSweeper(Sweeper):
-    """Makes the jobs that Hydra's own sweeper would make, but for those whose runs are complete."""
+    """A sweeper that makes the jobs of Hydra's own, except those whose runs are complete."""
 
     def __init__(self, max_batch_size: int | None = None, params: DictConfig | None = None):
         self.size = max_batch_size

@@ -1,6 +1,6 @@
-"""How every script meets the terminal: which words it takes, what becomes of what it prints, and how it ends.
+"""The command line of every script: its arguments, its output and how it ends.
 
-Files matter more than words: a stdout that is closed, full or no longer read stops no script, and a character that it
+Files matter more than text: a stdout that is closed, full or no longer read stops no script, and a character that it
 cannot show is spelled out. An error is one line on stderr, and the status is 1.
 """
 
@@ -16,11 +16,11 @@ from experiments.runs.store import Store, StoreError
 from experiments.runs.streams import guard, lost
 
 SCALES = ("smoke", "laptop", "paper")
-UNREAD = (errno.EPIPE, errno.EBADF)  # nobody wants to see more: no error
+UNREAD = (errno.EPIPE, errno.EBADF)  # the reader has seen enough: no error
 
 
 class RefusalError(Exception):
-    """What a script cannot or will not do; the message is one line."""
+    """A request that a script refuses; the message is one line."""
 
 
 def run_main(main: Callable[[], None]) -> None:
@@ -76,7 +76,7 @@ def store_of(scale: str, runs: Path | None) -> Store:
         try:
             os.scandir(folder).close()
         except (FileNotFoundError, NotADirectoryError):
-            pass  # whoever reads says which run or sweep is missing
+            pass  # the reader says which run or sweep is missing
         except OSError as error:
             raise RefusalError(reason(error)) from error
     return store

@@ -72,7 +72,7 @@ class Vit(Experiment):
 
     @cached_property
     def _images(self) -> Images:
-        """Those to fine-tune on."""
+        """The images to fine-tune on."""
         return dealt(self._loaded, self.weights)[0] if self.weights.name in PRETRAINING else self._loaded
 
     def runs(self) -> list[Run]:

@@ -1,4 +1,4 @@
-"""A pretrained transformer where there is none to download: it learns from a share of the training images.
+"""A pretrained transformer made here, without a download: it learns from a share of the training images.
 
 It learns their labels, which leaves strong features, or by how much each was rotated, which leaves weak ones. The other
 training images are what it is fine-tuned on. The result is a run of its own, made once and found again by every
@@ -43,13 +43,13 @@ class Pretraining(Strict):
 
 
 class Labels(Pretraining):
-    """What is learnt are the labels."""
+    """Pretraining that learns the labels."""
 
     name: Literal["labels"]
 
 
 class Rotation(Pretraining):
-    """What is learnt is how the image was turned; an epoch sees every image at every angle once."""
+    """Pretraining that learns how the image was turned; an epoch sees every image at every angle once."""
 
     name: Literal["rotation"]
 

@@ -2,8 +2,8 @@
 
 python -m scripts.claims --scale laptop
 
-Each claim stands in the script of its sweep, with the function that computes its verdict. A claim whose sweep was not
-run at a scale is "not run at this scale"; a sweep with a run that is missing or harmed is an error.
+Each claim is in the script of its sweep, with the function that computes its verdict. A claim whose sweep was not
+run at a scale is "not run at this scale"; a sweep with a run that is missing or corrupt is an error.
 """
 
 from collections.abc import Iterator
@@ -25,13 +25,13 @@ MOST_IDS = 8
 
 
 class HarmedError(Exception):
-    """A sweep with a run that is missing or harmed: its name and what is wrong."""
+    """A sweep with a run that is missing or corrupt: its name and what is wrong."""
 
 
 def decide(claims: list[Claim], store: Store) -> tuple[list[Finding], dict[str, Sweep]]:
     """Return a finding for each claim, and the sweeps that were there.
 
-    Raises HarmedError if a run of a listed sweep is missing or harmed, ClaimError where a measure cannot decide.
+    Raises HarmedError if a run of a listed sweep is missing or corrupt, ClaimError if a measure cannot decide.
     """
     sweeps = {}
     for name in [name for name in store.sweeps() if name in {claim.sweep for claim in claims}]:

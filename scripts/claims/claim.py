@@ -54,7 +54,7 @@ class Finding:
 class Claim:
     """One statement of the paper: its words, where they are, and how the runs of ``sweep`` decide it.
 
-    ``tolerance`` says why what counts as near does, ``corrected`` what is true instead of a statement with a
+    ``tolerance`` says why it is what it is, ``corrected`` what is true instead of a statement with a
     counterexample, ``at_paper_scale`` what would settle it.
     """
 

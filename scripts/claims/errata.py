@@ -1,6 +1,6 @@
 """Statements that a counterexample refutes: the numbers are in the runs of the sweep ``errata``, one for each erratum.
 
-A statement whose counterexample does not refute it (any more) counts as reproduced: nothing here speaks against it.
+A statement whose counterexample does not refute it (any more) counts as reproduced.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The report: one HTML file with every figure, table and claim, ours beside the paper's, and where each comes from.
+"""The report: one HTML file with every figure, table and claim, ours next to the paper's, and where each comes from.
 
 python -m scripts.report --scale laptop
 
@@ -62,7 +62,7 @@ def table(sweep: Sweep) -> list[dict]:
 def errata() -> list[dict]:
     """Return the statements that are false as printed, from the library that computes their counterexamples."""
     found = []
-    with threadpool_limits(1):  # the last digits of some hang on it
+    with threadpool_limits(1):  # the last digits of some depend on it
         results = {number: function() for number, function in ERRATA.items()}
     for number, function in ERRATA.items():
         title, *paragraphs = re.split(r"\n\s*\n", re.sub(r":\w+:`([^`]+)`", r"``\1``", function.__doc__))

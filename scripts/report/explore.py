@@ -1,4 +1,4 @@
-"""What the report's sliders over b0 show: curves of saved runs, and the theory's bounds for the same problem.
+"""The data of the report's sliders over b0: curves of saved runs, and the theory's bounds for the same problem.
 
 An explorer is data for report.js: ``b0`` and ``variants``, each of which has one frame for each b0. A frame's
 ``series`` are the curves of the ``panels`` (y is null where there is no number); its ``rows`` are the same in words.

@@ -1,4 +1,4 @@
-"""What the report is made of: each sweep's runs, whether they are sound, and the files that were drawn from them."""
+"""The parts of the report: each sweep's runs, whether they are intact, and the files drawn from them."""
 
 import io
 import re
@@ -24,7 +24,7 @@ NAMES = re.compile(r"[\w.-]+", flags=re.ASCII)  # of files that the page may sho
 class Drawn:
     """A table of the figures' folder, and the PNG that was saved with it if there is one.
 
-    ``sweep`` and ``digest`` are of its runs; ``problem`` is what speaks against it or its picture.
+    ``sweep`` and ``digest`` are of its runs; ``problem`` says what is wrong with it or its picture.
     """
 
     path: Path
@@ -44,7 +44,7 @@ class Drawn:
 class Sweep:
     """One script of the project, the runs that it draws and the files that it wrote.
 
-    ``runs`` are the sound ones; ``harmed`` has a line for each other run; ``ids`` are those of all. A sweep that was
+    ``runs`` are the intact ones; ``harmed`` has a line for each other run; ``ids`` are those of all. A sweep that was
     not run at this scale has no ids. ``drawn`` are the files whose bytes are as they were drawn; ``changed`` has a line
     for each other one.
     """
@@ -60,7 +60,7 @@ class Sweep:
 
     @property
     def digest(self) -> str:
-        """Stands for the sweep's runs, as in the head line of every table."""
+        """The hash of the sweep's runs, as in the head line of every table."""
         return digest(self.ids)
 
     @cached_property

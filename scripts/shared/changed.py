@@ -1,4 +1,4 @@
-"""Other runs than a script was written for: whether it can show them, and what it needs where it cannot.
+"""Other runs than a script was written for: whether it can show them, and if not, what it needs.
 
 A sweep that was changed on the command line is listed under a name of its own. Its picture would be wrong, and nobody
 would see it, where runs of two problems became two seeds of one: a script says by which fields it tells runs apart.

@@ -3,7 +3,7 @@
 A mark is one line of JSON: the sweep, its runs, the commit and the versions that drew it, and the file's name.
 PNG, PDF and SVG have it in their metadata, with the id of each run; CSV, Markdown and LaTeX as the comment in their
 first line, with the number of runs and a digest of their ids. Its field ``content`` is the SHA-256 of the file as it is
-with ``BLANK`` in that field: no byte can change, those of the mark included, without the checksum telling.
+with ``BLANK`` in that field: no byte can change, those of the mark included, without the checksum showing it.
 """
 
 import hashlib
@@ -75,7 +75,7 @@ def parsed(suffix: str, content: bytes) -> dict:
         found = json.loads(text) if len(text) <= LONGEST else None
         if not _is_mark(found):
             raise ValueError
-    # SyntaxError: what is no XML; RecursionError: brackets in brackets
+    # SyntaxError: not XML; RecursionError: brackets in brackets
     except (ValueError, KeyError, TypeError, AttributeError, SyntaxError, RecursionError):
         raise ValueError("carries no mark of its runs; draw it again") from None
     return found

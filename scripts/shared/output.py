@@ -1,4 +1,4 @@
-"""What all figure scripts share: the command line, the look, and files that carry the identity of their runs.
+"""The shared part of figure scripts: the command line, the style, and files that carry their runs' identity.
 
 A figure is saved as PNG, PDF and the CSV of what is drawn. The same runs give the same bytes. ``scripts.provenance``
 reads from any of the files what made it.
@@ -44,7 +44,7 @@ STYLE = {
 
 @dataclass(frozen=True)
 class Message:
-    """A sentence about a figure, whether the runs bear it out (None: no run decides), and the numbers that decide.
+    """A sentence about a figure, whether the runs confirm it (None: no run decides), and the numbers that decide.
 
     By the ``key`` a claim of the paper refers to it.
     """
@@ -68,7 +68,7 @@ def labelled(table: pd.DataFrame, **labels: object) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Output:
-    """Where the files of one script go, and the runs they come from; nothing is written before ``write``."""
+    """The files of one script and the runs they come from; nothing is written before ``write``."""
 
     folder: Path
     sweep: str

@@ -18,7 +18,7 @@ BUILD_STREAM = 3  # keeps the initial weights independent of the data of the sam
 
 @dataclass(frozen=True)
 class Task:
-    """What one seed's training needs; all in memory.
+    """The data, model and loss of one seed's training, all in memory.
 
     ``build`` makes the model, ``train`` and ``test`` are (inputs, targets), ``criterion`` the mean loss of a batch.
     ``metric`` says what decides in the end: "accuracy" on ``test``, or "loss" on it. ``facts`` go to the results.
