@@ -21,7 +21,7 @@ def text(config_name: str, config: DictConfig) -> str:
     title = file.read_text().splitlines()[1].removeprefix("# ").partition(" What ")[0]
     lines = [title, "", f"python -m experiments.{name} FIELD=VALUE ...", ""]
     for field in config:
-        if field in ("hydra", "runs", "scale", "sweep"):
+        if field in ("compared", "hydra", "runs", "scale", "sweep"):
             continue
         nested = _nested(schema, field)
         choice = config.hydra.runtime.choices.get(field)
