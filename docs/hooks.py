@@ -13,7 +13,9 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = {"README.md": "index.md", "DEVIATIONS.md": "deviations.md", "CHANGELOG.md": "changelog.md"}
+PAGES = {"README.md": "index.md"} | {
+    f"{name}.md": f"{name.lower()}.md" for name in ("CONTRIBUTING", "DEVIATIONS", "CHANGELOG")
+}
 COPIED = (".png", ".csv", ".html")
 LANGUAGES = {".py": "python", ".yaml": "yaml", ".cff": "yaml", ".md": "markdown"}
 HEAD = "---\ntitle: {0}\nsearch: {{exclude: true}}\n---\n# `{0}`\n\n"

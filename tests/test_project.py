@@ -13,7 +13,7 @@ from adaloss.theory.linear_regression import advance
 from experiments.runs.registry import listed as sweeps
 from tests.pages import PAGES, ROOT, blocks
 
-LINKING = ("DEVIATIONS.md", "CHANGELOG.md", *PAGES)
+LINKING = ("CONTRIBUTING.md", "DEVIATIONS.md", "CHANGELOG.md", *PAGES)
 
 
 def test_every_package_is_pinned_and_every_pin_has_its_package():
@@ -75,9 +75,9 @@ def test_the_claims_of_the_readme_are_those_published():
     assert {verdict: int(count) for verdict, count in shown} == counts
 
 
-def test_the_certificate_of_the_readme_holds(capsys):
+def test_the_bound_of_a_running_job_holds(capsys):
     names = {}
-    exec(next(code for _, code in blocks("README.md", "python") if "theory" in code), names)
+    exec(blocks("docs/theory.md", "python")[0][1], names)
     printed = re.findall(r"(?:below|at most) ([0-9.]+)", capsys.readouterr().out)
     b_bound, t, n = map(float, printed)
     state, exit_index = names["state"], None

@@ -22,7 +22,7 @@ PARTS = ("paper", "facts", "compare")
 
 
 class SweepError(Exception):
-    """A file of configs/sweep that says nothing sensible of itself; the message is one line."""
+    """A file of configs/sweep without a valid ``sweep:``; the message is one line."""
 
 
 @dataclass(frozen=True)

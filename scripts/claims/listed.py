@@ -97,7 +97,7 @@ def claims() -> list[Claim]:
 
 
 def _modules() -> Iterator[ModuleType]:
-    """Return the script of each sweep; of one without a figure, a module of this folder."""
+    """Yield the script of each sweep; of one without a figure, a module of this folder."""
     for name in listed():
         for folder, package in ((HERE.parent, "scripts"), (HERE, "scripts.claims")):
             if (folder / f"{name}.py").is_file():
