@@ -155,7 +155,7 @@ def _unpacked(content: bytes) -> bytearray:
 def _members(archive: bytearray) -> dict[str, memoryview]:
     """Return the contents of the plain files of a tar archive.
 
-    Its headers are walked here: ``tarfile`` follows links, and never ends on some headers (CVE-2024-6232, CVE-2025-8194).
+    Its headers are walked here: ``tarfile`` follows links, and loops on some headers (CVE-2024-6232, CVE-2025-8194).
     """
     view, found, at = memoryview(archive), {}, 0
     for _ in range(MOST_MEMBERS):
