@@ -30,7 +30,7 @@ def real(
     try:
         array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(f"{name}: is no array of numbers ({' '.join(str(error).split())})") from None
+        raise ValueError(f"{name}: not an array of numbers ({' '.join(str(error).split())})") from None
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name}: should be real numbers, not {array.dtype}")
     if axes is not None and (array.ndim != axes or 0 in array.shape):

@@ -294,7 +294,7 @@ CLAIMS = (
         quote="stochastic AdaLoss and AdaGrad-Norm are robust to a wide range of initialization",
         place="Section 3, Figure 1",
         measure=partial(by_key, decided=decided, keys=["adaloss_robust", "adagrad_norm_robust"]),
-        tolerance="a factor 10 is little beside the decades that divide a constant step's losses",
+        tolerance="a factor 10 is little compared with the decades that divide a constant step's losses",
     ),
     _claim(
         id="figure-1-not-better-first",

@@ -90,7 +90,7 @@ def figure(table: pd.DataFrame) -> plt.Figure:
             ax.plot(ends, ends, color="0.3", lw=1)
             ax.set(xscale="log", yscale="log")
     axes[0, 0].legend()
-    fig.suptitle(f"Bounds beside {len(table)} random problems; none may lie below the diagonal")
+    fig.suptitle(f"Bounds of {len(table)} random problems; none may lie below the diagonal")
     return fig
 
 

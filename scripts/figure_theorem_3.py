@@ -114,16 +114,16 @@ def figure(drawn: pd.DataFrame, ends: pd.DataFrame) -> plt.Figure:
         "gram_change": (r"$\|H(k) - H(0)\|$", None),
         "apart": ("mean |log loss / linearised loss|", None),
     }
-    for ax, (name, (title, beside)) in zip(axes[1], panels.items(), strict=True):
+    for ax, (name, (title, dotted)) in zip(axes[1], panels.items(), strict=True):
         ax.plot(small.m, small[name], color=color, marker=marker)
-        if beside:
-            ax.plot(small.m, small[beside], color="0.4", ls=":")
+        if dotted:
+            ax.plot(small.m, small[dotted], color="0.4", ls=":")
             ax.set_ylim(0, None)
         elif len(small):
             ax.plot(small.m, small[name].iloc[0] * (small.m / small.m.iloc[0]) ** -0.5, color="0.4", ls=":", lw=1)
             ax.set_yscale("log")
         ax.set(xscale="log", xlabel="width m")
-        ax.set_title(title + ("" if beside else r" (dotted: $m^{-1/2}$)"), fontsize=8)
+        ax.set_title(title + ("" if dotted else r" (dotted: $m^{-1/2}$)"), fontsize=8)
     fig.suptitle(f"Two-layer network, full gradient: {label} and gradient descent with $\\eta/b_0$ from every $b_0$")
     return fig
 

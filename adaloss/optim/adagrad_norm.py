@@ -133,7 +133,7 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
         t = int(first["t"]) + 1
         gradients = {p: p.grad for group in self.param_groups for p in group["params"] if p.grad is not None}
         if any(gradient.layout is not torch.strided for gradient in gradients.values()):
-            raise RuntimeError("granularity='row' knows no sparse gradients; use granularity='global'")
+            raise RuntimeError("granularity='row' takes no sparse gradients; use granularity='global'")
         rows = {}
         for p, gradient in gradients.items():
             norm = torch.linalg.vector_norm(_rows(gradient), dim=1, dtype=torch.float64)

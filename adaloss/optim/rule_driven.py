@@ -46,7 +46,7 @@ class RuleDriven(OnDevice):
         if issubclass(driven, torch.optim.LBFGS):
             raise TypeError("LBFGS evaluates its closure several times a step: no rule of one loss a step can drive it")
         if issubclass(driven, torch.optim.Rprop):
-            raise TypeError("Rprop uses lr in its first step alone: a rule for it would do nothing")
+            raise TypeError("Rprop uses lr only in its first step: a rule for it would do nothing")
         owner: Any = next(k for k in cls.__mro__[at:] if "step" in vars(k) and not issubclass(k, RuleDriven))
         # Without torch's hooks and profiler, which go around our step. torch's own steps also set the gradient mode, as
         # ours does; what anybody else has put around a step stays.

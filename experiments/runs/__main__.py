@@ -137,7 +137,7 @@ def _arguments() -> argparse.Namespace:
     ):
         of_command = commands.add_parser(name, help=about, description=about, parents=[common])
         of_command.add_argument("filters", nargs="*", metavar="FILTER", help="FIELD=VALUE, or != < <= > >=, quoted")
-        of_command.add_argument("--stale", action="store_true", help="those only that no sweep lists")
+        of_command.add_argument("--stale", action="store_true", help="only those that no sweep lists")
         if name == "delete":
             of_command.add_argument("--yes", action="store_true", help="do not ask")
     about = "how two runs differ"

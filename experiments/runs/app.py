@@ -88,7 +88,7 @@ def reported(store: Store | None = None) -> Iterator[None]:
         if store is not None and any(str(file).startswith(str(store.root)) for file in files):
             raise StoreError(
                 f"runs={printable(store.root)}: {printable(error.filename)}: {os.strerror(error.errno)}; "
-                "mend the folder and give the same command again"
+                "fix the folder and run the same command again"
             ) from error
         raise JobError(traceback.format_exc()) from error
 
@@ -152,12 +152,12 @@ def tell(store: Store, runs: list[Run]) -> None:
     Labels show six digits of a number; cells may differ behind these alone.
     """
     if not store.root.is_absolute() and not Path.cwd().samefile(CONFIGS.parent):
-        print(f"note: runs are kept in {printable(store.root.resolve())}", flush=True)
+        print(f"note: runs are saved in {printable(store.root.resolve())}", flush=True)
     known: dict[str, Run] = {}
     for run in runs:
         shown = f"{run.experiment}/{run.label} {_six_digits(run.config)}"
         if known.setdefault(shown, run).id != run.id:
-            print(f"note: two runs or more are called {run.label}: they differ behind the sixth digit only", flush=True)
+            print(f"note: two runs or more are called {run.label}: they differ only after the sixth digit", flush=True)
             return
 
 
@@ -179,7 +179,7 @@ def _check_order(words: list[str]) -> None:
     overrides = [k for k, word in enumerate(words) if "=" in word or word.startswith("~")]
     for k, word in enumerate(words):
         if word in ("-m", "--multirun") and overrides and overrides[0] < k < overrides[-1]:
-            raise ConfigError(f"{word}: should stand in front of the overrides, or behind them")
+            raise ConfigError(f"{word}: should come before the overrides or after them")
 
 
 def _stop(line: str) -> None:

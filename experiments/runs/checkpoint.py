@@ -43,7 +43,7 @@ class Checkpoint:
                 return torch.load(io.BytesIO(state), weights_only=True)
             except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
                 pass
-        print(f"note: {self.file}: not as it was kept; the run starts anew", file=sys.stderr)
+        print(f"note: {self.file}: not as it was saved; the run starts again", file=sys.stderr)
         return None
 
     def keep(self, state: Any) -> None:
@@ -58,8 +58,8 @@ class Checkpoint:
             files.replace(self.file, self._line(content) + b"\n" + content, unfinished(self.file))
         except OSError as error:
             raise StoreError(
-                f"{self.file}: the run's state is not kept ({error.strerror or error}); complete runs are untouched: "
-                "mend the folder and give the same command again"
+                f"{self.file}: the run's state is not saved ({error.strerror or error}); complete runs are untouched: "
+                "fix the folder and run the same command again"
             ) from error
         self.last = time.monotonic()
 

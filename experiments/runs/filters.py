@@ -23,7 +23,7 @@ def fields(store: Store, folder: str) -> dict[str, Any]:
         run = store.load(folder)
         run.recorded()
     except StoreError:
-        return columns | {"status": "harmed"}
+        return columns | {"status": "corrupt"}
     columns |= {"seconds": run.summary["wall_time_s"], "MB": run.summary["peak_memory_mb"]}
     made = {name: value for name, value in run.summary.items() if name != "data"}  # the configuration's is the group
     return flat(run.config) | flat(made) | columns
@@ -67,5 +67,5 @@ def _holds(value: Any, sign: str, text: str, word: str) -> bool:
         return compare(value, wanted)
     for side in (wanted, value):
         if side is not None and not isinstance(side, int | float):
-            raise ArgumentError(f"{word}: {side!r} is no number; {sign} compares numbers")
+            raise ArgumentError(f"{word}: {side!r} is not a number; {sign} compares numbers")
     return None not in (value, wanted) and compare(value, wanted)

@@ -35,8 +35,8 @@ class Claims:
             self._descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
             raise StoreError(
-                f"{self.file}: runs cannot be claimed ({os.strerror(error.errno)}); "
-                "mend the folder and give the same command again"
+                f"{self.file}: runs cannot be locked ({os.strerror(error.errno)}); "
+                "fix the folder and run the same command again"
             ) from error
         return self
 

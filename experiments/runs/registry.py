@@ -55,7 +55,7 @@ def _read(file: Path) -> Listed:
         said, [first, *_] = values.get("sweep") or {}, values.get("defaults") or [None]
         experiment, part = said.get("experiment"), said.get("part")
     except (OSError, ValueError, AttributeError, TypeError, yaml.YAMLError) as error:
-        raise SweepError(f"{file}: no configuration of a sweep ({' '.join(str(error).split())})") from error
+        raise SweepError(f"{file}: not a configuration of a sweep ({' '.join(str(error).split())})") from error
     if experiment is None and isinstance(first, str) and (FOLDER / f"{first}.yaml").is_file():
         experiment = _read(FOLDER / f"{first}.yaml").experiment  # the sweep that it starts from
     if part is not None and (part not in PARTS or experiment is None):

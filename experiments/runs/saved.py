@@ -91,7 +91,7 @@ class SavedRun:
         except Exception as error:  # Arrow has errors of many kinds
             file = printable(self.path / "history.parquet")
             again = "delete its folder and run the sweep again"
-            raise StoreError(f"{file}: no table ({one_line(error)}); {again}") from error
+            raise StoreError(f"{file}: not a table ({one_line(error)}); {again}") from error
 
 
 def run_id(folder: str | Path) -> str:
@@ -114,9 +114,9 @@ def verify(path: Path) -> list[str]:
         return [f"{name}/summary.json: missing or not as it was saved; {again}"]
     config, history = _content(path / "config.yaml", MOST), _content(path / "history.parquet")
     held = (("config.yaml", config, "config_sha256"), ("history.parquet", history, "history_sha256"))
-    harmed = [file for file, content, checksum in held if sha256(content) != summary[checksum]]
-    if harmed:
-        return [f"{name}/{file}: missing or not as it was saved; {again}" for file in harmed]
+    corrupt = [file for file, content, checksum in held if sha256(content) != summary[checksum]]
+    if corrupt:
+        return [f"{name}/{file}: missing or not as it was saved; {again}" for file in corrupt]
     if summary["status"] not in COMPLETE:
         return [f"{name}: {summary['status']}, no result; run the sweep again"]
     try:
@@ -180,7 +180,7 @@ def _parsed(content: bytes) -> dict:
                 raise ValueError("config.yaml is nested too deep, or has aliases")
         config = yaml.load(content, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
-        raise ValueError("config.yaml is no YAML") from error
+        raise ValueError("config.yaml is not YAML") from error
     if not isinstance(config, dict) or not all(isinstance(name, str) for name in config):
         raise ValueError("config.yaml has no fields")
     return config

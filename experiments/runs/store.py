@@ -194,7 +194,7 @@ class Store:
         except OSError as error:
             raise StoreError(
                 f"{target}: not saved ({reason(error)}); complete runs are untouched: "
-                "mend the folder and give the same command again"
+                "fix the folder and run the same command again"
             ) from error
         finally:
             if temporary is not None:
@@ -236,7 +236,7 @@ class Store:
         except OSError as error:
             raise StoreError(
                 f"{target}: the sweep is not listed ({reason(error)}); its runs are saved: "
-                "mend the folder and give the same command again"
+                "fix the folder and run the same command again"
             ) from error
 
     def sweeps(self) -> list[str]:
@@ -287,7 +287,7 @@ def _folders(file: Path, sweep: str) -> list[str]:
         if not all(isinstance(run, str) and re.fullmatch(r"(?!\.)[^/\0]+/(?!\.)[^/\0]+", run) for run in runs):
             raise ValueError("no folders of runs")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise StoreError(f"{printable(file)}: no list of a sweep's runs; run it with sweep={sweep}") from error
+        raise StoreError(f"{printable(file)}: not a list of a sweep's runs; run it with sweep={sweep}") from error
     return list(runs)
 
 

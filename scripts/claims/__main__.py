@@ -24,14 +24,14 @@ COLUMNS = ("id", "place", "quote", "measured", "paper", "tolerance", "verdict", 
 MOST_IDS = 8
 
 
-class HarmedError(Exception):
+class CorruptError(Exception):
     """A sweep with a run that is missing or corrupt: its name and what is wrong."""
 
 
 def decide(claims: list[Claim], store: Store) -> tuple[list[Finding], dict[str, Sweep]]:
     """Return a finding for each claim, and the sweeps that were there.
 
-    Raises HarmedError if a run of a listed sweep is missing or corrupt, ClaimError if a measure cannot decide.
+    Raises CorruptError if a run of a listed sweep is missing or corrupt, ClaimError if a measure cannot decide.
     """
     sweeps = {}
     for name in [name for name in store.sweeps() if name in {claim.sweep for claim in claims}]:
@@ -55,7 +55,7 @@ def _of_sweep(name: str) -> Iterator[None]:
     try:
         yield
     except StoreError as error:
-        raise HarmedError(name, str(error)) from error
+        raise CorruptError(name, str(error)) from error
 
 
 def table(claims: list[Claim], findings: list[Finding], sweeps: dict[str, Sweep]) -> pd.DataFrame:
@@ -132,7 +132,7 @@ def main() -> None:
         claims = all_claims()
         findings, sweeps = decide(claims, store)
         frame = table(claims, findings, sweeps)
-    except HarmedError as error:
+    except CorruptError as error:
         sweep, line = error.args
         raise RefusalError(f"{line}: {command(sweep, args.scale, args.runs)}") from error
     except ClaimError as error:

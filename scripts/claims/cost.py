@@ -18,17 +18,17 @@ def _times(sweep: Sweep) -> tuple[pd.Series, str]:
     return run.history.groupby("part").seconds.min(), what
 
 
-def at_most(sweep: Sweep, *, tolerance: float, part: str, beside: str) -> Finding:
-    """Decide whether a step of ``part`` takes at most ``tolerance`` times as long as one of ``beside``."""
+def at_most(sweep: Sweep, *, tolerance: float, part: str, other: str) -> Finding:
+    """Decide whether a step of ``part`` takes at most ``tolerance`` times as long as one of ``other``."""
     seconds, what = _times(sweep)
-    ratio = seconds[part] / seconds[beside]
+    ratio = seconds[part] / seconds[other]
     return of_number(ratio, 0, tolerance, f"{ratio:.3f} times ({what})", tolerance=f"at most {tolerance:g} times")
 
 
-def at_least(sweep: Sweep, *, tolerance: float, part: str, beside: str) -> Finding:
-    """Decide whether a step of ``part`` takes at least ``tolerance`` times as long as one of ``beside``."""
+def at_least(sweep: Sweep, *, tolerance: float, part: str, other: str) -> Finding:
+    """Decide whether a step of ``part`` takes at least ``tolerance`` times as long as one of ``other``."""
     seconds, what = _times(sweep)
-    ratio = seconds[part] / seconds[beside]
+    ratio = seconds[part] / seconds[other]
     return of_number(
         ratio, tolerance, INFINITY, f"{ratio:.3f} times ({what})", tolerance=f"at least {tolerance:g} times"
     )
@@ -53,14 +53,14 @@ CLAIMS = (
         id="cost-of-adaloss",
         quote="We propose a computationally-friendly adaptive learning rate schedule",
         place="Abstract",
-        measure=partial(at_most, part="adaloss", beside="sgd_constant", tolerance=1.05),
+        measure=partial(at_most, part="adaloss", other="sgd_constant", tolerance=1.05),
         tolerance="times of one process differ by a few percent between turns",
     ),
     _claim(
         id="cost-of-the-norm",
         quote="better computational efficiency and easier implementation",
         place="Section 1, contributions",
-        measure=partial(at_least, part="adagrad_norm", beside="adaloss", tolerance=1.1),
+        measure=partial(at_least, part="adagrad_norm", other="adaloss", tolerance=1.1),
         tolerance="above the few percent by which times of one process differ between turns",
     ),
     _claim(

@@ -83,7 +83,7 @@ def environment(all_sweeps: list[Sweep]) -> list[tuple[str, str]]:
 
 def explorers(all_sweeps: list[Sweep]) -> dict[str, dict]:
     """Return the data behind the sliders, of sweeps that have all their runs."""
-    whole = {sweep.name: sweep.runs for sweep in all_sweeps if sweep.runs and not sweep.harmed}
+    whole = {sweep.name: sweep.runs for sweep in all_sweeps if sweep.runs and not sweep.corrupt}
     return {name: explorer(whole[name]) for name, explorer in EXPLORERS.items() if name in whole}
 
 
@@ -106,7 +106,7 @@ def duration(seconds: float) -> str:
 
 def problems(all_sweeps: list[Sweep], wrong_claims: list[str]) -> list[str]:
     """Return a line for each run, figure and table that is not what it should be."""
-    return [line for sweep in all_sweeps for line in (*sweep.harmed, *sweep.stale)] + wrong_claims
+    return [line for sweep in all_sweeps for line in (*sweep.corrupt, *sweep.stale)] + wrong_claims
 
 
 def render(
@@ -128,7 +128,7 @@ def render(
         making=making,
         drawing=drawing,
         sweeps=all_sweeps,
-        harmed=problems(all_sweeps, wrong_claims),
+        corrupt=problems(all_sweeps, wrong_claims),
         wrong_claims=wrong_claims,
         claims=rows,
         claims_of=by_sweep,

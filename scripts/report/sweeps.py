@@ -44,7 +44,7 @@ class Drawn:
 class Sweep:
     """One script of the project, the runs that it draws and the files that it wrote.
 
-    ``runs`` are the intact ones; ``harmed`` has a line for each other run; ``ids`` are those of all. A sweep that was
+    ``runs`` are the intact ones; ``corrupt`` has a line for each other run; ``ids`` are those of all. A sweep that was
     not run at this scale has no ids. ``drawn`` are the files whose bytes are as they were drawn; ``changed`` has a line
     for each other one.
     """
@@ -54,7 +54,7 @@ class Sweep:
     title: str
     ids: list[str] = field(default_factory=list)
     runs: list[SavedRun] = field(default_factory=list)
-    harmed: list[str] = field(default_factory=list)
+    corrupt: list[str] = field(default_factory=list)
     drawn: list[Drawn] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
 
@@ -125,7 +125,7 @@ def with_picture(drawn: Drawn) -> Drawn:
         return drawn
     try:
         if path.is_symlink():
-            raise ValueError("a link, no picture of this folder; delete it and draw it again")
+            raise ValueError("a link, not a picture of this folder; delete it and draw it again")
         content = marks.content_of(path)
         if marks.of_runs(_marked(path, content)) != (drawn.sweep, drawn.digest):
             raise ValueError(f"drawn from other runs than {drawn.path.name}; draw it again")
@@ -174,9 +174,9 @@ def sweeps(store: Store, figures: Path) -> Iterator[Sweep]:
             yield Sweep(name, experiment, title)
             continue
         try:
-            folders, harmed = store.listed(name), []
+            folders, corrupt = store.listed(name), []
         except StoreError as error:
-            folders, harmed = [], [str(error)]
+            folders, corrupt = [], [str(error)]
         runs = []
         for folder in folders:
             wrong = verify(store.root / folder)
@@ -184,7 +184,7 @@ def sweeps(store: Store, figures: Path) -> Iterator[Sweep]:
                 runs += [] if wrong else [store.load(folder)]
             except StoreError as error:
                 wrong = [str(error)]
-            harmed += wrong
+            corrupt += wrong
         drawn = tables(figures, name, [other for other, *_ in drawing])
         yield Sweep(
             name,
@@ -192,7 +192,7 @@ def sweeps(store: Store, figures: Path) -> Iterator[Sweep]:
             title,
             [*map(run_id, folders)],
             runs,
-            harmed,
+            corrupt,
             [file for file in drawn if not file.problem],
             [file.problem for file in drawn if file.problem],
         )

@@ -69,7 +69,7 @@ def parsed(suffix: str, content: bytes) -> dict:
     """Return the mark of a file of this kind with this content. Raises ValueError if there is none."""
     reader = _READERS.get(suffix)
     if reader is None:
-        raise ValueError(f"no figure or table; can be read: {', '.join(_READERS)}")
+        raise ValueError(f"not a figure or table; can be read: {', '.join(_READERS)}")
     try:
         text = reader(content, suffix)
         found = json.loads(text) if len(text) <= LONGEST else None
@@ -102,7 +102,7 @@ def _is_mark(found: dict) -> bool:
 def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Yield kind, and where the data begin and end, of each chunk of a PNG. Raises ValueError if it is not one."""
     if not content.startswith(PNG):
-        raise ValueError("no PNG")
+        raise ValueError("not a PNG")
     at, kind = len(PNG), b""
     while kind != b"IEND":
         start, kind = at + 8, content[at + 4 : at + 8]

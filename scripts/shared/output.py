@@ -123,11 +123,11 @@ def write(folder: Path, files: dict[str, bytes]) -> None:
         temporary = tempfile.TemporaryDirectory(prefix=".drawing-", dir=folder)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(folder)) from error
-    with temporary as beside:
+    with temporary as made:
         for name, content in files.items():
-            (Path(beside) / name).write_bytes(content)
+            (Path(made) / name).write_bytes(content)
         for name in files:
-            (Path(beside) / name).replace(folder / name)
+            (Path(made) / name).replace(folder / name)
 
 
 def command(sweep: str, scale: str, runs: Path | None) -> str:
