@@ -13,7 +13,7 @@ import pytest
 from experiments.runs.checkpoint import Checkpoint
 from experiments.runs.saved import sealed, sha256
 from experiments.runs.store import Store, StoreError, verify
-from scripts import marks
+from scripts.shared import marks
 from tests.campaign.damage import KINDS, RUNS, answer, filled
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,7 +86,7 @@ def test_a_sealed_configuration_that_is_none_is_a_corrupt_run(store, text):
 def test_a_sealed_history_that_is_no_table_is_one_line(store, content):
     (store.root / RUNS[0].folder / "history.parquet").write_bytes(content)
     forge(store, RUNS[0], history_sha256=sha256(content))
-    with pytest.raises(StoreError, match="no table") as error:
+    with pytest.raises(StoreError, match="not a table") as error:
         _ = store.load(RUNS[0].folder).history
     assert "\n" not in str(error.value)
 
