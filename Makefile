@@ -1,5 +1,5 @@
-# Everything runs in the project's own .venv. Each target first installs what it needs where that is missing or older than
-# the pins: the main job's packages, and an extra of pyproject.toml where it needs more.
+# Everything runs in the project's own .venv. Each target first installs what it needs if that is missing or older than the
+# pins: the main job's packages, and an extra of pyproject.toml where it needs more.
 SCALE ?= laptop
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 PYTHON ?= python3
@@ -11,12 +11,12 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check --constraint con
 # experiment:sweep of each sweep of a part (or of one, by its name), as the files of configs/sweep say; the script that
 # draws a sweep has its name
 PAIRS = pairs=$$($(PY) -m experiments.runs.registry $(1))
-# what is done with each of them
+# what make does with each of them
 TRAIN = $(PY) -m experiments.$${pair%%:*} sweep=$${pair\#\#*:} scale=$(scale) \
     hydra/launcher=joblib hydra.launcher.n_jobs=$(jobs)
 DRAW = $(PY) -m scripts.$${pair\#\#*:} --scale $(scale)
 
-# SCALE and JOBS as the recipes use them: one of the three scales, and a number without its digits is nothing
+# SCALE and JOBS as the recipes use them: one of the three scales, and a whole number
 scale = $(if $(filter 1-1,$(words $(SCALE))-$(words $(filter smoke laptop paper,$(SCALE)))),$(SCALE),$(no_scale))
 no_scale = $(error SCALE=$(SCALE): allowed are smoke, laptop, paper)
 jobs = $(if $(filter 1--,$(words $(JOBS))-$(no_digits)-$(filter 0%,$(JOBS))),$(JOBS),$(no_jobs))
@@ -27,7 +27,7 @@ no_high_digits = $(subst 5,,$(subst 6,,$(subst 7,,$(subst 8,,$(subst 9,,$(JOBS))
 .DEFAULT_GOAL := help
 .PHONY: help install test coverage mutants campaign smoke reproduce sweep figures claims report publish theory-check \
     compare bench docs lint clean
-# -j or not, one target after the other, for one needs what another writes: JOBS is what runs side by side
+# One target after the other, also with -j, for one needs what another writes: JOBS says how much runs in parallel
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -46,25 +46,25 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.test $(VENV)/.peers $(VENV)/.docs: $(VENV)/.%: $(STAMP)
-	@echo "installing what '$*' needs besides (once)"
+	@echo "installing what '$*' needs in addition (once)"
 	@$(PIP) --editable '.[$*]'
 	@touch $@
 
 test: $(VENV)/.test ## run the tests
 	@$(PY) -m pytest -n $(jobs) --dist loadfile
 
-coverage: $(VENV)/.test ## measure which branches of adaloss its tests take; fails under 95 %
+coverage: $(VENV)/.test ## measure which branches of adaloss its tests take; fail under 95 %
 	@$(PY) -m coverage run -m pytest tests/test_stepsizes.py tests/theory tests/optim tests/simulate
 	@$(PY) -m tests.branches --least 95
 
 mutants: $(VENV)/.test ## change the code a little, 150 times a file, and see whether the tests notice (an hour)
 	@$(PY) -m tests.mutation --sample 150
 
-campaign: $(VENV)/.test ## try to break everything (an hour or more; docs/reliability.md has what came of it)
+campaign: $(VENV)/.test ## try to break everything (an hour or more; docs/reliability.md has the promises)
 	@set -e; for kind in kill concurrency disk fuzz library scale portability security damage certificates; do \
 	    echo "== $$kind"; $(PY) -m tests.campaign.$$kind; done
 
-smoke: ## the whole way at the smallest scale (a minute or two)
+smoke: ## the whole reproduction at the smallest scale (a minute or two)
 	@$(MAKE) --no-print-directory reproduce SCALE=smoke JOBS=$(jobs)
 
 reproduce: $(STAMP) ## make all runs that are missing and each sweep's figure, then the claims and the report
@@ -84,7 +84,7 @@ figures: $(STAMP) ## draw every figure from the saved runs
 claims: $(STAMP) ## decide the paper's claims from the saved runs
 	@$(PY) -m scripts.claims --scale $(scale)
 
-report: $(STAMP) ## write figures/<scale>/report.html: everything beside the paper, in one file
+report: $(STAMP) ## write figures/<scale>/report.html: all results next to the paper's, in one file
 	@$(PY) -m scripts.report --scale $(scale)
 
 publish: $(STAMP) ## copy the laptop scale's pictures and tables to figures/published, which is committed
@@ -97,7 +97,7 @@ theory-check: $(STAMP) ## check every proved bound on random problems (SCALE=pap
 compare: $(VENV)/.peers ## train our optimizers and their peers over eight decades of the initial step, and draw that
 	@set -e; $(call PAIRS,compare); for pair in $$pairs; do $(TRAIN); $(DRAW); done
 
-bench: $(VENV)/.peers ## time engines and optimizers beside the alternatives, each in one run
+bench: $(VENV)/.peers ## time engines and optimizers against the alternatives, each in one run
 	@for name in linear_regression gram two_layer optim; do $(PY) -m tests.benchmarks.$$name; done
 
 docs: $(VENV)/.docs ## build the documentation's site in site/
@@ -114,7 +114,7 @@ clean: ## remove .venv, caches and drawn figures; saved runs stay
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@rm -rf figures/smoke figures/laptop figures/paper site
 
-# in whatever order they are asked for: what shows a thing comes after what makes it
+# in any order on the command line: what shows a thing comes after what makes it
 report: | $(filter reproduce figures claims,$(MAKECMDGOALS))
 publish: | $(filter reproduce figures claims report,$(MAKECMDGOALS))
 claims figures: | $(filter reproduce,$(MAKECMDGOALS))

@@ -1,4 +1,4 @@
-"""What public functions ask of their arguments: one line that names the argument, its value and what is allowed."""
+"""Checks of public functions' arguments: one line that names the argument, its value and what is allowed."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -23,14 +23,14 @@ def real(
     infinite: bool = False,
     axes: int | None = None,
 ) -> np.ndarray:
-    """``value`` as float64 array: real numbers, not nan, within the limits, finite unless ``infinite``.
+    """Return ``value`` as float64 array: real numbers, not nan, within the limits, finite unless ``infinite``.
 
     ``axes``, where given, is how many it has; none of them is empty. Raises ValueError.
     """
     try:
         array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(f"{name}: is no array of numbers ({' '.join(str(error).split())})") from None
+        raise ValueError(f"{name}: not an array of numbers ({' '.join(str(error).split())})") from None
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name}: should be real numbers, not {array.dtype}")
     if axes is not None and (array.ndim != axes or 0 in array.shape):
@@ -53,7 +53,7 @@ def real(
 
 
 def number(name: str, value: Any, *, above: float | None = None, finite: bool = True) -> float:
-    """``value``, a real number of Python or NumPy (an array without axes too), as a float.
+    """Return ``value``, a real number of Python or NumPy (an array without axes too), as a float.
 
     Raises TypeError for anything else, and ValueError where it is not ``finite`` or not ``above`` a limit.
     """
@@ -72,31 +72,31 @@ def number(name: str, value: Any, *, above: float | None = None, finite: bool = 
 
 
 def whole(name: str, value: Any, least: int = 0) -> int:
-    """``value`` as int. Raises ValueError where it is not a whole number of at least ``least``."""
+    """Return ``value`` as int. Raises ValueError if it is not a whole number of at least ``least``."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise ValueError(f"{name}={_short(value)}: should be a whole number of at least {least}")
     return int(value)
 
 
 def _among(value: Any, allowed: Sequence[Any]) -> bool:
-    """Whether it is one of them; True is no 1, and an array is none of them."""
+    """Return whether it is one of them; True does not count as 1, and an array is never one of them."""
     return isinstance(value, str | int | np.integer) and not isinstance(value, bool) and value in allowed
 
 
 def power_of(p: Any) -> None:
-    """Raise ValueError where p is neither 1 nor 2."""
+    """Raise ValueError if p is neither 1 nor 2."""
     if not _among(p, (1, 2)):
         raise ValueError(f"p={_short(p)}: should be 2 (AdaGrad-Norm) or 1 (AdaLoss)")
 
 
 def one_of(name: str, value: Any, allowed: Sequence[Any]) -> None:
-    """Raise ValueError where ``value`` is not among the allowed ones."""
+    """Raise ValueError if ``value`` is not among the allowed ones."""
     if not _among(value, allowed):
         raise ValueError(f"{name}={_short(value)}: allowed are {', '.join(map(str, allowed))}")
 
 
 def broadcast(**arrays: np.ndarray) -> tuple[int, ...]:
-    """The common shape of the arrays. Raises ValueError where they have none."""
+    """Return the common shape of the arrays. Raises ValueError if they have none."""
     try:
         return np.broadcast_shapes(*(np.shape(array) for array in arrays.values()))
     except ValueError:
@@ -105,7 +105,7 @@ def broadcast(**arrays: np.ndarray) -> tuple[int, ...]:
 
 
 def shaped(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
-    """Raise ValueError where the array has another shape."""
+    """Raise ValueError if the array has another shape."""
     if array.shape != shape:
         raise ValueError(f"{name}.shape={array.shape}: should be {shape}")
 
@@ -127,7 +127,7 @@ def rule_of(method: Any, b0: Any, hyper: Any) -> None:
 
 
 def recorded(record: Sequence[int], iterations: int) -> None:
-    """Raise ValueError where ``record`` is not one or more different iterations of 1..``iterations``."""
+    """Raise ValueError if ``record`` is not one or more different iterations of 1..``iterations``."""
     if not len(record) or len(set(record)) != len(record):
         raise ValueError("record: should be one iteration or more, all different")
     for t in record:

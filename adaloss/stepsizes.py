@@ -38,7 +38,7 @@ def adaloss(
     alpha: float | Number = 1.0,
     c: float | Number = 0.0,
 ) -> tuple[Number, Number]:
-    r"""AdaLoss: :math:`b_{t+1}^2 = b_t^2 + \alpha\,|f - c|`, step :math:`\eta / b_{t+1}`.
+    r"""Apply AdaLoss: :math:`b_{t+1}^2 = b_t^2 + \alpha\,|f - c|`, step :math:`\eta / b_{t+1}`.
 
     With a loss of :math:`\tfrac12\|\cdot\|^2`, ``alpha=2`` gives the paper's
     :math:`b_{t+1}^2 = b_t^2 + \|Xw_t - y\|^2`.
@@ -70,7 +70,7 @@ def adaloss(
 def adagrad_norm(
     b: Number, loss: object, grad_norm_sq: Number, t: object, *, eta: float | Number = 1.0
 ) -> tuple[Number, Number]:
-    r"""AdaGrad-Norm: :math:`b_{t+1}^2 = b_t^2 + \|\nabla f\|^2`, step :math:`\eta / b_{t+1}`.
+    r"""Apply AdaGrad-Norm: :math:`b_{t+1}^2 = b_t^2 + \|\nabla f\|^2`, step :math:`\eta / b_{t+1}`.
 
     Args:
         b: :math:`b_t > 0`.
@@ -97,7 +97,7 @@ def adagrad_norm(
 def sgd_constant(
     b: Number, loss: object, grad_norm_sq: object, t: object, *, eta: float | Number = 1.0
 ) -> tuple[Number, Number]:
-    r"""SGD-Constant: b stays at :math:`b_0`, the step is :math:`\eta / b_0`.
+    r"""Apply SGD-Constant: b stays at :math:`b_0`, the step is :math:`\eta / b_0`.
 
     Args:
         b: :math:`b_0 > 0`.
@@ -130,7 +130,7 @@ def sgd_decay_sqrt(
     c_s: float | Number = 1.0,
     form: Literal["linear", "root"] = "linear",
 ) -> tuple[Number, Number]:
-    r"""SGD-DecaySqrt: b stays at :math:`b_0`, the step falls like :math:`1 / \sqrt t`.
+    r"""Apply SGD-DecaySqrt: b stays at :math:`b_0`, the step falls like :math:`1 / \sqrt t`.
 
     Args:
         b: :math:`b_0 > 0`.
@@ -175,7 +175,7 @@ def adamloss(
     alpha: float | Number = 1.0,
     c: float | Number = 0.0,
 ) -> tuple[Number, Number]:
-    r"""AdamLoss: :math:`b_t = b_{t-1} + \alpha\,|f - c|`, Adam's step size :math:`\eta / \sqrt{b_t}`.
+    r"""Apply AdamLoss: :math:`b_t = b_{t-1} + \alpha\,|f - c|`, Adam's step size :math:`\eta / \sqrt{b_t}`.
 
     It is AdaLoss with :math:`b^2` renamed to b.
 
@@ -206,7 +206,7 @@ def adamloss(
 def adam_sqrt(
     b: Number, loss: object, grad_norm_sq: object, t: float | Number, *, eta: float | Number = 1.0
 ) -> tuple[Number, Number]:
-    r"""AdamSqrt: b stays at :math:`b_0`, Adam's step size is :math:`\eta / \sqrt{b_0 + t}`.
+    r"""Apply AdamSqrt: b stays at :math:`b_0`, Adam's step size is :math:`\eta / \sqrt{b_0 + t}`.
 
     Args:
         b: :math:`b_0 > 0`.

@@ -17,7 +17,7 @@ class Markdown(griffe.Extension):
 
 
 def translated(text: str) -> str:
-    """Formulas between dollars, names and literals as code, indented blocks fenced."""
+    """Put formulas between dollars, mark names and literals as code, fence indented blocks."""
     text = re.sub(r"^\.\. math::(.*(?:\n+ +\S.*)*)", _display, text, flags=re.MULTILINE)
     text = re.sub(r":math:`([^`]*)`", lambda found: f"${' '.join(found[1].split())}$", text)
     text = re.sub(r":\w+:`~?([^`<]*)`", r"`\1`", text)

@@ -1,4 +1,4 @@
-"""What mkdocs does to the pages: the repository's own links lead somewhere on the site, which holds its own MathJax.
+"""Hooks of mkdocs: the repository's own links lead somewhere on the site, which holds its own MathJax.
 
 The pages are written for readers of the repository, and link to its files. Those that are no page of the site become
 one: code with its highlighting, a folder as the list of its files; pictures and tables are copied.
@@ -13,7 +13,9 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = {"README.md": "index.md", "DEVIATIONS.md": "deviations.md", "CHANGELOG.md": "changelog.md"}
+PAGES = {"README.md": "index.md"} | {
+    f"{name}.md": f"{name.lower()}.md" for name in ("CONTRIBUTING", "DEVIATIONS", "CHANGELOG")
+}
 COPIED = (".png", ".csv", ".html")
 LANGUAGES = {".py": "python", ".yaml": "yaml", ".cff": "yaml", ".md": "markdown"}
 HEAD = "---\ntitle: {0}\nsearch: {{exclude: true}}\n---\n# `{0}`\n\n"
@@ -48,7 +50,7 @@ def on_files(files: Files, config) -> Files:
 
 
 def _relinked(text: str, source: str, page: str, wanted: dict[str, str]) -> str:
-    """The text of ``source`` with its links as seen from ``page``; what needs a page of its own goes to ``wanted``."""
+    """Return ``source``'s text with its links as seen from ``page``; what needs its own page goes to ``wanted``."""
 
     def link(found: re.Match) -> str:
         if re.match(r"[a-z]+:", found[2]):
@@ -68,7 +70,7 @@ def _relinked(text: str, source: str, page: str, wanted: dict[str, str]) -> str:
 
 
 def _place(target: str) -> str:
-    """Where a file of the repository is on the site: pictures and tables as they are, others on a page of their own."""
+    """Return a file's place on the site: pictures and tables as they are, others on a page of their own."""
     if (ROOT / target).is_dir():
         return f"source/{target}/index.md"
     return target if Path(target).suffix in COPIED else f"source/{target}.md"

@@ -9,7 +9,7 @@ from examples import problem
 
 
 def train(loader: torch.utils.data.DataLoader, every: int = 1) -> tuple[torch.nn.Module, AdaLoss]:
-    """Train on each micro-batch once, ``every`` of them a step; the model and its optimizer."""
+    """Train on each micro-batch once, ``every`` of them a step; return the model and its optimizer."""
     accelerator = Accelerator(gradient_accumulation_steps=every, cpu=True)
     model = problem.network()
     adaloss = AdaLoss(model.parameters(), lr=1.0, b0=1.0)

@@ -8,7 +8,7 @@ from examples import problem
 
 
 def train(loader: torch.utils.data.DataLoader, every: int = 4) -> tuple[torch.nn.Module, AdaLoss]:
-    """Train on each micro-batch once, ``every`` of them a step; the model and its optimizer."""
+    """Train on each micro-batch once, ``every`` of them a step; return the model and its optimizer."""
     model = problem.network()
     optimizer = AdaLoss(model.parameters(), lr=1.0, b0=1.0)
     for i, (x, y) in enumerate(loader, start=1):

@@ -11,7 +11,7 @@ from examples import problem
 
 
 def train(loader: DataLoader) -> tuple[torch.nn.Module, AdaLoss]:
-    """Train on this rank's part of each batch once; the model and its optimizer, which are the same on all ranks."""
+    """Train on this rank's part of each batch once; return the model and its optimizer, the same on all ranks."""
     sampler = DistributedSampler(loader.dataset, shuffle=False)
     loader = DataLoader(loader.dataset, batch_size=loader.batch_size // dist.get_world_size(), sampler=sampler)
     model = DistributedDataParallel(problem.network())

@@ -8,7 +8,7 @@ from examples import problem
 
 
 def train(loader: torch.utils.data.DataLoader, init_scale: float = 2.0**16) -> tuple[torch.nn.Module, AdaLoss]:
-    """Train on each batch once; the model and its optimizer."""
+    """Train on each batch once; return the model and its optimizer."""
     model = problem.network()
     optimizer = AdaLoss(model.parameters(), lr=1.0, b0=1.0)
     scaler = torch.amp.GradScaler("cpu", init_scale=init_scale)

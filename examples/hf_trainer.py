@@ -19,13 +19,13 @@ class AdaLossTrainer(Trainer):
     """
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """As Trainer's."""
+        """Do Trainer's step, then tell the optimizer the loss."""
         part = super().training_step(*args, **kwargs)
         self.optimizer.optimizer.observe(part * self.current_gradient_accumulation_steps)
         return part
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """As Trainer's, with b and the step size beside the learning rate."""
+        """Log as Trainer does, with b and the step size next to the learning rate."""
         if "learning_rate" in logs:
             adaloss = self.optimizer.optimizer
             logs |= {"b": float(adaloss.b), "step_size": adaloss.effective_lr[0]}
@@ -40,7 +40,7 @@ class Classifier(torch.nn.Module):
         self.model = problem.network()
 
     def forward(self, images: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-        """The mean loss over the micro-batch, and the logits."""
+        """Return the mean loss over the micro-batch, and the logits."""
         logits = self.model(images)
         return {"loss": cross_entropy(logits, labels), "logits": logits}
 
@@ -48,7 +48,7 @@ class Classifier(torch.nn.Module):
 def train(
     model: torch.nn.Module, rows: list[dict[str, torch.Tensor]], size: int, every: int = 1, **options: Any
 ) -> tuple[AdaLossTrainer, AdaLoss]:
-    """Train on each row once, ``size`` of them a micro-batch; the trainer and its optimizer."""
+    """Train on each row once, ``size`` of them a micro-batch; return the trainer and its optimizer."""
     optimizer = AdaLoss(model.parameters(), lr=1.0, b0=1.0)
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(

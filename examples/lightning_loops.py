@@ -19,24 +19,24 @@ class Automatic(pl.LightningModule):
         self.every = every
 
     def configure_optimizers(self) -> AdaLoss:
-        """The optimizer; a scheduler returned beside it would act on lr."""
+        """Return the optimizer; a scheduler returned with it would act on lr."""
         return AdaLoss(self.parameters(), lr=1.0, b0=1.0)
 
     def training_step(self, batch: list[torch.Tensor], index: int) -> torch.Tensor:
-        """The micro-batch's mean loss, which Lightning divides by ``accumulate_grad_batches`` only afterwards."""
+        """Return the micro-batch's mean loss; Lightning divides it by ``accumulate_grad_batches`` only afterwards."""
         x, y = batch
         loss = cross_entropy(self.model(x), y)
         self.optimizers().observe(loss)
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: list[torch.Tensor], index: int) -> None:
-        """After a batch that ended in a step, tell how it goes."""
+        """Report progress after a batch that ended in a step."""
         if (index + 1) % self.every == 0:
             problem.report(self.trainer.global_step, outputs["loss"], self.trainer.optimizers[0])
 
 
 class ClippedHalf(Automatic):
-    """For ``precision="16-mixed"`` with ``gradient_clip_val``, which Lightning refuses there, as for a fused Adam."""
+    """A module for ``precision="16-mixed"`` with ``gradient_clip_val``, which Lightning refuses there."""
 
     def configure_gradient_clipping(
         self, optimizer: AdaLoss, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
@@ -54,7 +54,7 @@ class Manual(Automatic):
         self.automatic_optimization = False
 
     def training_step(self, batch: list[torch.Tensor], index: int) -> dict[str, torch.Tensor]:
-        """Backward, and at the last micro-batch the step."""
+        """Run backward, and at the last micro-batch take the step."""
         x, y = batch
         loss = cross_entropy(self.model(x), y)
         self.manual_backward(loss / self.every)
@@ -69,7 +69,7 @@ class Manual(Automatic):
 def train(
     loader: torch.utils.data.DataLoader, module: Automatic, **options: Any
 ) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
-    """Train on each micro-batch once; the model and its optimizer. ``options`` are the Trainer's."""
+    """Train on each micro-batch once; return the model and its optimizer. ``options`` are the Trainer's."""
     if module.automatic_optimization:
         options["accumulate_grad_batches"] = module.every
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}

@@ -10,7 +10,7 @@ from examples import problem
 
 
 def train(loader: torch.utils.data.DataLoader, clip: float = math.inf) -> tuple[torch.nn.Module, AdaLoss]:
-    """Train on each batch once; the model and its optimizer."""
+    """Train on each batch once; return the model and its optimizer."""
     model = problem.network()
     optimizer = AdaLoss(model.parameters(), lr=1.0, b0=1.0)
     for step, (x, y) in enumerate(loader, start=1):

@@ -1,4 +1,4 @@
-"""What every example trains: a small network on scikit-learn's digits, in torch's default dtype."""
+"""The problem of every example: a small network on scikit-learn's digits, in torch's default dtype."""
 
 import torch
 from sklearn.datasets import load_digits
@@ -9,19 +9,19 @@ TRAINING = 1500  # rows; the rest is for testing
 
 
 def network() -> nn.Module:
-    """A classifier of the digits, always with the same initial weights."""
+    """Return a classifier of the digits, always with the same initial weights."""
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(64, 32), nn.Tanh(), nn.Linear(32, 10))
 
 
 def digits() -> tuple[Tensor, Tensor]:
-    """All images, as rows, and their labels."""
+    """Return all images, as rows, and their labels."""
     images, labels = load_digits(return_X_y=True)
     return torch.as_tensor(images / 16, dtype=torch.get_default_dtype()), torch.as_tensor(labels)
 
 
 def loader(steps: int = 200, size: int = 64) -> DataLoader:
-    """``steps`` batches of ``size`` rows. Equal numbers of rows are the same rows, whatever the batch size."""
+    """Return ``steps`` batches of ``size`` rows. Equal numbers of rows are the same rows, whatever the batch size."""
     images, labels = digits()
     rows = torch.randint(TRAINING, (steps * size,), generator=torch.Generator().manual_seed(0))
     return DataLoader(TensorDataset(images[rows], labels[rows]), batch_size=size)

@@ -10,7 +10,7 @@ from examples import problem
 
 
 class NativeScaler:
-    """Called as timm's ``timm.utils.NativeScaler`` is, whose place it takes here."""
+    """A scaler with the interface of timm's ``timm.utils.NativeScaler``."""
 
     def __init__(self, device: str = "cpu") -> None:
         self._scaler = torch.amp.GradScaler(device)
@@ -23,7 +23,7 @@ class NativeScaler:
         parameters: Iterable[torch.Tensor] = (),
         need_update: bool = True,
     ) -> None:
-        """Backward, and where an update is due clip the gradient and take the step."""
+        """Run backward; if an update is due, clip the gradient and take the step."""
         self._scaler.scale(loss).backward()
         if need_update:
             if clip_grad is not None:
@@ -36,7 +36,7 @@ class NativeScaler:
 def train(
     loader: torch.utils.data.DataLoader, accum_steps: int = 1, clip_grad: float | None = None
 ) -> tuple[torch.nn.Module, AdaLoss]:
-    """Train on each micro-batch once, ``accum_steps`` of them a step; the model and its optimizer."""
+    """Train on each micro-batch once, ``accum_steps`` of them a step; return the model and its optimizer."""
     model = problem.network()
     optimizer = AdaLoss(model.parameters(), lr=1.0, b0=1.0)
     loss_scaler = NativeScaler()

@@ -1,10 +1,10 @@
-"""What a step costs: AdaLoss beside AdaGrad-Norm and the constant step, and beside the gradient that all of them need.
+"""The cost of a step: AdaLoss, AdaGrad-Norm and the constant step, and the gradient that all of them need.
 
     python -m experiments.cost                                                  a ViT-S/16 with 100 classes
     python -m experiments.cost sweep=cost                                       the sweep behind the claims about cost
 
-One run is one machine's answer, in one process and thread: in each of ``turns`` turns everything is timed once, in an
-order drawn anew, the optimizers over ``steps`` steps. The history has a row per turn and part: ``seconds`` of one
+One run is one machine's answer, in one process and thread: in each of ``turns`` turns everything is timed once, in a
+new order, the optimizers over ``steps`` steps. The history has a row per turn and part: ``seconds`` of one
 optimizer step, or of ``gradient``, one forward and backward pass over ``batch`` random images. Times are results, not
 part of a run's identity: a complete run is not timed again.
 """
@@ -55,7 +55,7 @@ class Cost(Experiment):
         return self
 
     def runs(self) -> list[Run]:
-        """The one run."""
+        """Return the one run."""
         return [
             Run(
                 experiment=NAME,
@@ -85,7 +85,7 @@ class Cost(Experiment):
         yield Outcome(run, history[history.turn > 0].reset_index(drop=True), facts)
 
     def _parts(self) -> tuple[dict[str, tuple[Callable[[], object], int]], int, int]:
-        """What is timed and how often in a turn; how many parameters in how many tensors."""
+        """Return what is timed and how often in a turn; how many parameters in how many tensors."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             model = VisionTransformer(

@@ -43,7 +43,7 @@ def world_size() -> int:
 
 
 def device() -> torch.device:
-    """Return what this process computes on: its own GPU, or the CPU where there is none."""
+    """Return what this process computes on: its own GPU, or the CPU if there is none."""
     if torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device("cpu")

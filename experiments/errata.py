@@ -28,7 +28,7 @@ class Errata(Experiment):
     number: Annotated[list[Number], BeforeValidator(as_list), AfterValidator(distinct), Field(min_length=1)]
 
     def runs(self) -> list[Run]:
-        """One run per erratum."""
+        """Return one run per erratum."""
         code = code_hash(f"experiments.{NAME}")
         return [
             Run(experiment=NAME, label=f"erratum_{k}", config={"number": k}, code=code, data="generated")

@@ -45,7 +45,7 @@ class Gram(Experiment):
     seed: SeedList
 
     def runs(self) -> list[Run]:
-        """One run per (data, seed)."""
+        """Return one run per (data, seed)."""
         return [self._run(data, seed) for data, seed in product(self.data, self.seed)]
 
     def execute(self, runs: list[Run], progress: Progress) -> Iterator[Outcome]:
@@ -69,7 +69,7 @@ class Gram(Experiment):
 
 
 def _measured(x: np.ndarray) -> dict[str, float]:
-    """Both ends of the spectra of H-infinity and of K = XX', and what random rows of this size lead to expect."""
+    """Return both ends of the spectra of H-infinity and K = XX', and what is expected for random rows of this size."""
     n, d = x.shape
     values = extreme_eigenvalues(h_infinity(x))
     kernel = np.linalg.eigvalsh(x @ x.T if n <= d else x.T @ x)

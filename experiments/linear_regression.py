@@ -31,7 +31,7 @@ MAX_SEEDS, MAX_CELLS = 32, 128  # of one program: bounds its memory, whatever th
 
 
 def batched(values: Iterable, size: int) -> Iterator[tuple]:
-    """Tuples of at most ``size`` values, in order (itertools has it from Python 3.12)."""
+    """Yield tuples of at most ``size`` values, in order (itertools has it from Python 3.12)."""
     values = iter(values)
     while part := tuple(islice(values, size)):
         yield part
@@ -68,7 +68,7 @@ class LinearRegression(Experiment):
         return {seed: data_module(self.data.name).load(self.data, seed) for seed in self.seed}
 
     def runs(self) -> list[Run]:
-        """One run per (b0, seed)."""
+        """Return one run per (b0, seed)."""
         code = code_hash(f"experiments.{NAME}", data_module(self.data.name).__name__)
         common = self.model_dump()
         size = f"_d={self.data.d}" if "d" in common["data"] else ""
@@ -85,7 +85,7 @@ class LinearRegression(Experiment):
         ]
 
     def parts(self, runs: list[Run]) -> Iterable[list[Run]]:
-        """The runs of one program each."""
+        """Return the runs of one program each."""
         block = {b0: j // MAX_CELLS for j, b0 in enumerate(self.b0)}
         seeds = {seed: i // MAX_SEEDS for i, seed in enumerate(self.seed)}
         found: dict[tuple, list[Run]] = defaultdict(list)
@@ -144,7 +144,7 @@ class LinearRegression(Experiment):
         return hyper
 
     def _facts(self, problem: Problem) -> dict[str, float]:
-        """What the theory needs of the problem: extreme eigenvalues of the objective's Hessian, f*, sup ||x_i||^2."""
+        """Return the problem's extreme eigenvalues of the objective's Hessian, f* and sup ||x_i||^2."""
         eigenvalues = np.linalg.eigvalsh(problem.hessian(self.batch))
         return {
             "lambda_1": float(eigenvalues[-1]),

@@ -1,6 +1,6 @@
 """The methods: for each one entry, the fields of its configuration and how every figure and table shows it.
 
-The rules themselves are in adaloss/stepsizes.py, the values that a method stands for in configs/method. Nothing here is
+The rules themselves are in adaloss/stepsizes.py, the values of each in configs/method. Nothing here is
 a number in a run, so that a colour may change and the runs stay.
 """
 
@@ -11,7 +11,7 @@ from experiments.runs.schema import Finite, Positive, Strict
 
 
 class Look(NamedTuple):
-    """What figures and tables call a method, and how they draw it."""
+    """A method's name in figures and tables, and how they draw it."""
 
     label: str
     color: str
@@ -26,7 +26,7 @@ ADAM_FAMILY: dict[str, type[Strict]] = {}
 
 
 def method(label: str, color: str, marker: str, *families: dict[str, type[Strict]]) -> Callable:
-    """Enter the fields of a configuration as the method of their ``name``, into these families.
+    """Register the fields of a configuration as the method of their ``name``, in these families.
 
     The colours are Okabe and Ito's and a violet: colour-blind readers tell them apart, and grey print the markers.
     """

@@ -1,4 +1,4 @@
-"""The torch optimizer that each method of the deep experiments stands for.
+"""The torch optimizer of each method of the deep experiments.
 
 Every method starts from the same two numbers, eta and b0: the first step of the SGD methods is about eta / b0, that of
 the Adam methods eta / sqrt(b0).
@@ -16,7 +16,7 @@ from adaloss.optim.rule_driven import RuleDriven
 from adaloss.stepsizes import RULES
 from experiments.runs.schema import Strict
 
-ADAM_BETAS = (0.9, 0.99)  # Algorithm 2's, for Adam beside it too
+ADAM_BETAS = (0.9, 0.99)  # Algorithm 2's, for Adam too
 
 
 _MAKE: dict[str, Callable] = {
@@ -40,7 +40,7 @@ _SCHEDULES = {
 
 
 def _under_rule(name: str) -> type[torch.optim.Optimizer]:
-    """Torch's SGD under a rule of ``adaloss.stepsizes`` that has no class in ``adaloss.optim``; it sees the loss."""
+    """Return torch's SGD under a rule of ``adaloss.stepsizes`` without a class in ``adaloss.optim``."""
     taken = inspect.signature(RULES[name]).parameters.values()
     hyper = {p.name: p.default for p in taken if p.kind is p.KEYWORD_ONLY and p.name != "eta"}
     options = RuleDriven.options | dict.fromkeys(hyper, number)

@@ -1,4 +1,4 @@
-"""What a run saves of its trajectory, as fields of a configuration."""
+"""The part of its trajectory that a run saves, as fields of a configuration."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ from experiments.runs.schema import Count, Strict, distinct
 
 
 class Record(Strict):
-    """Which iterations are saved, and which columns.
+    """The iterations and the columns to save.
 
     All iterations of each window [first, last], and ``log_points`` ones spaced evenly in log t over the whole run.
     """
@@ -19,12 +19,12 @@ class Record(Strict):
     columns: Annotated[list[Literal["loss", "step", "gap", "s"]], AfterValidator(distinct), Field(min_length=1)]
 
     def iterations(self, last: int) -> list[int]:
-        """The recorded iterations, ascending."""
+        """Return the recorded iterations, ascending."""
         spaced = np.geomspace(1, last, self.log_points).round().astype(int)
         return sorted({t for a, b in self.windows for t in range(a, b + 1)} | set(spaced.tolist()))
 
     def check(self, last: int) -> None:
-        """Raise ValueError where nothing would be recorded, or a window lies outside 1..``last``."""
+        """Raise ValueError if nothing would be recorded, or a window lies outside 1..``last``."""
         if not self.iterations(last):
             raise ValueError("record.log_points=0: no iteration is recorded; give log_points of 1 or more, or windows")
         for window in self.windows:

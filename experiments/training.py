@@ -58,7 +58,7 @@ class Trainer:
     ) -> tuple[bool, pd.DataFrame]:
         """Return whether all stayed finite, and the history: the loss before each step, and the step.
 
-        The last row of an epoch has the values of its end. Rows are shuffled in every epoch. What is not finite ends
+        The last row of an epoch has the values of its end. Rows are shuffled in every epoch. A non-finite value ends
         the training; a step that was not taken is nan.
         """
         rows, order = self._resume(checkpoint)
@@ -85,7 +85,7 @@ class Trainer:
         return finite, history
 
     def _mean(self, losses: list[float], batch: int) -> float:
-        """The mean over the rows, from the means of their minibatches."""
+        """Return the mean over the rows, from the means of their minibatches."""
         sizes = [min(batch, self.n - first) for first in range(0, self.n, batch)]
         return sum(size * loss for size, loss in zip(sizes, losses, strict=True)) / self.n
 

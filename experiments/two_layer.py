@@ -50,7 +50,7 @@ Column = Literal[
 
 
 class NetworkRecord(Record):
-    """As for linear regression; the columns are those of ``adaloss.simulate.two_layer.simulate``.
+    """The record of linear regression, with the columns of ``adaloss.simulate.two_layer.simulate``.
 
     ``linear_loss`` adds the loss of the linearised network with H-infinity and the same method (full gradient only).
     """
@@ -91,7 +91,7 @@ class TwoLayer(Experiment):
         return {seed: data_module(self.data.name).load(self.data, seed) for seed in self.seed}
 
     def runs(self) -> list[Run]:
-        """One run per (b0, seed)."""
+        """Return one run per (b0, seed)."""
         code = code_hash(f"experiments.{NAME}", data_module(self.data.name).__name__)
         common = self.model_dump()
         return [
@@ -106,7 +106,7 @@ class TwoLayer(Experiment):
         ]
 
     def parts(self, runs: list[Run]) -> Iterable[list[Run]]:
-        """The runs of one seed each, which are one program."""
+        """Return the runs of one seed each, which are one program."""
         return [[run for run in runs if run.config["seed"] == seed] for seed in self.seed]
 
     def execute(self, runs: list[Run], progress: Progress) -> Iterator[Outcome]:
@@ -153,7 +153,7 @@ class TwoLayer(Experiment):
             yield Outcome(run, history, results, finite)
 
     def _start(self, seed: int) -> tuple[Problem, dict[str, float], np.ndarray, np.ndarray]:
-        """The problem, its facts, the eigenvalues of H-infinity and the first residual along its eigenvectors."""
+        """Return the problem, its facts, H-infinity's eigenvalues and the first residual along its eigenvectors."""
         x, y, _ = self._data[seed]
         rng = np.random.default_rng([seed, INIT_STREAM])
         problem = Problem(x, y, w0=rng.normal(size=(self.m, x.shape[1])), a=rng.choice([-1.0, 1.0], size=self.m))
@@ -175,7 +175,7 @@ class TwoLayer(Experiment):
         return problem, facts, spectrum, z0
 
     def _bounds(self, spectrum: np.ndarray, z0: np.ndarray, b0: float, eta: float) -> dict[str, float | None]:
-        """Theorem 3 on the linearised network: a bound on b, and iterations to TARGET of the squared residual."""
+        """Return Theorem 3's bound on b for the linearised network, and on iterations to TARGET."""
         n = len(z0)
         alpha = (self.method.alpha / (2 * n**0.5)) ** 0.5  # Theorem 3's, from the rule's 2 alpha^2 sqrt n
         state = State(**setting_a(spectrum, z0, b0, eta, alpha, n))

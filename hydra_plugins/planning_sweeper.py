@@ -1,4 +1,4 @@
-"""Where Hydra looks for plugins: nowhere else but in modules of this name. configs/base.yaml chooses this one."""
+"""The plugin for Hydra, which looks only in modules of this package. configs/base.yaml chooses it."""
 
 from experiments.runs import sweeps
 

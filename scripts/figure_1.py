@@ -29,7 +29,7 @@ APART = {
 
 
 def over_seeds(runs: list[SavedRun]) -> pd.DataFrame:
-    """What the figure draws: medians and ranges over the seeds of each problem, method, b0 and window."""
+    """Return what the figure draws: medians and ranges over the seeds of each problem, method, b0 and window."""
     table = b0_panels.by_window(
         runs,
         lambda run: {
@@ -44,7 +44,7 @@ def over_seeds(runs: list[SavedRun]) -> pd.DataFrame:
 
 
 def figure(drawn: pd.DataFrame, w_star: str, d: int, n: int, batch: int | None) -> plt.Figure:
-    """The panels of one problem."""
+    """Draw the panels of one problem."""
     chosen = drawn[(drawn.w_star == w_star) & (drawn.d == d)]
     initial = chosen.initial_loss.iloc[0]
     length = "entries N(0, 1)" if w_star == "normal" else "length 1"
@@ -59,7 +59,7 @@ def figure(drawn: pd.DataFrame, w_star: str, d: int, n: int, batch: int | None) 
 
 
 def messages(drawn: pd.DataFrame) -> list[Message]:
-    """The paper's sentences about Figure 1, decided for every problem from the medians over seeds."""
+    """Decide the paper's sentences about Figure 1 for every problem, from the medians over seeds."""
     found = []
     for (w_star, d), problem in drawn.groupby(["w_star", "d"], sort=False):
         name = f"d = {d}, w* {w_star}"
@@ -120,7 +120,7 @@ def messages(drawn: pd.DataFrame) -> list[Message]:
 
 
 def draw(output: Output) -> None:
-    """Figure 1 at the greatest d, which is 200, from each initial distance, and the CSV of all problems."""
+    """Save Figure 1 at the greatest d, which is 200, from each initial distance, and the CSV of all problems."""
     drawn, config = over_seeds(output.runs), output.runs[0].config
     for name, w_star in SHOWN.items():
         of_start = drawn[drawn.w_star == w_star]
@@ -141,7 +141,7 @@ def _steps(problem: pd.DataFrame, window: int) -> pd.DataFrame:
 
 
 def not_better(sweep: Sweep, *, window: int, b0_below: float) -> Finding:
-    """Whether AdaLoss's median loss in a window is at least AdaGrad-Norm's at every b0 below ``b0_below``."""
+    """Decide whether AdaLoss's median loss in a window is at least AdaGrad-Norm's at every b0 below ``b0_below``."""
     parts = {}
     for name, problem in _by_problem(sweep):
         found = losses(problem, WINDOWS[window]).clip(lower=RESOLUTION * problem.initial_loss.min())
@@ -151,7 +151,7 @@ def not_better(sweep: Sweep, *, window: int, b0_below: float) -> Finding:
 
 
 def larger_steps(sweep: Sweep, *, tolerance: float, window: int, b0_below: float) -> Finding:
-    """Whether AdaLoss's median step is at least ``tolerance`` times AdaGrad-Norm's at every b0 below ``b0_below``."""
+    """Decide whether AdaLoss's median step is at least ``tolerance`` times AdaGrad-Norm's for b0 < ``b0_below``."""
     parts = {}
     for name, problem in _by_problem(sweep):
         found = _steps(problem, window)
@@ -162,7 +162,7 @@ def larger_steps(sweep: Sweep, *, tolerance: float, window: int, b0_below: float
 
 
 def settled(sweep: Sweep, *, tolerance: float) -> Finding:
-    """Whether b ~ t^p with p at most ``tolerance`` between the last two windows, for all b0 and both methods."""
+    """Decide whether b ~ t^p with p at most ``tolerance`` between the last two windows, for all b0 and both methods."""
     cases, said = {}, []
     (first, second), (third, fourth) = WINDOWS[-2:]
     spread = np.log((third + fourth) / (first + second))
@@ -177,7 +177,7 @@ def settled(sweep: Sweep, *, tolerance: float) -> Finding:
 
 
 def smaller_limit(sweep: Sweep, *, tolerance: float) -> Finding:
-    """Whether b of AdaLoss ends at most ``tolerance`` times AdaGrad-Norm's at every b0 above eta lambda_1 / 2."""
+    """Decide whether AdaLoss's b ends at most ``tolerance`` times AdaGrad-Norm's at every b0 above eta lambda_1 / 2."""
     parts = {}
     for name, problem in _by_problem(sweep):
         steps = _steps(problem, -1)
@@ -188,7 +188,7 @@ def smaller_limit(sweep: Sweep, *, tolerance: float) -> Finding:
 
 
 def first_additions(runs: list[SavedRun]) -> pd.DataFrame:
-    """What the same minibatch adds to b_0^2, a column for each method; rows: problem, b0, seed and sup ||x_i||^2.
+    """Return what a minibatch adds to b_0^2, a column for each method; rows: problem, b0, seed and sup ||x_i||^2.
 
     Additions below the resolution of b_0^2 are left out.
     """
@@ -208,7 +208,7 @@ def first_additions(runs: list[SavedRun]) -> pd.DataFrame:
 
 
 def first_addition(sweep: Sweep) -> Finding:
-    """Whether b_1^2 - b_0^2 is smaller for AdaLoss than for AdaGrad-Norm, in every run of a problem."""
+    """Decide whether b_1^2 - b_0^2 is smaller for AdaLoss than for AdaGrad-Norm, in every run of a problem."""
     both = sweep.of(first_additions)
     ratio = (both["adaloss"] / both["adagrad_norm"]).groupby("problem", sort=False)
     parts = {name: (every(values < 1), f"{values.min():.3g} to {values.max():.3g}") for name, values in ratio}
@@ -216,7 +216,7 @@ def first_addition(sweep: Sweep) -> Finding:
 
 
 def gradient_bound(sweep: Sweep) -> Finding:
-    """Whether the first minibatch's squared gradient norm is at most C (f - f*), C = 2 sup ||x_i||^2, in every run.
+    """Decide whether the first squared gradient norm is at most C (f - f*), C = 2 sup ||x_i||^2, in every run.
 
     AdaGrad-Norm adds the one to b_0^2, AdaLoss 2 (f - f*).
     """
@@ -228,7 +228,7 @@ def gradient_bound(sweep: Sweep) -> Finding:
 
 
 def slow(sweep: Sweep, *, tolerance: float) -> Finding:
-    """Whether the constant step from the greatest b0 ends with at least ``tolerance`` times the loss of the best b0."""
+    """Decide whether the step from the greatest b0 ends with at least ``tolerance`` times the loss of the best b0."""
     parts = {}
     for name, problem in _by_problem(sweep):
         last = losses(problem, WINDOWS[-1])["sgd_constant"].clip(lower=RESOLUTION * problem.initial_loss.min())
@@ -239,7 +239,7 @@ def slow(sweep: Sweep, *, tolerance: float) -> Finding:
 
 
 def decided(sweep: Sweep) -> list[Message]:
-    """The sentences about these runs."""
+    """Return the sentences about these runs."""
     return messages(sweep.of(over_seeds))
 
 
@@ -294,7 +294,7 @@ CLAIMS = (
         quote="stochastic AdaLoss and AdaGrad-Norm are robust to a wide range of initialization",
         place="Section 3, Figure 1",
         measure=partial(by_key, decided=decided, keys=["adaloss_robust", "adagrad_norm_robust"]),
-        tolerance="a factor 10 is little beside the decades that divide a constant step's losses",
+        tolerance="a factor 10 is little compared with the decades that divide a constant step's losses",
     ),
     _claim(
         id="figure-1-not-better-first",

@@ -4,7 +4,7 @@ python -m scripts.figure_2 --scale laptop
 
 A run's **final training loss** is the mean over all training articles after the last epoch; its median over the seeds
 decides. Cross entropy can be arbitrarily small, and between 0.001 and 0.0001 there is nothing to see: a loss below the
-``FLOOR``, a hundredth of what guessing costs (log 2), counts as the floor. A method is **robust** where its greatest
+``FLOOR``, a hundredth of what guessing costs (log 2), counts as the floor. A method is **robust** if its greatest
 final loss over b0 is at most twice its least. What it loses by its worst b0 is the difference of the two as a share of
 log 2. A run that diverged has an infinite loss and the accuracy of guessing.
 """
@@ -31,19 +31,19 @@ APART = {"method": SHOWN, "b0": (), "seed": ()}
 
 
 def by_epoch(runs: list[SavedRun]) -> pd.DataFrame:
-    """One row per run and epoch that it ended: training loss, test accuracy, step."""
+    """Return one row per run and epoch that it ended: training loss, test accuracy, step."""
     columns = ["epoch", *QUANTITIES]
     ends = [labelled(run.history.dropna(subset="train_loss")[columns], **labels(run)) for run in runs]
     return pd.concat(ends, ignore_index=True)
 
 
 def labels(run: SavedRun) -> dict:
-    """What tells the runs apart."""
+    """Return what distinguishes the runs."""
     return {"method": run.config["method"]["name"]} | {name: run.config[name] for name in ("pooling", "b0", "seed")}
 
 
 def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
-    """What the figures draw: median, least and greatest of each quantity, for each setting and epoch."""
+    """Return what the figures draw: median, least and greatest of each quantity, for each setting and epoch."""
     ranges = {name: (name, "median") for name in QUANTITIES}
     ranges |= {f"{name}_{end}": (name, end) for name in QUANTITIES for end in ("min", "max")}
     grouped = table.groupby(["method", "pooling", "b0", "epoch"], sort=False)
@@ -51,7 +51,7 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def finals(runs: list[SavedRun]) -> pd.DataFrame:
-    """One row per run: its final training loss and test accuracy, and what a bag of words gets."""
+    """Return one row per run: its final training loss and test accuracy, and what a bag of words gets."""
     rows = []
     for run in runs:
         result, diverged = run.summary["result"], run.summary["status"] == "diverged"
@@ -68,7 +68,7 @@ def finals(runs: list[SavedRun]) -> pd.DataFrame:
 
 
 def robust(table: pd.DataFrame) -> tuple[bool, str]:
-    """Whether the runs of one method are robust, and the numbers behind it."""
+    """Return whether the runs of one method are robust, and the numbers behind it."""
     loss = table.groupby("b0").train_loss.median()
     floored = loss.clip(lower=FLOOR)
     ratio = floored.max() / floored.min()
@@ -78,13 +78,13 @@ def robust(table: pd.DataFrame) -> tuple[bool, str]:
 
 
 def share_lost(table: pd.DataFrame) -> float:
-    """What the worst b0 of one method costs, as a share of log 2."""
+    """Return what the worst b0 of one method costs, as a share of log 2."""
     loss = table.groupby("b0").train_loss.median()
     return (loss.max() - loss.min()) / GUESSING
 
 
 def messages(table: pd.DataFrame) -> list[Message]:
-    """The paper's sentences about Figure 2."""
+    """Return the paper's sentences about Figure 2."""
     of = {name: table[table.method == name] for name in SHOWN}
     found = []
 
@@ -132,7 +132,7 @@ def messages(table: pd.DataFrame) -> list[Message]:
 
 
 def paired(table: pd.DataFrame, ours: str, theirs: str) -> pd.DataFrame:
-    """By b0: mean and standard error over the seeds of the difference of two methods' final test accuracy."""
+    """Return by b0 the mean and standard error over seeds of the difference of two methods' final test accuracy."""
     accuracy = table.pivot(index=["b0", "seed"], columns="method", values="test_accuracy")
     difference = (accuracy[ours] - accuracy[theirs]).groupby("b0")
     seeds = difference.size()
@@ -148,7 +148,7 @@ def _differences(difference: pd.DataFrame) -> str:
 
 
 def panels(drawn: pd.DataFrame, by: str, styles: dict[str, tuple[str, str, str]], bag: float) -> plt.Figure:
-    """Column: b0. Row: quantity. A curve for each value of the column ``by``, the median with the range as a band."""
+    """Draw a column per b0 and a row per quantity: for each value of ``by`` the median, with the range as a band."""
     starts = sorted(drawn.b0.unique())
     fig, axes = plt.subplots(
         len(QUANTITIES), len(starts), figsize=(2.7 * len(starts), 6.6), sharex=True, sharey="row", squeeze=False
@@ -173,7 +173,7 @@ def panels(drawn: pd.DataFrame, by: str, styles: dict[str, tuple[str, str, str]]
 
 
 def draw(output: Output) -> None:
-    """The figure with the CSV of its curves, the final values, and the messages."""
+    """Save the figure with the CSV of its curves, the final values, and the messages."""
     drawn = over_seeds(by_epoch(output.runs))
     table = finals(output.runs)
     fig = panels(drawn, "method", SHOWN, table.bag_of_words_accuracy.max())
@@ -185,7 +185,7 @@ def draw(output: Output) -> None:
 
 
 def histories(runs: list[SavedRun]) -> pd.DataFrame:
-    """Every iteration of every run: method, b0, seed, iteration, loss and b."""
+    """Return every iteration of every run: method, b0, seed, iteration, loss and b."""
     tables = []
     for run in runs:
         config, history = run.config, run.history
@@ -199,7 +199,7 @@ def histories(runs: list[SavedRun]) -> pd.DataFrame:
 
 
 def _ends(table: pd.DataFrame) -> pd.DataFrame:
-    """First and final loss of each method and b0, means over the seeds.
+    """Return first and final loss of each method and b0, means over the seeds.
 
     First is that of the first iteration, final the mean over the last tenth of iterations, infinite for a run that
     diverged.
@@ -214,7 +214,7 @@ def _ends(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def robust_loss(sweep: Sweep, *, tolerance: float, method: str) -> Finding:
-    """Whether the worst b0 loses at most the share ``tolerance`` of what there is to win.
+    """Decide whether the worst b0 loses at most the share ``tolerance`` of what there is to win.
 
     That is the difference of the first loss and the least final one of all methods and b0.
     """
@@ -228,7 +228,7 @@ def robust_loss(sweep: Sweep, *, tolerance: float, method: str) -> Finding:
 
 
 def better_accuracy(sweep: Sweep, *, tolerance: float, method: str, others: list[str]) -> Finding:
-    """Whether the mean test accuracy of ``method`` is at least each other's less ``tolerance`` points, at each b0.
+    """Decide whether ``method``'s mean test accuracy is at least each other's less ``tolerance`` points, at each b0.
 
     One that diverged has none right.
     """

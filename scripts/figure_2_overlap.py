@@ -17,7 +17,7 @@ APART = {"data": ("synthetic_news",), "epochs": (2,), "method": SHOWN, "b0": (),
 
 
 def messages(table: pd.DataFrame) -> list[Message]:
-    """Whether AdamLoss is robust, and Adam is not."""
+    """Return whether AdamLoss is robust, and Adam is not."""
     ours, theirs = (robust(table[table.method == name]) for name in ("adamloss", "adam"))
     problem, factor = "overlapping classes", f"a factor of {FACTOR} over all b0"
     return [
@@ -27,7 +27,7 @@ def messages(table: pd.DataFrame) -> list[Message]:
 
 
 def draw(output: Output) -> None:
-    """The figure with the CSV of its curves, the final values, and the messages."""
+    """Save the figure with the CSV of its curves, the final values, and the messages."""
     drawn = over_seeds(by_epoch(output.runs))
     table = finals(output.runs)
     fig = panels(drawn, "method", SHOWN, table.bag_of_words_accuracy.max())

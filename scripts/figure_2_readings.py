@@ -1,4 +1,4 @@
-"""What Figure 2 hangs on: which of the LSTM's hidden states are classified, their mean or the last one.
+"""What Figure 2 depends on: which of the LSTM's hidden states are classified, their mean or the last one.
 
 python -m scripts.figure_2_readings --scale laptop
 
@@ -15,7 +15,7 @@ APART = {"method": ("adamloss",), "pooling": READINGS, "b0": (), "seed": ()}
 
 
 def messages(table: pd.DataFrame) -> list[Message]:
-    """Whether AdamLoss is robust, for each reading."""
+    """Return whether AdamLoss is robust, for each reading."""
     found = []
     for pooling, (label, *_) in READINGS.items():
         of_reading = table[table.pooling == pooling]
@@ -32,7 +32,7 @@ def messages(table: pd.DataFrame) -> list[Message]:
 
 
 def draw(output: Output) -> None:
-    """The figure with the CSV of its curves, the final values, and the messages."""
+    """Save the figure with the CSV of its curves, the final values, and the messages."""
     drawn = over_seeds(by_epoch(output.runs))
     table = finals(output.runs)
     fig = panels(drawn, "pooling", READINGS, table.bag_of_words_accuracy.max())

@@ -5,7 +5,7 @@ python -m scripts.figure_3 --scale laptop
 A run's **final return** is the mean of its last 48 episodes; one that diverged counts as the sweep's lowest return.
 What a method loses by its worst b0 is the difference of the greatest and the least final return over b0 (means over the
 seeds), as a share of what there is to win: the difference of the sweep's greatest and the mean return of the first
-episodes. A method is **robust** where that share is at most 1/4, **extremely sensitive** where it is above 1/2.
+episodes. A method is **robust** if that share is at most 1/4, **extremely sensitive** if it is above 1/2.
 """
 
 from functools import partial
@@ -28,7 +28,7 @@ APART = {"env": ("pendulum",), "envs": (16,), "steps": (128,), "method": SHOWN, 
 
 
 def by_frames(runs: list[SavedRun]) -> pd.DataFrame:
-    """One row per run and rollout in which episodes ended: their mean return, and the actor's b then."""
+    """Return one row per run and rollout in which episodes ended: their mean return, and the actor's b then."""
     table = pd.concat([_ends(run) for run in runs], ignore_index=True)
     if table.empty:
         raise UnfitError("runs of more frames", "no episode has ended")
@@ -47,7 +47,7 @@ def _labels(run: SavedRun) -> dict:
 
 
 def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
-    """What the figures draw: mean, least and greatest return over the seeds, median b, for each setting and frame."""
+    """Return what the figures draw, by setting and frame: mean, least and greatest return over seeds, median b."""
     by = ["method", "fed", "reward_scale", "b0", "frames"]
     return (
         table.groupby(by, sort=False)
@@ -63,7 +63,7 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def finals(runs: list[SavedRun]) -> pd.DataFrame:
-    """One row per setting and b0: mean, least and greatest final return over the seeds, how many diverged."""
+    """Return one row per setting and b0: mean, least and greatest final return over the seeds, how many diverged."""
     table = by_frames(runs)
     lowest, first = table.episode_return.min(), table.groupby("frames").episode_return.mean().iloc[0]
     rows = []
@@ -85,7 +85,7 @@ def finals(runs: list[SavedRun]) -> pd.DataFrame:
 
 
 def share_lost(finals: pd.DataFrame, of: pd.DataFrame) -> tuple[float, str]:
-    """What the rows ``of`` one method lose by their worst b0, as the module says, and the numbers behind it."""
+    """Return what the rows ``of`` one method lose by their worst b0, as the module says, and the numbers behind it."""
     best, worst = of.loc[of.final.idxmax()], of.loc[of.final.idxmin()]
     to_win = finals.final.max() - finals["first"].iloc[0]
     share = (best.final - worst.final) / to_win if to_win > 0 else np.inf
@@ -95,7 +95,7 @@ def share_lost(finals: pd.DataFrame, of: pd.DataFrame) -> tuple[float, str]:
 
 
 def messages(finals: pd.DataFrame) -> list[Message]:
-    """The paper's sentences about Figure 3, from the means over seeds."""
+    """Return the paper's sentences about Figure 3, from the means over seeds."""
     of = {name: finals[finals.method == name] for name in SHOWN}
     lost, numbers = share_lost(finals, of["adamloss"])
     sentence = "AdamLoss is very robust to the initialisation b0"
@@ -140,19 +140,19 @@ def _ranged(row: pd.Series) -> str:
 
 
 def returns(ax: plt.Axes, curve: pd.DataFrame, label: str, color: str, marker: str) -> None:
-    """Mean return against frames, with the range over the seeds as a band."""
+    """Draw the mean return against frames, with the range over the seeds as a band."""
     frames = curve.frames / 1e4
     ax.plot(frames, curve.episode_return, color=color, marker=marker, markevery=spaced(curve), label=label)
     ax.fill_between(frames, curve.return_min, curve.return_max, color=color, alpha=0.2, lw=0)
 
 
 def spaced(curve: pd.DataFrame) -> float | None:
-    """Between which parts of a curve's length there are markers; of one point, at that point."""
+    """Return at which parts of a curve's length there are markers; of one point, at that point."""
     return 0.2 if len(curve) > 1 else None
 
 
 def figure(drawn: pd.DataFrame) -> plt.Figure:
-    """One panel for each b0."""
+    """Draw one panel for each b0."""
     starts = sorted(drawn.b0.unique())
     fig, axes = plt.subplots(1, len(starts), figsize=(3 * len(starts), 3), sharex=True, sharey=True, squeeze=False)
     for ax, b0 in zip(axes[0], starts, strict=True):
@@ -169,7 +169,7 @@ def figure(drawn: pd.DataFrame) -> plt.Figure:
 
 
 def draw(output: Output) -> None:
-    """The figure with the CSV of its curves, the final returns, and the messages."""
+    """Save the figure with the CSV of its curves, the final returns, and the messages."""
     drawn = over_seeds(by_frames(output.runs))
     output.save("figure_3", figure(drawn), drawn)
     table = finals(output.runs)
@@ -178,7 +178,7 @@ def draw(output: Output) -> None:
 
 
 def decided(sweep: Sweep) -> list[Message]:
-    """The sentences about these runs."""
+    """Return the sentences about these runs."""
     return messages(sweep.of(finals))
 
 

@@ -1,4 +1,4 @@
-"""What Figure 3 hangs on: AdamLoss fed with the sum of both losses or with each network's own, two scales of rewards.
+"""What Figure 3 depends on: AdamLoss fed with the sum of both losses or with each network's own, two scales of rewards.
 
 python -m scripts.figure_3_readings --scale laptop
 
@@ -26,7 +26,7 @@ APART = {"method": ("adamloss",), "fed": ("joint", "own"), "reward_scale": (1.0,
 
 
 def messages(table: pd.DataFrame) -> list[Message]:
-    """Whether AdamLoss is robust, for each reading."""
+    """Return whether AdamLoss is robust, for each reading."""
     found = []
     for (fed, scale), (label, *_) in READINGS.items():
         lost, numbers = share_lost(table, table[(table.fed == fed) & (table.reward_scale == scale)])
@@ -36,7 +36,7 @@ def messages(table: pd.DataFrame) -> list[Message]:
 
 
 def figure(drawn: pd.DataFrame) -> plt.Figure:
-    """Column: b0. Above the returns, below the actor's b."""
+    """Draw a column per b0: above the returns, below the actor's b."""
     starts = sorted(drawn.b0.unique())
     fig, axes = plt.subplots(2, len(starts), figsize=(3 * len(starts), 5), sharex=True, sharey="row", squeeze=False)
     for k, b0 in enumerate(starts):
@@ -54,7 +54,7 @@ def figure(drawn: pd.DataFrame) -> plt.Figure:
 
 
 def draw(output: Output) -> None:
-    """The figure with the CSV of its curves, the final returns, and the messages."""
+    """Save the figure with the CSV of its curves, the final returns, and the messages."""
     drawn = over_seeds(by_frames(output.runs))
     output.save("figure_3_readings", figure(drawn), drawn)
     table = finals(output.runs)
@@ -63,7 +63,7 @@ def draw(output: Output) -> None:
 
 
 def decided(sweep: Sweep) -> list[Message]:
-    """The sentences about these runs."""
+    """Return the sentences about these runs."""
     return messages(finals(sweep.runs))
 
 

@@ -28,7 +28,7 @@ APART = {"method": ("adamloss",), "b0": (), "seed": ()}
 
 
 def by_iteration(runs: list[SavedRun]) -> pd.DataFrame:
-    """One row per run and iteration up to 200: the minibatch's loss and 1/b_t."""
+    """Return one row per run and iteration up to 200: the minibatch's loss and 1/b_t."""
     tables = []
     for run in runs:
         history = run.history[["iteration", "loss", "b"]].head(LAST)
@@ -38,14 +38,14 @@ def by_iteration(runs: list[SavedRun]) -> pd.DataFrame:
 
 
 def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
-    """What the figure draws: median, least and greatest of both, for each b0 and iteration."""
+    """Return what the figure draws: median, least and greatest of both, for each b0 and iteration."""
     ranges = {name: (name, "median") for name in ("loss", "inverse_b")}
     ranges |= {f"{name}_{end}": (name, end) for name in ("loss", "inverse_b") for end in ("min", "max")}
     return table.groupby(["b0", "iteration"], sort=False).agg(seeds=("seed", "size"), **ranges).reset_index()
 
 
 def messages(table: pd.DataFrame) -> list[Message]:
-    """The paper's sentences about Figure 4; open where the runs are shorter than 200 iterations."""
+    """Return the paper's sentences about Figure 4; open where the runs are shorter than 200 iterations."""
     long_enough = table.iteration.max() >= LAST
     inverse = table.groupby(["b0", "iteration"]).inverse_b.median()
     found = []
@@ -91,7 +91,7 @@ def messages(table: pd.DataFrame) -> list[Message]:
 
 
 def _mean_loss(table: pd.DataFrame, b0: float, first: int, last: int) -> pd.Series:
-    """The mean stochastic loss of the iterations first..last, by seed."""
+    """Return the mean stochastic loss of the iterations first..last, by seed."""
     return table[(table.b0 == b0) & table.iteration.between(first, last)].groupby("seed").loss.mean()
 
 
@@ -100,7 +100,7 @@ def _listed(values: pd.Series) -> str:
 
 
 def figure(drawn: pd.DataFrame) -> plt.Figure:
-    """Left 1/b_t, right the loss as a running mean; a curve for each b0, the median with the range as a band."""
+    """Draw 1/b_t and the loss as a running mean: a curve for each b0, the median with the range as a band."""
     fig, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharex=True)
     for color, (b0, curve) in zip(cycle(COLOURS), drawn.groupby("b0"), strict=False):
         for ax, name in zip(axes, ("inverse_b", "loss"), strict=True):
@@ -119,7 +119,7 @@ def figure(drawn: pd.DataFrame) -> plt.Figure:
 
 
 def draw(output: Output) -> None:
-    """The figure with the CSV of its curves, and the messages."""
+    """Save the figure with the CSV of its curves, and the messages."""
     table = by_iteration(output.runs)
     drawn = over_seeds(table)
     output.save("figure_4", figure(drawn), drawn)
@@ -127,7 +127,7 @@ def draw(output: Output) -> None:
 
 
 def _early(sweep: Sweep, b0: float, method: str = "adamloss") -> pd.DataFrame:
-    """Means over the seeds by iteration; raises ClaimError where the sweep has no such b0."""
+    """Return means over the seeds by iteration. Raises ClaimError if the sweep has no such b0."""
     table = sweep.of(histories)
     chosen = table[(table.method == method) & (table.b0 == b0)]
     if not len(chosen):
@@ -136,7 +136,7 @@ def _early(sweep: Sweep, b0: float, method: str = "adamloss") -> pd.DataFrame:
 
 
 def reaches(sweep: Sweep, *, paper: float, tolerance: float, b0: float, iteration: int) -> Finding:
-    """Whether 1 / b of AdamLoss is within a factor ``tolerance`` of the paper's value after some iterations."""
+    """Decide whether 1 / b of AdamLoss is within a factor ``tolerance`` of the paper's value after some iterations."""
     value = 1 / _at(sweep, b0, iteration)
     return of_number(
         value,
@@ -149,7 +149,7 @@ def reaches(sweep: Sweep, *, paper: float, tolerance: float, b0: float, iteratio
 
 
 def stabilizes(sweep: Sweep, *, tolerance: float, b0: Sequence[float], first: int, last: int) -> Finding:
-    """Whether b of AdamLoss grows by at most a factor ``tolerance`` from iteration ``first`` to ``last``."""
+    """Decide whether b of AdamLoss grows by at most a factor ``tolerance`` from iteration ``first`` to ``last``."""
     growth = {f"b0 = {b:g}": _at(sweep, b, last) / _at(sweep, b, first) for b in b0}
     said = ", ".join(f"{name}: {ratio:.3g} times" for name, ratio in growth.items())
     cases = {name: bool(ratio <= tolerance) for name, ratio in growth.items()}
@@ -157,7 +157,7 @@ def stabilizes(sweep: Sweep, *, tolerance: float, b0: Sequence[float], first: in
 
 
 def high_loss(sweep: Sweep, *, tolerance: float, b0: Sequence[float], last: int) -> Finding:
-    """Whether the loss of AdamLoss rises to at least ``tolerance`` times its first within ``last`` iterations."""
+    """Decide whether AdamLoss's loss rises to at least ``tolerance`` times its first within ``last`` iterations."""
     peaks = {}
     for b in b0:
         loss = _early(sweep, b).loss
@@ -168,7 +168,7 @@ def high_loss(sweep: Sweep, *, tolerance: float, b0: Sequence[float], last: int)
 
 
 def decreases(sweep: Sweep, *, b0: float, last: int) -> Finding:
-    """Whether the line through the losses of the first iterations falls."""
+    """Decide whether the line through the losses of the first iterations falls."""
     loss = _early(sweep, b0).loss[:last]
     slope = float(np.polyfit(loss.index, loss, 1)[0])
     said = f"{slope:.3g} a step over {len(loss)} iterations, from {loss.iloc[0]:.3g} to {loss.iloc[-1]:.3g}"
@@ -176,7 +176,7 @@ def decreases(sweep: Sweep, *, b0: float, last: int) -> Finding:
 
 
 def _at(sweep: Sweep, b0: float, iteration: int) -> float:
-    """The b of AdamLoss at the last recorded iteration that is not after ``iteration``."""
+    """Return the b of AdamLoss at the last recorded iteration that is not after ``iteration``."""
     b = _early(sweep, b0).b
     return float(b[b.index <= iteration].iloc[-1])
 

@@ -1,4 +1,4 @@
-"""What Figure 4 hangs on: the LSTM's width.
+"""What Figure 4 depends on: the LSTM's width.
 
 python -m scripts.figure_4_width --scale laptop
 
@@ -22,13 +22,13 @@ APART = {"method": ("adamloss",), "hidden": (), "b0": SMALL, "seed": ()}
 
 
 def by_width(runs: list[SavedRun]) -> dict[int, pd.DataFrame]:
-    """The table of ``scripts.figure_4`` for each width."""
+    """Return the table of ``scripts.figure_4`` for each width."""
     widths = sorted({run.config["hidden"] for run in runs})
     return {hidden: by_iteration([run for run in runs if run.config["hidden"] == hidden]) for hidden in widths}
 
 
 def messages(tables: dict[int, pd.DataFrame]) -> list[Message]:
-    """The sentences about small b0, for each width."""
+    """Return the sentences about small b0, for each width."""
     return [
         replace(message, problem=f"{hidden} units, {message.problem}")
         for hidden, table in tables.items()
@@ -37,7 +37,7 @@ def messages(tables: dict[int, pd.DataFrame]) -> list[Message]:
 
 
 def figure(drawn: pd.DataFrame) -> plt.Figure:
-    """A panel for each b0: 1/b_t, a curve for each width, the median with the range as a band."""
+    """Draw a panel for each b0: 1/b_t, a curve for each width, the median with the range as a band."""
     fig, axes = plt.subplots(1, len(SMALL), figsize=(9, 3.6), sharey=True)
     for ax, b0 in zip(axes, SMALL, strict=True):
         for color, (hidden, curve) in zip(cycle(COLOURS), drawn[drawn.b0 == b0].groupby("hidden"), strict=False):
@@ -52,7 +52,7 @@ def figure(drawn: pd.DataFrame) -> plt.Figure:
 
 
 def draw(output: Output) -> None:
-    """The figure with the CSV of its curves, and the messages."""
+    """Save the figure with the CSV of its curves, and the messages."""
     tables = by_width(output.runs)
     drawn = pd.concat([over_seeds(table).assign(hidden=hidden) for hidden, table in tables.items()], ignore_index=True)
     output.save("figure_4_width", figure(drawn), drawn)

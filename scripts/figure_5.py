@@ -19,7 +19,7 @@ APART = {"data": SERIES, "data.n": (), "data.d": (), "seed": ()}
 
 
 def measured(runs: list[SavedRun]) -> pd.DataFrame:
-    """One row per run: data, seed and everything saved."""
+    """Return one row per run: data, seed and everything saved."""
     return pd.concat(
         [labelled(run.history, data=run.config["data"]["name"], seed=run.config["seed"]) for run in runs],
         ignore_index=True,
@@ -27,7 +27,7 @@ def measured(runs: list[SavedRun]) -> pd.DataFrame:
 
 
 def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
-    """Median, least and greatest over the seeds of both ends: what the figure draws."""
+    """Return median, least and greatest over the seeds of both ends: what the figure draws."""
     drawn = table.groupby(["data", "n", "d"], as_index=False).agg(
         seeds=("seed", "size"),
         **{f"{end}{suffix}": (end, how) for end in ENDS for suffix, how in (("", "median"), ("_least", "min"))},
@@ -40,7 +40,7 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def figure(drawn: pd.DataFrame) -> plt.Figure:
-    """Rows: the two ends; columns: against n/d at one n, against n."""
+    """Draw the two ends (rows) against n/d at one n and against n (columns)."""
     fig, axes = plt.subplots(2, 2, figsize=(9, 6), sharex="col")
     sphere = drawn[drawn.data == "sphere"]
     most = sphere.n.max()
@@ -81,7 +81,7 @@ def _curve(ax: plt.Axes, curve: pd.DataFrame, against: str, end: str, series: st
 
 
 def messages(table: pd.DataFrame, drawn: pd.DataFrame) -> list[Message]:
-    """When the norm is O(1), how far the predictions are off, and the bounds that hold for every data set."""
+    """Decide when the norm is O(1), how far the predictions are off, and which bounds hold for every data set."""
     sphere, digits = drawn[drawn.data == "sphere"], drawn[drawn.data == "digits"]
     most = sphere.n.max()
     by_ratio = sphere[sphere.n == most].set_index("ratio")
@@ -144,7 +144,7 @@ def messages(table: pd.DataFrame, drawn: pd.DataFrame) -> list[Message]:
 
 
 def draw(output: Output) -> None:
-    """The figure, the CSV of what it draws, and the messages."""
+    """Save the figure, the CSV of what it draws, and the messages."""
     table = measured(output.runs)
     drawn = over_seeds(table)
     output.save("figure_5", figure(drawn), drawn)
@@ -152,7 +152,7 @@ def draw(output: Output) -> None:
 
 
 def positive_gram(sweep: Sweep, *, tolerance: float) -> Finding:
-    """Whether lambda_0 of H-infinity is above ``tolerance`` times its norm, for each data set and size."""
+    """Decide whether lambda_0 of H-infinity is above ``tolerance`` times its norm, for each data set and size."""
     table = sweep.of(measured).assign(ratio=lambda t: t.lambda_min / t.lambda_max)
     grouped = table.groupby(["data", "n", "d"])
     cases = {f"{data}, n = {n}, d = {d}": bool(part.ratio.min() > tolerance) for (data, n, d), part in grouped}
@@ -162,7 +162,7 @@ def positive_gram(sweep: Sweep, *, tolerance: float) -> Finding:
 
 
 def norm_below_n(sweep: Sweep) -> Finding:
-    """Whether ||H-infinity|| is at most n, for each data set."""
+    """Decide whether ||H-infinity|| is at most n, for each data set."""
     table = sweep.of(measured)
     share = (table.lambda_max / table.n).groupby(table.data)
     said = "greatest ||H_inf|| / n: " + ", ".join(f"{name} {values.max():.3g}" for name, values in share)
@@ -170,7 +170,7 @@ def norm_below_n(sweep: Sweep) -> Finding:
 
 
 def decided(sweep: Sweep) -> list[Message]:
-    """The sentences about these runs."""
+    """Return the sentences about these runs."""
     table = sweep.of(measured)
     return messages(table, over_seeds(table))
 

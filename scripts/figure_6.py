@@ -34,7 +34,7 @@ APART = {
 
 
 def over_seeds(runs: list[SavedRun]) -> pd.DataFrame:
-    """What the figure draws: medians over the seeds of each problem, method, b0 and window, and the loss's range."""
+    """Return what the figure draws: medians over seeds by problem, method, b0 and window, and the loss's range."""
 
     def facts(run: SavedRun) -> dict:
         config, result = run.config, run.summary["result"]
@@ -55,7 +55,7 @@ def over_seeds(runs: list[SavedRun]) -> pd.DataFrame:
 
 
 def figure(drawn: pd.DataFrame, data: str, eta: str) -> plt.Figure:
-    """The panels of one problem."""
+    """Draw the panels of one problem."""
     chosen = drawn[(drawn.data == data) & (drawn.eta == eta)]
     first = chosen.iloc[0]
     low = max(RESOLUTION * first.start_loss, chosen.loss_min.min() / 3)
@@ -69,7 +69,7 @@ def figure(drawn: pd.DataFrame, data: str, eta: str) -> plt.Figure:
 
 
 def messages(drawn: pd.DataFrame) -> list[Message]:
-    """The paper's sentence about Figure 6, and robustness to b0, from the medians over seeds."""
+    """Decide the paper's sentence about Figure 6, and robustness to b0, from the medians over seeds."""
     found = []
     for (name, eta), problem in drawn.groupby(["data", "eta"], sort=False):
         data = f"{name}, eta = {eta}"
@@ -113,7 +113,7 @@ def messages(drawn: pd.DataFrame) -> list[Message]:
 
 
 def draw(output: Output) -> None:
-    """One figure for each data set and eta, and the CSV of all."""
+    """Save one figure for each data set and eta, and the CSV of all."""
     drawn = over_seeds(output.runs)
     for (data, eta), name in SHOWN.items():
         part = drawn[(drawn.data == data) & (drawn.eta == eta)]
@@ -123,7 +123,7 @@ def draw(output: Output) -> None:
 
 
 def bounded_labels(sweep: Sweep, *, tolerance: float, data: str) -> Finding:
-    """Whether the root mean square of a data set's labels is at most ``tolerance``."""
+    """Decide whether the root mean square of a data set's labels is at most ``tolerance``."""
     # the loss of predicting 0 is the mean of y^2 / 2
     losses = [run.summary["result"]["zero_loss"] for run in sweep.runs if run.config["data"]["name"] == data]
     if not losses:
@@ -134,7 +134,7 @@ def bounded_labels(sweep: Sweep, *, tolerance: float, data: str) -> Finding:
 
 
 def decided(sweep: Sweep) -> list[Message]:
-    """The sentences about these runs."""
+    """Return the sentences about these runs."""
     return messages(sweep.of(over_seeds))
 
 

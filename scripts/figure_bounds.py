@@ -1,4 +1,4 @@
-"""The bounds of the theory beside the trajectories that they bound: exit index N, b_max and T over random problems.
+"""The bounds of the theory compared with trajectories: exit index N, b_max and T over random problems.
 
 python -m scripts.figure_bounds --scale laptop
 """
@@ -20,24 +20,24 @@ APART = {"p": METHOD_OF, "d": (), "seed": ()}
 
 
 def problems(runs: list[SavedRun]) -> pd.DataFrame:
-    """One row per random problem, with its method and dimension."""
+    """Return one row per random problem, with its method and dimension."""
     return pd.concat(
         [run.history.assign(method=METHOD_OF[run.config["p"]], d=run.config["d"]) for run in runs], ignore_index=True
     )
 
 
 def starts_large(table: pd.DataFrame) -> pd.Series:
-    """Where b_1 >= eta (lambda_1 + lambda_0) / 2."""
+    """Return where b_1 >= eta (lambda_1 + lambda_0) / 2."""
     return table.beta_1 >= (1 + 1 / table.condition) / 2
 
 
 def starts_small(table: pd.DataFrame) -> pd.Series:
-    """Where b_0 < 0.4 eta lambda_1."""
+    """Return where b_0 < 0.4 eta lambda_1."""
     return table.beta_0 < 0.4
 
 
 def ratios(table: pd.DataFrame) -> dict[str, pd.Series]:
-    """Bound / measured of every bound, on the problems that it is meant for."""
+    """Return bound / measured of every bound, on the problems that it is meant for."""
     done, large, small = ~table.stopped, starts_large(table), starts_small(table)
     exited = table.exit_index > 0
     n = table.exit_index + 1
@@ -61,7 +61,7 @@ def ratios(table: pd.DataFrame) -> dict[str, pd.Series]:
 
 
 def quantiles(table: pd.DataFrame) -> pd.DataFrame:
-    """The quantiles of bound / measured: 1 is exact, below 1 would be a violation."""
+    """Return the quantiles of bound / measured: 1 is exact, below 1 would be a violation."""
     rows = []
     for name, ratio in ratios(table).items():
         values = ratio.quantile(list(LEVELS), interpolation="lower")
@@ -70,7 +70,7 @@ def quantiles(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def figure(table: pd.DataFrame) -> plt.Figure:
-    """Measured against bound: N, b_max, and T where b_1 is large and where b_0 is small; the diagonal is exact."""
+    """Draw measured against bound: N, b_max, and T for large b_1 and for small b_0; the diagonal is exact."""
     fig, axes = plt.subplots(2, 2, figsize=(9, 8))
     large, small = (starts(table) & ~table.stopped & (table.t_0 > 0) for starts in (starts_large, starts_small))
     panels = (
@@ -90,12 +90,12 @@ def figure(table: pd.DataFrame) -> plt.Figure:
             ax.plot(ends, ends, color="0.3", lw=1)
             ax.set(xscale="log", yscale="log")
     axes[0, 0].legend()
-    fig.suptitle(f"Bounds beside {len(table)} random problems; none may lie below the diagonal")
+    fig.suptitle(f"Bounds of {len(table)} random problems; none may lie below the diagonal")
     return fig
 
 
 def messages(table: pd.DataFrame) -> list[Message]:
-    """Violations of each proved statement."""
+    """Count the violations of each proved statement."""
     found = []
     for method, of_method in table.groupby("method", sort=False):
         counts = of_method.filter(like="violations_").sum()
@@ -114,7 +114,7 @@ def messages(table: pd.DataFrame) -> list[Message]:
 
 
 def draw(output: Output) -> None:
-    """The figure, the CSV of measured and bounded, the quantiles, and the messages."""
+    """Save the figure, the CSV of measured and bounded, the quantiles, and the messages."""
     table = problems(output.runs)
     tightness = quantiles(table)
     with pd.option_context("display.width", 160, "display.max_colwidth", 70, "display.float_format", "{:.3g}".format):
@@ -126,7 +126,7 @@ def draw(output: Output) -> None:
 
 
 def exit_bound(sweep: Sweep, *, method: str) -> Finding:
-    """Whether N is at most Lemma 1's bound in every random problem that starts below the threshold and passes it."""
+    """Decide whether N is at most Lemma 1's bound in each random problem that crosses the threshold."""
     table = sweep.of(problems)
     chosen = table[(table.method == method) & (table.exit_index > 0)]
     kept = chosen.exit_index <= (chosen.exit_paper + 1) * (1 + 1e-9)
@@ -136,7 +136,7 @@ def exit_bound(sweep: Sweep, *, method: str) -> Finding:
 
 
 def unviolated(sweep: Sweep, *, method: str, checks: list[str]) -> Finding:
-    """Whether none of the checks, columns ``violations_*`` of the runs, failed in any random problem."""
+    """Decide whether none of the checks, columns ``violations_*`` of the runs, failed in any random problem."""
     table = sweep.of(problems)
     counts = table[table.method == method][[f"violations_{check}" for check in checks]].sum()
     said = f"violations in {(table.method == method).sum()} random problems: " + ", ".join(

@@ -20,7 +20,7 @@ APART = {"data": ("spectrum",), "method": SHOWN, "batch": (None,), "b0": ()}
 
 
 def trajectories(runs: list[SavedRun]) -> pd.DataFrame:
-    """One row per run and iteration: b_{t+1} / (eta lambda_1), s_t^(i), the exit index N and each eigenvalue."""
+    """Return one row per run and iteration: b_{t+1} / (eta lambda_1), s_t^(i), the exit index N and each eigenvalue."""
     tables = []
     for run in runs:
         config = run.config
@@ -34,7 +34,7 @@ def trajectories(runs: list[SavedRun]) -> pd.DataFrame:
 
 
 def figure(drawn: pd.DataFrame, eigenvalues: list[float]) -> plt.Figure:
-    """Column: method. First row: b; below, one row per b0: the errors, with the exit marked."""
+    """Draw a column per method. First row: b; below, one row per b0: the errors, with the exit marked."""
     methods = [method for method in SHOWN if (drawn.method == method).any()]
     errors_of = [b0 for b0 in ERRORS_OF if (drawn.b0 == b0).any()] or sorted(drawn.b0.unique())[:1]
     fig, axes = plt.subplots(1 + len(errors_of), len(methods), figsize=(9, 9), sharex=True, sharey="row", squeeze=False)
@@ -72,7 +72,7 @@ def figure(drawn: pd.DataFrame, eigenvalues: list[float]) -> plt.Figure:
 
 
 def messages(drawn: pd.DataFrame, eigenvalues: list[float]) -> list[Message]:
-    """Equation (7)'s turning points, and the exit index of both methods."""
+    """Decide equation (7)'s turning points, and the exit index of both methods."""
     found = []
     for method, of_method in drawn.groupby("method", sort=False):
         against = 0
@@ -98,7 +98,7 @@ def messages(drawn: pd.DataFrame, eigenvalues: list[float]) -> list[Message]:
 
 
 def draw(output: Output) -> None:
-    """The figure, the CSV of every trajectory, and the messages."""
+    """Save the figure, the CSV of every trajectory, and the messages."""
     drawn = trajectories(output.runs)
     eigenvalues = output.runs[0].config["data"]["eigenvalues"]
     output.save("figure_burn_in", figure(drawn, eigenvalues), drawn)
@@ -106,7 +106,7 @@ def draw(output: Output) -> None:
 
 
 def decided(sweep: Sweep) -> list[Message]:
-    """The sentences about these runs."""
+    """Return the sentences about these runs."""
     return messages(trajectories(sweep.runs), sweep.runs[0].config["data"]["eigenvalues"])
 
 

@@ -1,4 +1,4 @@
-"""What c does where f* > 0: AdaLoss on the diabetes data with c = 0, f*/2, f*, 2f*, full gradient and minibatches.
+"""The effect of c where f* > 0: AdaLoss on the diabetes data with c = 0, f*/2, f*, 2f*, full gradient and minibatches.
 
 python -m scripts.figure_c --scale laptop
 """
@@ -28,7 +28,7 @@ APART = {
 
 
 def trajectories(runs: list[SavedRun]) -> pd.DataFrame:
-    """One row per (setting, c, b0, iteration): median and range over seeds of the excess and of b."""
+    """Return one row per (setting, c, b0, iteration): median and range over seeds of the excess and of b."""
     tables = []
     for run in runs:
         config, table = run.config, run.history
@@ -53,7 +53,7 @@ def trajectories(runs: list[SavedRun]) -> pd.DataFrame:
 
 
 def figure(drawn: pd.DataFrame) -> plt.Figure:
-    """2 x 2 panels at one b0: excess and b against iterations, full gradient beside minibatches."""
+    """Draw 2 x 2 panels at one b0: excess and b against iterations, full gradient and minibatches."""
     b0 = SHOWN_B0 if (drawn.b0 == SHOWN_B0).any() else drawn.b0.min()
     shown = drawn[drawn.b0 == b0]
     settings = [setting for setting in SETTINGS if (shown.setting == setting).any()]
@@ -81,7 +81,7 @@ def figure(drawn: pd.DataFrame) -> plt.Figure:
 
 
 def messages(drawn: pd.DataFrame) -> list[Message]:
-    """What one would expect of c, decided by the growth of b over the last decade of iterations and by the excess."""
+    """Decide what one would expect of c, by the growth of b over the last decade of iterations and by the excess."""
     found = []
     for (setting, b0), curves in drawn.groupby(["setting", "b0"], sort=False):
         last = curves.iteration.max()
@@ -126,14 +126,14 @@ def messages(drawn: pd.DataFrame) -> list[Message]:
 
 
 def draw(output: Output) -> None:
-    """The figure at one b0, the CSV of all, and the messages."""
+    """Save the figure at one b0, the CSV of all, and the messages."""
     drawn = trajectories(output.runs)
     output.save("figure_c", figure(drawn), drawn)
     output.messages("figure_c", messages(drawn))
 
 
 def decided(sweep: Sweep) -> list[Message]:
-    """The sentences about these runs."""
+    """Return the sentences about these runs."""
     return messages(trajectories(sweep.runs))
 
 

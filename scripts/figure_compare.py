@@ -56,7 +56,7 @@ APART = {"problem": (), "optimizer": LABELS, "step": (), "seed": ()}
 
 
 def over_seeds(runs: list[SavedRun]) -> pd.DataFrame:
-    """One row per problem, optimizer and step: mean, least and greatest final value over the seeds."""
+    """Return one row per problem, optimizer and step: mean, least and greatest final value over the seeds."""
     rows = []
     for run in runs:
         result = run.summary["result"]
@@ -85,7 +85,7 @@ def over_seeds(runs: list[SavedRun]) -> pd.DataFrame:
 
 
 def interval(x: np.ndarray, height: np.ndarray, limit: float) -> tuple[float, float, int]:
-    """The interval around the least ``height`` where it is at most ``limit``: its ends and the grid points in it.
+    """Return the interval around the least ``height`` where it is at most ``limit``: its ends and grid points.
 
     (nan, nan, 0) where no height is. Equal least heights: the widest of their intervals.
     """
@@ -108,14 +108,14 @@ def interval(x: np.ndarray, height: np.ndarray, limit: float) -> tuple[float, fl
 
 
 def heights(metric: str, values: pd.Series) -> tuple[np.ndarray, float]:
-    """What the band is measured in, smaller being better, and the band's height in it."""
+    """Return what the band is measured in, smaller being better, and the band's height in it."""
     if metric == "accuracy":
         return -values.to_numpy(), POINT
     return np.log10(values.to_numpy()), np.log10(FACTOR)
 
 
 def widths(drawn: pd.DataFrame) -> pd.DataFrame:
-    """One row per problem and optimizer: best value and step, and both widths with the interval's ends."""
+    """Return one row per problem and optimizer: best value and step, and both widths with the interval's ends."""
     rows = []
     for (problem, metric), of_problem in drawn.groupby(["problem", "metric"], sort=False):
         overall = heights(metric, of_problem.value)[0].min()
@@ -149,7 +149,7 @@ def widths(drawn: pd.DataFrame) -> pd.DataFrame:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """The table for readers; "≥" where the interval reaches the grid's end."""
+    """Return the table for readers; "≥" where the interval reaches the grid's end."""
 
     def shown(row: object, name: str) -> str:
         return f"{'≥ ' * getattr(row, f'open_{name}')}{getattr(row, f'width_{name}'):.1f}"
@@ -175,7 +175,7 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def figure(drawn: pd.DataFrame) -> plt.Figure:
-    """Column: problem. Above the optimizers of SGD's kind, below those of Adam's. What left the axis is on its edge."""
+    """Draw a column per problem: above SGD's kind, below Adam's. What left the axis is on its edge."""
     problems = list(dict.fromkeys(zip(drawn.problem, drawn.metric, strict=True)))
     fig, axes = plt.subplots(
         len(FAMILIES), len(problems), figsize=(3.6 * len(problems), 6.6), sharex=True, sharey="col", squeeze=False
@@ -219,7 +219,7 @@ def figure(drawn: pd.DataFrame) -> plt.Figure:
 
 
 def messages(table: pd.DataFrame) -> list[Message]:
-    """Whether ours are as robust as the method they are built on, and as every peer of their kind."""
+    """Decide whether ours are as robust as the method they are built on, and as every peer of their kind."""
     found = []
     for problem, rows in table.groupby("problem", sort=False):
         rows = rows.set_index("optimizer")
@@ -248,7 +248,7 @@ def messages(table: pd.DataFrame) -> list[Message]:
 
 
 def draw(output: Output) -> None:
-    """The figure with the CSV of its curves, the table of widths (CSV and Markdown), and the messages."""
+    """Save the figure with the CSV of its curves, the table of widths (CSV and Markdown), and the messages."""
     drawn = over_seeds(output.runs)
     output.save("figure_compare", figure(drawn), drawn)
     table = widths(drawn)

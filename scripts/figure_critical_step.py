@@ -28,7 +28,7 @@ APART = {
 
 
 def trajectories(runs: list[SavedRun]) -> pd.DataFrame:
-    """One row per run and recorded iteration, with c, the c at which it grows at the start, and the ends of H."""
+    """Return a row per run and recorded iteration, with c, the c at which it grows at first, and the ends of H."""
     tables = []
     for run in runs:
         config, result = run.config, run.summary["result"]
@@ -43,7 +43,7 @@ def trajectories(runs: list[SavedRun]) -> pd.DataFrame:
 
 
 def by_run(drawn: pd.DataFrame) -> pd.DataFrame:
-    """One row per run: greatest and final loss over the initial one, where lambda_max(H) ends, whether all died."""
+    """Return a row per run: greatest and final loss over the first, where lambda_max(H) ends, whether all died."""
     rows = []
     for (m, seed, c), curve in drawn.groupby(["m", "seed", "c"], sort=False):
         first, last = curve.iloc[0], curve.iloc[-1]
@@ -65,7 +65,7 @@ def by_run(drawn: pd.DataFrame) -> pd.DataFrame:
 
 
 def figure(drawn: pd.DataFrame) -> plt.Figure:
-    """Column: width. Above the loss, below lambda_max(H(k)) with 2 ||H|| / c dotted; the first seed."""
+    """Draw a column per width: above the loss, below lambda_max(H(k)) with 2 ||H|| / c dotted; the first seed."""
     first = drawn[drawn.seed == drawn.seed.min()]
     widths, steps = sorted(first.m.unique()), sorted(first.c.unique())
     fig, axes = plt.subplots(2, len(widths), figsize=(10.5, 6), sharex=True, sharey="row", squeeze=False)
@@ -88,7 +88,7 @@ def figure(drawn: pd.DataFrame) -> plt.Figure:
 
 
 def messages(ends: pd.DataFrame) -> list[Message]:
-    """What happens below and above the critical c, from all widths and seeds."""
+    """Decide what happens below and above the critical c, from all widths and seeds."""
 
     def listed(chosen: pd.DataFrame, column: str) -> str:
         return ", ".join(f"c = {c:g}: {v.min():.3g} to {v.max():.3g}" for c, v in chosen.groupby("c")[column])
@@ -148,7 +148,7 @@ def messages(ends: pd.DataFrame) -> list[Message]:
 
 
 def _critical(widest: pd.DataFrame) -> Message:
-    """The critical c at one width, in units of eta ||H-infinity||: predicted for each seed, and between two runs."""
+    """Return the critical c at one width, in units of eta ||H-infinity||: predicted by seed, and between two runs."""
     predicted, measured = {}, {}
     for seed, runs in widest.groupby("seed"):
         ordered = runs.sort_values("c")
@@ -175,14 +175,14 @@ def _critical(widest: pd.DataFrame) -> Message:
 
 
 def draw(output: Output) -> None:
-    """The figure, the CSV of every trajectory, and the messages."""
+    """Save the figure, the CSV of every trajectory, and the messages."""
     drawn = trajectories(output.runs)
     output.save("figure_critical_step", figure(drawn), drawn)
     output.messages("figure_critical_step", messages(by_run(drawn)))
 
 
 def linear_iterations(sweep: Sweep, *, tolerance: float, c_below: float) -> Finding:
-    """Gradient descent with eta = c / ||H||, c < ``c_below``: T against ``tolerance`` (||H|| / lambda_0) log(1 / eps).
+    """Decide whether T is at most ``tolerance`` (||H|| / lambda_0) log(1 / eps) for eta = c / ||H||, c < ``c_below``.
 
     T counts the iterations after which the loss stays below eps = 1e-6 of its start.
     """
@@ -200,14 +200,14 @@ def linear_iterations(sweep: Sweep, *, tolerance: float, c_below: float) -> Find
 
 
 def stays_below(loss: pd.Series, iteration: pd.Series, level: float | pd.Series) -> float:
-    """The first recorded iteration from which on the loss stays at or below the level; inf if there is none."""
+    """Return the first recorded iteration from which on the loss stays at or below the level; inf if never."""
     above = np.flatnonzero(~(loss <= level).to_numpy())
     first = above[-1] + 1 if len(above) else 0
     return float(iteration.iloc[first]) if first < len(iteration) else np.inf
 
 
 def decided(sweep: Sweep) -> list[Message]:
-    """The sentences about these runs."""
+    """Return the sentences about these runs."""
     return messages(by_run(trajectories(sweep.runs)))
 
 

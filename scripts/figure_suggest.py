@@ -1,8 +1,8 @@
-"""What suggest() is worth: AdaLoss and AdamLoss from its start and from their defaults, on the comparison's problems.
+"""The value of suggest(): AdaLoss and AdamLoss from its start and from their defaults, on the comparison's problems.
 
 python -m scripts.figure_suggest --scale laptop
 
-A start is **better** than another, for the same problem and seed, where its final accuracy is higher or its final loss
+A start is **better** than another, for the same problem and seed, if its final accuracy is higher or its final loss
 lower by more than ``NEAR``: one test image, or one part in a thousand of the loss. A training that diverged loses.
 """
 
@@ -21,7 +21,7 @@ STARTS = {
     "suggested": ("#D55E00", "o"),
     "suggested × 10": ("#CC79A7", "^"),
 }
-NEAR = {"accuracy": 1.5 / 600, "loss": np.log10(1.001)}  # between one image and two: no tie hangs on rounding
+NEAR = {"accuracy": 1.5 / 600, "loss": np.log10(1.001)}  # between one image and two: no tie depends on rounding
 APART = {
     "problem": (),
     "optimizer": [name + start for name in DEFAULT for start in ("", "_suggested")],
@@ -31,7 +31,7 @@ APART = {
 
 
 def by_run(runs: list[SavedRun]) -> pd.DataFrame:
-    """One row per run that is a default or a suggestion: problem, metric, method, start, seed, final value."""
+    """Return one row per run that is a default or a suggestion: problem, metric, method, start, seed, final value."""
     rows = []
     for run in runs:
         config, result = run.config, run.summary["result"]
@@ -56,7 +56,7 @@ def by_run(runs: list[SavedRun]) -> pd.DataFrame:
 
 
 def counted(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per problem and method: how often the suggestion is better and worse than each other start."""
+    """Return one row per problem and method: how often the suggestion is better and worse than each other start."""
     rows = []
     for (problem, metric, method), chosen in table.groupby(["problem", "metric", "method"], sort=False):
         by_seed = chosen.pivot(index="seed", columns="start", values="value")
@@ -75,7 +75,7 @@ def counted(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def messages(counts: pd.DataFrame) -> list[Message]:
-    """How often the suggestion beats the default, and whether a tenth or ten times of it would be better."""
+    """Decide how often the suggestion beats the default, and whether a tenth or ten times of it would be better."""
     found = []
     for row in counts.to_dict("records"):
         name = f"{row['problem']}, {LABELS[row['method']]}"
@@ -96,7 +96,7 @@ def messages(counts: pd.DataFrame) -> list[Message]:
 
 
 def figure(table: pd.DataFrame) -> plt.Figure:
-    """One panel for each problem: every training's final value, by method and start."""
+    """Draw a panel for each problem: every training's final value, by method and start."""
     problems = list(dict.fromkeys(zip(table.problem, table.metric, strict=True)))
     methods = list(dict.fromkeys(table.method))
     fig, axes = plt.subplots(1, len(problems), figsize=(3.4 * len(problems), 3.2), squeeze=False)
@@ -118,7 +118,7 @@ def figure(table: pd.DataFrame) -> plt.Figure:
 
 
 def draw(output: Output) -> None:
-    """The figure with the CSV of its points, the counts, and the messages."""
+    """Save the figure with the CSV of its points, the counts, and the messages."""
     table = by_run(output.runs)
     output.save("figure_suggest", figure(table), table)
     counts = counted(table)

@@ -21,7 +21,7 @@ APART = {"method": ("adaloss", "sgd_constant"), "batch": (None,), "m": (), "b0":
 
 
 def trajectories(runs: list[SavedRun]) -> pd.DataFrame:
-    """One row per run and recorded iteration, with the bounds and the facts of its problem."""
+    """Return one row per run and recorded iteration, with the bounds and the facts of its problem."""
     tables = []
     for run in runs:
         config, result = run.config, run.summary["result"]
@@ -37,7 +37,7 @@ def trajectories(runs: list[SavedRun]) -> pd.DataFrame:
 
 
 def by_run(drawn: pd.DataFrame) -> pd.DataFrame:
-    """One row per run: the end of its trajectory, the steps to TARGET, how far it is from linearised."""
+    """Return one row per run: the end of its trajectory, the steps to TARGET, how far it is from linearised."""
     rows = []
     for (method, m, b0), curve in drawn.groupby(["method", "m", "b0"], sort=False):
         seen = (curve.loss > RESOLUTION * curve.start_loss) & (curve.linear_loss > RESOLUTION * curve.start_loss)
@@ -57,13 +57,13 @@ def by_run(drawn: pd.DataFrame) -> pd.DataFrame:
 
 
 def converged(ends: pd.DataFrame) -> pd.Series:
-    """Which runs of AdaLoss end below TARGET of the loss, or below its start where their bound asks for more steps."""
+    """Return which runs of AdaLoss end below TARGET of the loss, or below its start if their bound is more steps."""
     reached = (ends.loss <= TARGET * ends.start_loss) | (ends.iterations_bound > ends.iteration)
     return (ends.loss < ends.start_loss) & reached
 
 
 def _steps_to_target(curve: pd.DataFrame) -> float:
-    """After how many steps the loss is below TARGET for good, log-linear between records; nan if it never is."""
+    """Return after how many steps the loss stays below TARGET, log-linear between records; nan if never."""
     excess = np.log((curve.loss / (TARGET * curve.start_loss)).clip(lower=1e-300)).to_numpy()
     k = curve.iteration.to_numpy() - 1  # the loss of iteration t is that after t - 1 steps
     above = np.flatnonzero(excess > 0)
@@ -74,7 +74,7 @@ def _steps_to_target(curve: pd.DataFrame) -> float:
 
 
 def figure(drawn: pd.DataFrame, ends: pd.DataFrame) -> plt.Figure:
-    """Above: log-loss against iterations at the greatest width, both methods, and b; below: what the width changes."""
+    """Draw log-loss against iterations at the greatest width, both methods, and b; below, what the width changes."""
     fig, axes = plt.subplots(2, 3, figsize=(11, 6.4))
     shades, widest, starts = plt.get_cmap("viridis"), drawn.m.max(), np.sort(drawn.b0.unique())
     start = drawn.start_loss[drawn.m == widest].iloc[0]
@@ -114,22 +114,22 @@ def figure(drawn: pd.DataFrame, ends: pd.DataFrame) -> plt.Figure:
         "gram_change": (r"$\|H(k) - H(0)\|$", None),
         "apart": ("mean |log loss / linearised loss|", None),
     }
-    for ax, (name, (title, beside)) in zip(axes[1], panels.items(), strict=True):
+    for ax, (name, (title, dotted)) in zip(axes[1], panels.items(), strict=True):
         ax.plot(small.m, small[name], color=color, marker=marker)
-        if beside:
-            ax.plot(small.m, small[beside], color="0.4", ls=":")
+        if dotted:
+            ax.plot(small.m, small[dotted], color="0.4", ls=":")
             ax.set_ylim(0, None)
         elif len(small):
             ax.plot(small.m, small[name].iloc[0] * (small.m / small.m.iloc[0]) ** -0.5, color="0.4", ls=":", lw=1)
             ax.set_yscale("log")
         ax.set(xscale="log", xlabel="width m")
-        ax.set_title(title + ("" if beside else r" (dotted: $m^{-1/2}$)"), fontsize=8)
+        ax.set_title(title + ("" if dotted else r" (dotted: $m^{-1/2}$)"), fontsize=8)
     fig.suptitle(f"Two-layer network, full gradient: {label} and gradient descent with $\\eta/b_0$ from every $b_0$")
     return fig
 
 
 def messages(ends: pd.DataFrame) -> list[Message]:
-    """What Theorem 3 says, decided from the runs, for each width."""
+    """Decide what Theorem 3 says from the runs, for each width."""
     found: list[Message] = []
 
     def add(problem: str, sentence: str, holds: bool | None, evidence: str, key: str = "") -> None:
@@ -186,7 +186,7 @@ def messages(ends: pd.DataFrame) -> list[Message]:
 
 
 def draw(output: Output) -> None:
-    """The figure, the CSV of every trajectory, and the messages."""
+    """Save the figure, the CSV of every trajectory, and the messages."""
     drawn = trajectories(output.runs)
     ends = by_run(drawn)
     output.save("figure_theorem_3", figure(drawn, ends), drawn)
@@ -194,7 +194,7 @@ def draw(output: Output) -> None:
 
 
 def _of_method(table: pd.DataFrame, method: str, side: str = "") -> pd.DataFrame:
-    """The rows of a method, of those b0 that are below or from eta ||H|| / 2 on."""
+    """Return the rows of a method, of those b0 that are below or from eta ||H|| / 2 on."""
     chosen = table.method == method
     return table[chosen & ((table.b0 < table.critical_b0) == (side == "below"))] if side else table[chosen]
 
@@ -204,7 +204,7 @@ def _cell(row: pd.Series) -> str:
 
 
 def converges(sweep: Sweep, *, side: str) -> Finding:
-    """Whether AdaLoss brings the loss to 1e-6 of its start, or is on its way where its bound asks for more iterations.
+    """Decide whether AdaLoss brings the loss to 1e-6 of its start, or is on its way if its bound is more iterations.
 
     Each width and b0 on this side of eta ||H|| / 2 is a case.
     """
@@ -217,7 +217,7 @@ def converges(sweep: Sweep, *, side: str) -> Finding:
 
 
 def log_linear(sweep: Sweep, *, tolerance: float) -> Finding:
-    """Whether 1e-9 of the loss takes AdaLoss at most ``tolerance`` times as long as 1e-6; for T ~ 1 / eps: 1000 times.
+    """Decide whether 1e-9 of the loss takes at most ``tolerance`` times as long as 1e-6; for T ~ 1 / eps: 1000 times.
 
     Only runs that get to 1e-9 within the recorded iterations decide.
     """
@@ -232,7 +232,7 @@ def log_linear(sweep: Sweep, *, tolerance: float) -> Finding:
 
 
 def same_rate(sweep: Sweep, *, tolerance: float) -> Finding:
-    """Whether AdaLoss takes at most ``tolerance`` times as long as the constant step eta / b0.
+    """Decide whether AdaLoss takes at most ``tolerance`` times as long as the constant step eta / b0.
 
     Decided where the theorem's second term is smaller than its first: the bound on b is at most 2 b0.
     """
@@ -253,7 +253,7 @@ def same_rate(sweep: Sweep, *, tolerance: float) -> Finding:
 
 
 def within_bound(sweep: Sweep, *, tolerance: float) -> Finding:
-    """Whether AdaLoss brings the loss to 1e-6 in ``tolerance`` times the linearised network's bound on iterations.
+    """Decide whether AdaLoss brings the loss to 1e-6 in ``tolerance`` times the linearised network's bound.
 
     Each width and b0 whose bound, so many times, is within the iterations that were run is a case.
     """
@@ -266,7 +266,7 @@ def within_bound(sweep: Sweep, *, tolerance: float) -> Finding:
 
 
 def step_settles(sweep: Sweep, *, tolerance: float) -> Finding:
-    """Whether AdaLoss's step from b0 < eta ||H|| / 2 ends at most ``tolerance`` times 2 / ||H-infinity||."""
+    """Decide whether AdaLoss's step from b0 < eta ||H|| / 2 ends at most ``tolerance`` times 2 / ||H-infinity||."""
     ratios = {}
     for run in sweep.runs:
         config, result = run.config, run.summary["result"]
@@ -280,7 +280,7 @@ def step_settles(sweep: Sweep, *, tolerance: float) -> Finding:
 
 
 def loss_may_rise(sweep: Sweep) -> Finding:
-    """Whether AdaLoss's loss exceeds its start for some b0 below eta ||H|| / 2 and width."""
+    """Decide whether AdaLoss's loss exceeds its start for some b0 below eta ||H|| / 2 and width."""
     curves = _of_method(sweep.of(trajectories), "adaloss", "below")
     peaks = (curves.loss / curves.start_loss).groupby([curves.m, curves.b0]).max()
     rose = (peaks > GROWN).sum()
@@ -289,14 +289,14 @@ def loss_may_rise(sweep: Sweep) -> Finding:
 
 
 def gram_stays_positive(sweep: Sweep) -> Finding:
-    """Whether lambda_min(H(k)) of AdaLoss's networks is positive at every recorded iteration, for each width and b0."""
+    """Decide whether lambda_min(H(k)) of AdaLoss's networks is positive at every record, for each width and b0."""
     least = _of_method(sweep.of(trajectories), "adaloss").groupby(["m", "b0"]).lambda_min.min()
     cases = {f"m = {m}, b0 = {b0:g}": bool(value > 0) for (m, b0), value in least.items()}
     return of_cases(cases, f"least lambda_min(H(k)) {least.min():.4g}")
 
 
 def width_needed(sweep: Sweep) -> Finding:
-    """Whether no width up to n^8 converges from every b0: a width that does refutes it."""
+    """Decide whether no width up to n^8 converges from every b0: a width that does refutes it."""
     ends, n = _of_method(by_run(sweep.of(trajectories)), "adaloss"), sweep.runs[0].config["data"]["n"]
     whole = converged(ends).groupby(ends.m).all()
     converging = [m for m in whole.index[whole] if m <= n**8]
@@ -306,7 +306,7 @@ def width_needed(sweep: Sweep) -> Finding:
 
 
 def decided(sweep: Sweep) -> list[Message]:
-    """The sentences about these runs."""
+    """Return the sentences about these runs."""
     return messages(by_run(sweep.of(trajectories)))
 
 

@@ -1,4 +1,4 @@
-"""What made a figure or a table, and whether the runs behind it still are what was saved.
+"""The provenance of a figure or a table, and whether the runs behind it are still what was saved.
 
 python -m scripts.provenance figures/laptop/figure_1.png figures/laptop/figure_1.csv
 python -m scripts.provenance figures/published/*.png --runs runs/laptop
@@ -24,7 +24,7 @@ SCALE_OF_PUBLISHED = "laptop"  # figures/published is a copy of that scale's
 
 
 def runs_of(file: Path, found: dict, store: Store, folders: dict[str, str]) -> tuple[list[Path], list[str]]:
-    """The runs that a file's mark means, and a line for each that cannot be told; ``folders`` has the store's by id."""
+    """Return the runs that a file's mark means, and a line for each unknown one; ``folders`` has the store's by id."""
     again = f"draw it again: python -m scripts.{drawing(file, found['sweep'])}"
     if isinstance(found["runs"], list):
         lost = [f"{store.root}: run {name} is gone; run the sweep {found['sweep']} again, or {again}"
@@ -38,12 +38,12 @@ def runs_of(file: Path, found: dict, store: Store, folders: dict[str, str]) -> t
 
 
 def listed_of(sweeps: str, store: Store) -> list[str]:
-    """The folders of all runs of the sweeps that a mark names, each once. Raises StoreError where one is not there."""
+    """Return the folders of all runs of a mark's sweeps, each once. Raises StoreError if one is missing."""
     return [*dict.fromkeys(folder for sweep in filter(None, sweeps.split(", ")) for folder in store.listed(sweep))]
 
 
 def drawing(file: Path, sweep: str) -> str:
-    """The script that draws a file, with its options: of a sweep that was changed, the unchanged one's."""
+    """Return the script that draws a file, with its options: of a sweep that was changed, the unchanged one's."""
     if file.stem == "claims":
         return "claims"
     script = sweep.partition("-")[0]
@@ -51,7 +51,7 @@ def drawing(file: Path, sweep: str) -> str:
 
 
 class Checks:
-    """What was seen while one file after another is checked; ``problems`` has each line once, in order."""
+    """The state of a check of one file after another; ``problems`` has each line once, in order."""
 
     def __init__(self, runs: Path | None):
         self.runs = runs
@@ -117,7 +117,7 @@ def _words(found: dict) -> str:
 
 
 def _made_at(paths: Iterable[Path]) -> str:
-    """The commits that made the runs."""
+    """Return the commits that made the runs."""
     commits = {Store(path.parents[1]).load(f"{path.parent.name}/{path.name}").summary["commit"] for path in paths}
     return f"; made at commit {', '.join(sorted(commits))}" if commits else ""
 

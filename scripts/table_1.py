@@ -1,4 +1,4 @@
-"""Table 1: test accuracy after fine-tuning a vision transformer, five methods over b0, the paper's numbers beside ours.
+"""Table 1: test accuracy after fine-tuning a vision transformer, five methods over b0, with the paper's numbers.
 
 python -m scripts.table_1 --scale laptop
 
@@ -67,7 +67,7 @@ APART = {
 
 
 def over_seeds(runs: list[SavedRun]) -> pd.DataFrame:
-    """One row per problem, method and b0: mean and deviation in percent (nan for N/A), and how many seeds have none."""
+    """Return a row per problem, method and b0: mean and deviation in percent (nan for N/A), seeds without one."""
     rows = []
     for run in runs:
         result, config = run.summary["result"], run.config
@@ -97,7 +97,7 @@ def over_seeds(runs: list[SavedRun]) -> pd.DataFrame:
 
 
 def problem(config: dict) -> str:
-    """Data, model and training in words."""
+    """Return data, model and training in words."""
     data, model = config["data"]["name"], config["model"]
     return (
         f"{data}, weights from {config['weights']['name']} (ViT with patches of {model['patch']}, "
@@ -106,7 +106,7 @@ def problem(config: dict) -> str:
 
 
 def cells(table: pd.DataFrame, plus_minus: str) -> Iterator[tuple[float, list[tuple[str, str]]]]:
-    """b0, and for each method (ours, the paper's) in words."""
+    """Return b0, and for each method (ours, the paper's) in words."""
     for b0, of_b0 in table.groupby("b0"):
         of_b0, line = of_b0.set_index("method"), []
         for method in shown(table):
@@ -124,12 +124,12 @@ def cells(table: pd.DataFrame, plus_minus: str) -> Iterator[tuple[float, list[tu
 
 
 def shown(table: pd.DataFrame) -> list[str]:
-    """The methods of a table, in the order of its columns."""
+    """Return the methods of a table, in the order of its columns."""
     return [name for name in METHODS if (table.method == name).any()]
 
 
 def columns(table: pd.DataFrame) -> list[tuple[str, int, int]]:
-    """(title, which method, 0 for ours or 1 for the paper's): the paper has no column for a method of ours."""
+    """Return (title, which method, 0 for ours or 1 for the paper's); the paper has no column for a method of ours."""
     found = []
     for k, method in enumerate(shown(table)):
         found.append((METHODS[method].label, k, 0))
@@ -139,7 +139,7 @@ def columns(table: pd.DataFrame) -> list[tuple[str, int, int]]:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """The table for readers; the paper's numbers are CIFAR-100's by ViT-S/16."""
+    """Return the table for readers; the paper's numbers are CIFAR-100's by ViT-S/16."""
     lines = []
     for name, of_problem in table.groupby("problem", sort=False):
         lines += [
@@ -156,7 +156,7 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def latex(table: pd.DataFrame) -> str:
-    """The same for a document that loads booktabs."""
+    """Return the same for a document that loads booktabs."""
     lines = []
     for name, of_problem in table.groupby("problem", sort=False):
         lines += [
@@ -173,7 +173,7 @@ def latex(table: pd.DataFrame) -> str:
 
 
 def messages(table: pd.DataFrame) -> list[Message]:
-    """What the paper's Table 1 says, decided for our runs; N/A is worse than any number."""
+    """Decide for our runs what the paper's Table 1 says; N/A is worse than any number."""
     found = []
     for name, of_problem in table.groupby("problem", sort=False):
         by_b0 = of_problem.pivot(index="b0", columns="method", values="accuracy")
@@ -222,7 +222,7 @@ def _listed(curve: pd.Series) -> str:
 
 
 def draw(output: Output) -> None:
-    """The table as CSV, Markdown and LaTeX, and the messages."""
+    """Save the table as CSV, Markdown and LaTeX, and the messages."""
     table = over_seeds(output.runs)
     output.table("table_1", table)
     output.text("table_1.md", markdown(table))
@@ -235,7 +235,7 @@ PAPERS_SEEDS = 3
 
 
 def _by_problem(sweep: Sweep) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Data and weights in words, and their part of the table."""
+    """Yield data and weights in words, and their part of the table."""
     for name, of_problem in sweep.of(over_seeds).groupby("problem", sort=False):
         yield name.split(" (")[0], of_problem
 
@@ -250,7 +250,7 @@ def accuracy(
     best: tuple[float, float],
     std: float = 0.0,
 ) -> Finding:
-    """One cell of a table: mean accuracy of ``method`` at ``b0`` in percent, None for N/A.
+    """Decide one cell of a table: mean accuracy of ``method`` at ``b0`` in percent, None for N/A.
 
     On the paper's data the accuracy itself is compared. On others it is the shape of the method's column: by how many
     points the cell is below the column's best, in the paper below ``best`` (mean, std). They agree within ``tolerance``
@@ -285,12 +285,12 @@ def accuracy(
 
 
 def _error(cell: pd.Series) -> float:
-    """The squared standard error of a mean over seeds; 0 for one seed, which has no deviation."""
+    """Return the squared standard error of a mean over seeds; 0 for one seed, which has no deviation."""
     return float(np.nan_to_num(cell["std"])) ** 2 / cell.seeds
 
 
 def least_spread(sweep: Sweep, *, method: str, others: list[str]) -> Finding:
-    """Whether the accuracies of ``method`` spread less over b0 than those of each other; N/A: infinitely."""
+    """Decide whether the accuracies of ``method`` spread less over b0 than those of each other; N/A: infinitely."""
     cases, said = {}, []
     for name, of_problem in _by_problem(sweep):
         by_method = of_problem.groupby("method").accuracy
@@ -310,7 +310,7 @@ _cell = partial(
 
 
 def _cells() -> Iterator[Claim]:
-    """A claim for each number of the paper's table."""
+    """Return a claim for each number of the paper's table."""
     for method, column in PAPER.items():
         best = max(number for number in column.values() if number)
         for b0, number in column.items():
@@ -327,7 +327,7 @@ def _cells() -> Iterator[Claim]:
 
 
 def _resnet_cells() -> Iterator[Claim]:
-    """A claim for each number of the code's second table."""
+    """Return a claim for each number of the code's second table."""
     for method, column in RESNET.items():
         best = max(column.values()), 0.0
         for b0, mean in column.items():

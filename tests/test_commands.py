@@ -34,6 +34,7 @@ COMPLETION = r"(export|eval|python experiments/).*"
 ELSEWHERE = {"docs/extending.md": "tests/test_extending.py runs it in a copy of the project"}
 NOT_RUN = {
     r"make (reproduce|test)": "CI runs it (.ci/run), make reproduce at the smallest scale",
+    r"pip install .*": "make install does it, with the pins",
     r".*data\.path=ARCHIVE.*": "needs CIFAR-100, pretrained weights and GPUs: composed",
     r".*data\.path=NEWS.*": "needs the news' CSV files: composed",
     r"python -m scripts\.figure_[24](_\w+)? --scale paper": "needs the runs of news: names the sweep that is missing",

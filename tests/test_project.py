@@ -13,7 +13,7 @@ from adaloss.theory.linear_regression import advance
 from experiments.runs.registry import listed as sweeps
 from tests.pages import PAGES, ROOT, blocks
 
-LINKING = ("DEVIATIONS.md", "CHANGELOG.md", *PAGES)
+LINKING = ("CONTRIBUTING.md", "DEVIATIONS.md", "CHANGELOG.md", *PAGES)
 
 
 def test_every_package_is_pinned_and_every_pin_has_its_package():
@@ -75,9 +75,9 @@ def test_the_claims_of_the_readme_are_those_published():
     assert {verdict: int(count) for verdict, count in shown} == counts
 
 
-def test_the_certificate_of_the_readme_holds(capsys):
+def test_the_bound_of_a_running_job_holds(capsys):
     names = {}
-    exec(next(code for _, code in blocks("README.md", "python") if "theory" in code), names)
+    exec(blocks("docs/theory.md", "python")[0][1], names)
     printed = re.findall(r"(?:below|at most) ([0-9.]+)", capsys.readouterr().out)
     b_bound, t, n = map(float, printed)
     state, exit_index = names["state"], None
@@ -94,3 +94,11 @@ def test_links_of_the_pages_lead_somewhere():
     for page in LINKING:
         for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
             assert target.startswith("https://") or (ROOT / page).parent.joinpath(target).exists(), f"{page}: {target}"
+
+
+def test_the_words_are_those_of_the_field():
+    old = r"\b(hangs? on|besides?|anew|mend(s|ed)?|leaves? word|(un)?harm(ed|s)|stands? for|unasked|whoever)\b"
+    folders = ("adaloss", "configs", "docs", "examples", "experiments", "hydra_plugins", "scripts")
+    files = chain(*((ROOT / folder).rglob(f"*.{kind}") for folder in folders for kind in ("py", "yaml", "md", "j2")))
+    for file in (*files, ROOT / "Makefile", *(ROOT / page for page in LINKING)):
+        assert not (found := re.search(old, file.read_text(), flags=re.IGNORECASE)), f"{file}: {found}"

@@ -124,7 +124,7 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
                 self._advance_by_row()
 
     def _advance_by_row(self) -> None:
-        """The row-wise step. It waits for the device once, to know whether the gradient is finite."""
+        """Take the row-wise step. It waits for the device once, to know whether the gradient is finite."""
         first, nothing = self.param_groups[0], [0.0] * len(self.param_groups)
         if self.found_inf is not None:
             if self.found_inf:
@@ -133,7 +133,7 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
         t = int(first["t"]) + 1
         gradients = {p: p.grad for group in self.param_groups for p in group["params"] if p.grad is not None}
         if any(gradient.layout is not torch.strided for gradient in gradients.values()):
-            raise RuntimeError("granularity='row' knows no sparse gradients; use granularity='global'")
+            raise RuntimeError("granularity='row' takes no sparse gradients; use granularity='global'")
         rows = {}
         for p, gradient in gradients.items():
             norm = torch.linalg.vector_norm(_rows(gradient), dim=1, dtype=torch.float64)
@@ -160,7 +160,7 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
         return self._taken(mean, t, [float(group["lr"]) / mean for group in self.param_groups])
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """As torch's, which casts the state to the parameters' dtype: the rows' b stay float64."""
+        """Load as torch does, which casts the state to the parameters' dtype, but keep the rows' b in float64."""
         loaded = {}
         # The last of the hooks before, so that it sees what the others have made; the first of those after.
         before = self.register_load_state_dict_pre_hook(lambda _, state: loaded.update(state))
@@ -184,19 +184,19 @@ def _real(gradient: torch.Tensor) -> torch.Tensor:
 
 
 def _norm(gradient: torch.Tensor) -> torch.Tensor:
-    """In float64: squares of float16 overflow, and bfloat16 rounds to 3 digits."""
+    """Return the norm in float64: squares of float16 overflow, and bfloat16 rounds to 3 digits."""
     norm: torch.Tensor = torch.linalg.vector_norm(_real(entries(gradient)), dtype=torch.float64)
     return norm
 
 
 def _rows(gradient: torch.Tensor) -> torch.Tensor:
-    """Real numbers, one row for each index of the first axis; a scalar is one row."""
+    """Return real numbers, one row for each index of the first axis; a scalar is one row."""
     gradient = _real(gradient if gradient.dim() else gradient[None])
     return gradient.flatten(1) if gradient.dim() > 1 else gradient[:, None]
 
 
 def _scaled(gradient: torch.Tensor, inverse: torch.Tensor) -> torch.Tensor:
-    """Each row times its number, in at least float32, as the gradient's dtype."""
+    """Multiply each row by its number, in at least float32; return it in the gradient's dtype."""
     dtype = gradient.dtype.to_real()
     inverse = inverse.to(torch.promote_types(dtype, torch.float32))
     inverse = inverse.reshape(-1, *[1] * (gradient.dim() - 1)) if gradient.dim() else inverse.reshape(())

@@ -1,4 +1,4 @@
-"""When torch's fused kernel computes what its other implementations do.
+"""Where torch's fused kernel computes the same as its other implementations.
 
 The CPU's takes whatever memory it is given: it compares neither shapes nor strides, leaves most bfloat16 and float16
 entries as they are (pytorch#191763, torch 2.13), and fails where one parameter has a momentum and another none yet.
@@ -47,7 +47,7 @@ def exact(group: dict[str, Any], state: Mapping[torch.Tensor, Any], *, skips: bo
 
 
 def seen(group: dict[str, Any]) -> tuple[int, torch.dtype] | None:
-    """Return the number of gradients and their dtype, or None where one is missing, or not dense and contiguous.
+    """Return the number of gradients and their dtype, or None if one is missing, or not dense and contiguous.
 
     While this and whether there is a momentum are the same and the kernel took the last step, :func:`exact` would say
     yes again, at ten times the cost, unless the group's tensors are replaced by hand.

@@ -16,7 +16,7 @@ positive = functools.partial(number, above=0.0)
 
 
 def choice(*allowed: str) -> Callable[[str, Any], Any]:
-    """A check that an option is one of the allowed words."""
+    """Return a check that an option is one of the allowed words."""
 
     def check(name: str, value: Any) -> Any:
         one_of(name, value, allowed)
@@ -66,7 +66,7 @@ class InGroups(torch.optim.Optimizer):
     # Groups
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """As torch's. Raises ValueError where the group's ``b0``, ``alpha``, ... differ from the other groups'."""
+        """Add a group as torch does. Raises ValueError if its ``b0``, ``alpha``, ... differ from the other groups'."""
         self.defaults.update(vars(self).pop("_own", {}))
         self._fused.clear()
         super().add_param_group(param_group)
@@ -93,7 +93,7 @@ class InGroups(torch.optim.Optimizer):
         group["effective_lr"] = 0.0
 
     def _check_range(self, group: dict[str, Any]) -> None:
-        """Raise ValueError where the rule leaves float64 before any loss came in."""
+        """Raise ValueError if the rule leaves float64 before any loss came in."""
         key = self._key["b0"]
         b0, hyper = group[key], self._hyper(group)
         try:
@@ -124,7 +124,7 @@ class InGroups(torch.optim.Optimizer):
         return twin
 
     def _accept(self, groups: list[dict[str, Any]]) -> None:
-        """Raise ValueError where the groups to load are of another rule; they keep ``nonfinite`` as it is here."""
+        """Raise ValueError if the groups to load are of another rule; they keep ``nonfinite`` as it is here."""
         for group, ours in zip(groups, self.param_groups, strict=True):
             missing = [name for name in ("b", "t", *self._key.values()) if name not in group]
             if missing:
@@ -137,7 +137,7 @@ class InGroups(torch.optim.Optimizer):
             group["nonfinite"] = ours["nonfinite"]
 
     def state_dict(self) -> dict[str, Any]:
-        """As torch's; ``b`` of every group is a float64 tensor, whatever holds it while training."""
+        """Return the state as torch does; ``b`` of every group is a float64 tensor, whatever holds it in training."""
         self.raise_failure()
         held = [group["b"] for group in self.param_groups]
         try:
@@ -149,7 +149,7 @@ class InGroups(torch.optim.Optimizer):
                 group["b"] = b
 
     def raise_failure(self) -> None:
-        """Raise the RuntimeError of a non-finite value that the device met and the host has not heard of; waits for it.
+        """Raise the RuntimeError of a non-finite value that the device met and the host has not seen; waits for it.
 
         On an accelerator a step with a non-finite loss (or gradient norm) leaves parameters and b as they are without
         telling the host at once. A later step raises as soon as the news has arrived; this call, ``state_dict()`` and
@@ -182,11 +182,11 @@ class InGroups(torch.optim.Optimizer):
 
 
 def _scalar(b: Value) -> torch.Tensor:
-    """A copy as float64 tensor, on the device that holds it, whatever the default device is."""
+    """Return a copy as float64 tensor, on the device that holds it, whatever the default device is."""
     device = b.device if isinstance(b, torch.Tensor) else "cpu"
     return torch.as_tensor(b, dtype=torch.float64, device=device).clone()
 
 
 def _rate(lr: Any) -> Any:
-    """A learning rate; torch takes strings, inf, and integers that no float holds, and fails later."""
+    """Check a learning rate; torch takes strings, inf, and integers that no float holds, and fails later."""
     return lr if isinstance(lr, torch.Tensor) else number("lr", lr)

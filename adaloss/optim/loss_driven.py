@@ -9,7 +9,7 @@ from adaloss.optim.rule_driven import RuleDriven
 
 
 class LossDriven(RuleDriven):
-    r"""Drives any torch optimizer by the AdaLoss rule.
+    r"""Any torch optimizer, driven by the AdaLoss rule.
 
     .. math:: b_{t+1}^2 = b_t^2 + \alpha\,|f_t(w_t) - c|, \qquad \text{the group's learning rate} = \eta / b_{t+1}
 
@@ -18,7 +18,7 @@ class LossDriven(RuleDriven):
 
         optimizer.step(closure)      # the closure computes the loss and its gradient, and returns the loss
         optimizer.step(loss=loss)    # after loss.backward()
-        optimizer.observe(loss)      # ... and a bare optimizer.step() later, called by whoever owns the loop
+        optimizer.observe(loss)      # ... and a bare optimizer.step() later, called by the loop
 
     Gradients accumulated over several micro-batches: ``observe`` each one's loss, then step once; the rule sees their
     mean, weighted by ``weight`` (their sizes, say). In a process group the mean is taken over all ranks, for a b of its

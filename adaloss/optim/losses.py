@@ -14,12 +14,12 @@ class Observed:
         self.value, self.weight, self.void = value, weight, False
 
     def revive(self, gradient: torch.Tensor) -> None:
-        """The loss's ``backward()`` runs: its gradient will be in the coming step."""
+        """Count the loss again: its ``backward()`` runs, so its gradient will be in the coming step."""
         self.void = False
 
 
 class Losses:
-    """Keep the losses whose gradients are in the coming step, as far as one can know.
+    """The losses whose gradients are in the coming step, as far as one can know.
 
     ``zero_grad()`` makes all of them void, but a loop may observe a loss, then call ``zero_grad()`` and only then
     ``loss.backward()``, as Lightning does. So a void loss counts again when its own ``backward()`` runs.
@@ -44,13 +44,13 @@ class Losses:
             seen.void = True
 
     def forget(self, first: int = 0) -> None:
-        """Drop those from ``first`` on."""
+        """Drop the losses from ``first`` on."""
         del self._seen[first:]
 
     def take(self, first: int) -> tuple[Value, Value, bool] | None:
-        """The weighted sum of those that count, the sum of their weights, and whether any came ``first`` or later.
+        """Return the weighted sum of those that count, their weights' sum, and whether any came ``first`` or later.
 
-        None where none counts. All are forgotten.
+        None if none counts. All are forgotten.
         """
         count = [seen for seen in self._seen if not seen.void]
         late = any(not seen.void for seen in self._seen[first:])
@@ -61,12 +61,12 @@ class Losses:
 
 
 def averages(group: "dist.ProcessGroup | bool | None") -> bool:
-    """Whether there are ranks to average over."""
+    """Return whether there are ranks to average over."""
     return group is not False and DISTRIBUTED and dist.is_initialized()
 
 
 def mean(total: Value, weights: Value, device: torch.device | None, group: "dist.ProcessGroup | None") -> Value:
-    """The mean, with both sums taken over the ranks of the group. ``device`` is the parameters', None without any."""
+    """Return the mean, both sums taken over the ranks of the group. ``device`` is the parameters', None without any."""
     if device is None:
         device = torch.device("cuda" if "nccl" in str(dist.get_backend(group)) else "cpu")
     sums = torch.stack([torch.as_tensor(v, dtype=torch.float64, device=device) for v in (total, weights)])

@@ -13,7 +13,7 @@ from adaloss.optim.update import TorchUpdate
 
 
 class OnDevice(TorchUpdate):
-    """What of :class:`~adaloss.optim.rule_driven.RuleDriven` runs there."""
+    """The part of :class:`~adaloss.optim.rule_driven.RuleDriven` that runs on an accelerator."""
 
     def _advance_on_device(self, loss: torch.Tensor | None) -> None:
         self._raise_arrived_failure()
@@ -48,7 +48,7 @@ class OnDevice(TorchUpdate):
         self._taken(torch.where(good, after, b), t + good, steps)
 
     def _may_fuse(self, group: dict[str, Any]) -> bool:
-        """Whether the fused kernel runs: where asked for or left open, and where it is exact."""
+        """Return whether the fused kernel runs: if it is asked for or left open, and exact."""
         if not isinstance(self, torch.optim.SGD | torch.optim.Adam):
             return False
         open_ = group["fused"] is None and group["foreach"] is None

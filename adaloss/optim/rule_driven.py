@@ -46,7 +46,7 @@ class RuleDriven(OnDevice):
         if issubclass(driven, torch.optim.LBFGS):
             raise TypeError("LBFGS evaluates its closure several times a step: no rule of one loss a step can drive it")
         if issubclass(driven, torch.optim.Rprop):
-            raise TypeError("Rprop uses lr in its first step alone: a rule for it would do nothing")
+            raise TypeError("Rprop uses lr only in its first step: a rule for it would do nothing")
         owner: Any = next(k for k in cls.__mro__[at:] if "step" in vars(k) and not issubclass(k, RuleDriven))
         # Without torch's hooks and profiler, which go around our step. torch's own steps also set the gradient mode, as
         # ours does; what anybody else has put around a step stays.
@@ -74,12 +74,12 @@ class RuleDriven(OnDevice):
 
     @uncompiled
     def zero_grad(self, *args: Any, **kwargs: Any) -> None:
-        """As torch's; the losses observed so far have no part in the coming step (see :meth:`observe`)."""
+        """Zero as torch does; the losses observed so far have no part in the coming step (see :meth:`observe`)."""
         super().zero_grad(*args, **kwargs)
         self._losses.make_void()
 
     def _value(self, loss: Value, name: str = "loss") -> Value:
-        """A float where the numbers are on the host, a float64 scalar on the parameters' device elsewhere."""
+        """Return a float if the numbers are on the host, else a float64 scalar on the parameters' device."""
         if isinstance(loss, torch.Tensor):
             if loss.numel() != 1 or loss.is_complex():
                 kind = f"{'complex ' if loss.is_complex() else ''}tensor of shape {tuple(loss.shape)}"
@@ -100,7 +100,7 @@ class RuleDriven(OnDevice):
         """Take one step; return what the closure returns, or ``loss``.
 
         Where the closure itself observes, what it returns has no part in the rule. Without a loss and without any
-        gradient it is no step. A rule that needs no loss ignores it. Raises RuntimeError where a loss is needed and
+        gradient it is no step. A rule that needs no loss ignores it. Raises RuntimeError if a loss is needed and
         none or two came in, or where one was not finite (see ``nonfinite``); parameters and b are unchanged then, and
         what was observed is forgotten.
         """
@@ -133,12 +133,12 @@ class RuleDriven(OnDevice):
             )
         else:
             if loss is not None:
-                self._value(loss)  # refuses what is none
+                self._value(loss)  # raises for what is not a loss
             self._advance(None)
         return loss if returned is None else returned
 
     def _told(self, before: int, loss: Value | None, returned: Value | None) -> tuple[Value, Value] | None:
-        """The sum of the losses and of their weights; the closure was called when there were ``before`` of them."""
+        """Return the sums of losses and of weights; the closure was called when there were ``before`` of them."""
         seen = self._losses.take(before) if self._losses else None
         if seen is not None and seen[2]:  # the closure has observed
             returned = None
@@ -153,7 +153,7 @@ class RuleDriven(OnDevice):
     # The step
 
     def _fills_state(self) -> bool:
-        """Whether somebody takes this step to fill the state, and nothing else.
+        """Return whether this step is only taken to fill the state.
 
         torch.distributed.checkpoint does so with every eta and gradient 0, Horovod with every gradient 0. A rule that
         needs no loss cannot tell the latter from a step of the training.
@@ -178,7 +178,7 @@ class RuleDriven(OnDevice):
             group.update(zip(names, values, strict=True))
 
     def _advance(self, loss: Value | None) -> None:
-        """One step of rule and update. ``loss`` is what the rule sees, None if it needs none."""
+        """Take one step of rule and update. ``loss`` is what the rule sees, None if it needs none."""
         gradients = torch.is_grad_enabled()
         torch.set_grad_enabled(False)  # which takes half the time of no_grad
         try:

@@ -112,7 +112,7 @@ def suggest(
 def _look(
     params: list[torch.Tensor], closures: list[Closure], optimizer: type
 ) -> tuple[torch.Tensor, list[Direction], torch.Tensor]:
-    """The loss of every minibatch; of all but the last the direction, and its product with the gradient."""
+    """Return the loss of every minibatch; of all but the last the direction, and its product with the gradient."""
     losses, directions, lengths = [], [], []
     for closure in closures:
         loss = closure()
@@ -128,7 +128,7 @@ def _look(
 def _try(
     params: list[torch.Tensor], directions: list[Direction], candidates: list[float], closures: list[Closure]
 ) -> torch.Tensor:
-    """The mean loss after each of the steps, along each direction and on the minibatch that belongs to it."""
+    """Return the mean loss after each of the steps, along each direction and on the minibatch that belongs to it."""
     start = [p.clone() for p in params]
     after = torch.zeros(len(candidates), dtype=torch.float64)
     try:

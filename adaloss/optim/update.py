@@ -21,7 +21,7 @@ class TorchUpdate(InGroups):
     grad_scale: torch.Tensor | None  # without a value: GradScaler multiplies one that is there
 
     def _home(self) -> torch.device | None:
-        """The first parameter's device, where b lives."""
+        """Return the first parameter's device, where b lives."""
         p: torch.Tensor
         for group in self.param_groups:
             for p in group["params"]:
@@ -39,7 +39,7 @@ class TorchUpdate(InGroups):
         return [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
 
     def _grad_norm_sq(self) -> Value | None:
-        """The squared norm of the gradient, where the rule is of it."""
+        """Return the squared norm of the gradient, if the rule needs it."""
         return None
 
     def _taken(self, b: Value, t: Any, steps: Sequence[Value]) -> None:
@@ -68,7 +68,7 @@ class TorchUpdate(InGroups):
                 group["fused"] = True
 
     def _fuses(self, group: dict[str, Any], *, skips: bool = False) -> bool:
-        """Ask :func:`exact`, unless it would say yes again."""
+        """Return what :func:`exact` says, without asking again if it would say yes."""
         now = seen(group), bool(group.get("momentum"))
         if now[0] is not None and self._fused.get(id(group)) == now:
             return True
@@ -85,12 +85,12 @@ class TorchUpdate(InGroups):
 
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:
-    """All of it on every rank, where it is a DTensor."""
+    """Return all of it on every rank, if it is a DTensor."""
     return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
 
 
 def entries(gradient: torch.Tensor) -> torch.Tensor:
-    """Those that are stored, where it is sparse."""
+    """Return the stored entries, if it is sparse."""
     if gradient.layout is torch.sparse_coo:
         gradient = gradient.coalesce()
     return gradient if gradient.layout is torch.strided else gradient.values()

@@ -1,4 +1,4 @@
-"""What goes around a method: torch's hooks and profiler on demand, and nothing of torch.compile's."""
+"""Wrappers of methods: torch's hooks and profiler on demand, and a way around torch.compile."""
 
 import functools
 from collections.abc import Callable
@@ -13,7 +13,7 @@ Driven = TypeVar("Driven", bound=torch.optim.Optimizer)
 
 
 def uncompiled(method: Callable[P, R]) -> Callable[P, R]:
-    """``method``, which torch.compile runs as it is, between two graphs, as it does torch's own ``zero_grad``."""
+    """Have torch.compile run ``method`` as it is, between two graphs, as it does torch's own ``zero_grad``."""
 
     @functools.wraps(method)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -26,7 +26,7 @@ def uncompiled(method: Callable[P, R]) -> Callable[P, R]:
 
 
 def hooked_on_demand(step: Callable[Concatenate[Driven, P], R]) -> Callable[Concatenate[Driven, P], R]:
-    """``step`` with torch's hooks and profiler around it where there are any; they cost as much as a small update.
+    """Wrap ``step`` in torch's hooks and profiler if there are any; they cost as much as a small update.
 
     Where a subclass has a step of its own, torch puts them around that.
     """

@@ -27,8 +27,8 @@ where the first sum leaves the candidates out and Z' without a neuron is that of
 pairs for which :math:`Z'_{rj} = M_{rj}Z'_j` does not hold are all listed again. Listed are all pairs that come within
 :math:`\tau_i` of 0 for some :math:`\zeta` between ``low`` and ``high``: while the bound stays below :math:`\tau_i`, no
 other can have flipped. When it does not, the steps since the last refresh are applied to all of p, by one matrix
-product, and the mask is taken anew. Where so many pairs are candidates that a list gains nothing, every step is such a
-product.
+product, and the mask is computed again. Where so many pairs are candidates that a list gains nothing, every step is
+such a product.
 """
 
 from collections import Counter
@@ -97,7 +97,7 @@ class Networks:
             self._refresh(k)
 
     def preactivations(self, k: int) -> np.ndarray:
-        """P (n, m) of cell ``k`` at its present weights."""
+        """Return P (n, m) of cell ``k`` at its present weights."""
         pre = self.pre[k] + self._movement(k)
         neurons, points, values, _ = self._list(k)
         pre[points, neurons] = values
@@ -129,25 +129,25 @@ class Networks:
             self._refresh(k)
 
     def stop(self, k: int) -> None:
-        """Cell ``k`` rests from now on, at predictions of 0: it diverged."""
+        """Let cell ``k`` rest from now on, at predictions of 0: it diverged."""
         self.pre[k], self.since[k], self.listed[k] = 0.0, 0.0, 0
         self.wait[k], self.drift[:] = np.inf, 0.0
         self._refresh(k)
         self.pairs[k], self.limit[k], self.oldest[k] = 0.0, np.inf, np.inf
 
     def _list(self, k: int) -> tuple[np.ndarray, ...]:
-        """Neurons, points, p and sums of the candidates of cell ``k``."""
+        """Return neurons, points, p and sums of the candidates of cell ``k``."""
         return tuple(of[k, : self.listed[k]] for of in (self.neurons, self.points, self.values, self.own))
 
     def _movement(self, k: int) -> np.ndarray:
-        """What all pairs of cell ``k`` moved by since its last refresh; the candidates' is known better."""
+        """Return by how much all pairs of cell ``k`` moved since the last refresh; the candidates' is known better."""
         neurons, points, _, own = self._list(k)
         kernels.movement_of(self.pre[k], self.signs, neurons, points, own, self.since[k], self.weighted)
         right = self.weighted if self.factor is None else self.factor @ self.weighted
         return np.matmul(self.last, right, out=self.drift)
 
     def _refresh(self, k: int) -> None:
-        """Bring p to the present, take mask and predictions from it, and make a list where one is worth its while."""
+        """Bring p to the present, take mask and predictions from it, and make a list if one saves time."""
         listed, age, was_dense = self.listed[k], max(self.age[k], 1.0), self.dense[k]
         moved = self.since[k].copy()
         self.counts["refreshes"] += 1

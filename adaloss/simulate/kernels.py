@@ -13,7 +13,7 @@ SUMS = {"reassoc", "nsz"}
 
 
 def compiled(**options: set[str]) -> Callable[[Callable], Callable]:
-    """``njit``, with its cache on disk where there is a folder for it that may be written."""
+    """Compile by ``njit``, with its cache on disk if there is a folder for it that can be written."""
 
     def of(loop: Callable) -> Callable:
         try:
@@ -26,7 +26,7 @@ def compiled(**options: set[str]) -> Callable[[Callable], Callable]:
 
 @compiled(fastmath=SUMS)
 def directions(scaled, signs, masks, pairs, neurons, points, counts, g, slopes, changes, norms_sq):
-    """By how much a step of length 1 lowers u (``slopes``) and each candidate (``changes``); g' of it (``norms_sq``).
+    """Compute how far a step of length 1 lowers u (``slopes``) and each candidate (``changes``), and ``norms_sq``.
 
     slopes_i = sum_j K_ij (M'M)_ij g_j / m and changes_(r, i) = a_r sum_j K_ij M_rj g_j / m; M'M is the sum of ``pairs``
     and its transpose.
@@ -89,7 +89,7 @@ def turn(masks, pairs, k, r, i):
 
 @compiled(fastmath=SUMS)
 def bounds(scaled, others, neurons, counts, since, previous, inverse, low, high, own, before, zeta, bound):
-    """How far a pair outside the list may be from p + zeta D: ``bound`` (cells, n), for the zeta that suits best."""
+    """Bound how far a pair outside the list is from p + zeta D: ``bound`` (cells, n), for the best zeta."""
     n = len(scaled)
     rho = np.empty(n)
     for k in range(len(since)):
@@ -117,7 +117,7 @@ def bounds(scaled, others, neurons, counts, since, previous, inverse, low, high,
 
 @compiled()
 def movement_of(pre, signs, neurons, points, own, since, out):
-    """``out`` (n, m): a_r times what moved points through each neuron: Z where it is on, candidates' z."""
+    """Fill ``out`` (n, m): a_r times what moved points through each neuron: Z where it is on, candidates' z."""
     n, m = pre.shape
     for i in range(n):
         for r in range(m):
@@ -128,7 +128,7 @@ def movement_of(pre, signs, neurons, points, own, since, out):
 
 @compiled(fastmath=SUMS)
 def settle(pre, drift, masks, pairs, k, track, signs, neurons, points, values, own, since, again, u):
-    """Move the pairs outside the list by ``drift``; take masks and u anew, and ``pairs`` if these are to be tracked.
+    """Move the pairs outside the list by ``drift``; take new masks and u, and ``pairs`` if these are to be tracked.
 
     Returns how many are ``again`` in the next list: candidates that were turned, and what the last step, beyond the
     bound, turned outside the list. These did not move as an unlisted pair does.

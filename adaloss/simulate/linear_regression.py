@@ -12,7 +12,7 @@ Setting (paper, Section 3), written in the error :math:`e_t = w_t - w^*` and the
 
 How it is fast. Cells are held in tiles of 32 that share a method and a seed, and every iteration does two matrix
 products a tile: ``R = E A'`` and ``E -= step R A``, the second accumulated in place by BLAS. A tile always has the same
-shape (short ones are padded), so a cell goes through the same floating-point operations whichever cells run beside it:
+shape (short ones are padded), so a cell goes through the same floating-point operations whichever cells run with it:
 a cell simulated alone and the same cell in a batch agree to the last bit on one machine with single-threaded BLAS.
 """
 
@@ -37,7 +37,7 @@ MINIBATCH_STREAM = 1  # keeps the minibatches independent of data that are gener
 class Problem:
     """y = X w* + noise with X' noise = 0, started at the error e_0 = w_0 - w*.
 
-    ``x`` (n, d); ``noise`` (n,), zero when the data are fitted exactly; ``error0`` (d,). Raises ValueError where they
+    ``x`` (n, d); ``noise`` (n,), zero when the data are fitted exactly; ``error0`` (d,). Raises ValueError if they
     are no real numbers of these shapes, at most 1e100 in absolute value.
     """
 
@@ -52,11 +52,11 @@ class Problem:
         shaped("error0", self.error0, self.x.shape[1:])
 
     def hessian(self, batch: int | None) -> np.ndarray:
-        """(d, d) Hessian of the expected objective: X'X for the full gradient, X'X / n for minibatches."""
+        """Return the Hessian (d, d) of the expected objective: X'X for the full gradient, X'X / n for minibatches."""
         return self.x.T @ self.x / (1 if batch is None else len(self.x))
 
     def optimal_loss(self, batch: int | None) -> float:
-        """f* = f(w*) in the units of the objective: a sum for the full gradient, a mean for minibatches."""
+        """Return f* = f(w*) in the units of the objective: a sum for the full gradient, a mean for minibatches."""
         return 0.5 * float(self.noise @ self.noise) / (1 if batch is None else len(self.x))
 
 
@@ -161,7 +161,7 @@ class _State:
         ]
 
     def observe(self) -> None:
-        """Residual and loss at w_t. A cell that diverged rests at w* from then on, whatever it is shown to be."""
+        """Compute residual and loss at w_t. A cell that diverged rests at w* from then on, whatever is shown."""
         np.matmul(self.error, self.data.rows.swapaxes(-1, -2), out=self.residual)
         if self.data.noisy:
             self.residual -= self.data.noise[:, None, :]
@@ -176,7 +176,7 @@ class _State:
             self.loss[ended] = DIVERGED  # finite, so that the rule's b stays a number
 
     def advance(self, groups: Sequence[_Group], t: int) -> None:
-        """b_t -> b_{t+1} and w_t -> w_{t+1}."""
+        """Go from b_t to b_{t+1} and from w_t to w_{t+1}."""
         for group in groups:
             norm_sq = self._gradient_norm_sq(group.tiles) if group.needs_gradient else None
             b, loss = self.b[group.tiles], self.loss[group.tiles]
@@ -193,7 +193,7 @@ class _State:
 def check(
     problems: Sequence, seeds: Sequence[int], cells: Sequence, iterations: int, record: Sequence[int], batch: int | None
 ) -> None:
-    """What both simulators ask of their arguments."""
+    """Check the arguments of both simulators."""
     if not (len(problems) and len(cells)) or len(seeds) != len(problems):
         raise ValueError(
             f"problems, seeds, cells: {len(problems)}, {len(seeds)}, {len(cells)} given; should be one or more, "
@@ -249,7 +249,7 @@ def simulate(
     directions = np.linalg.eigh(hessian).eigenvectors[..., ::-1] if "s" in columns else None
 
     def values(name: str) -> np.ndarray:
-        """A column at this moment, (S, cells) or (S, cells, d)."""
+        """Return a column at this moment, (S, cells) or (S, cells, d)."""
         if name == "gap":
             column = 0.5 * np.vecdot(state.error, state.error @ hessian)
         elif name == "s":

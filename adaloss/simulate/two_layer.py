@@ -37,7 +37,7 @@ MEMORY = 10_000_000  # pairs (neuron, point) of the cells that run side by side:
 class Problem:
     """Data and initialisation: ``x`` (n, d), ``y`` (n,), ``w0`` (m, d), ``a`` (m,) of entries -1 and 1.
 
-    Raises ValueError where they are no real numbers of these shapes, at most 1e100 in absolute value.
+    Raises ValueError if they are no real numbers of these shapes, at most 1e100 in absolute value.
     """
 
     x: np.ndarray
@@ -66,7 +66,7 @@ class Problem:
 
 
 class _Start:
-    """What all cells of a problem are compared with: H(0), M(0), and the way from preactivations back to weights."""
+    """The reference of all cells of a problem: H(0), M(0), and the way from preactivations back to weights."""
 
     def __init__(self, problem: Problem):
         self.problem = problem
@@ -78,14 +78,14 @@ class _Start:
         return np.linalg.pinv(self.problem.x)
 
     def _gram(self, active: np.ndarray) -> np.ndarray:
-        """The empirical H: K times the share of neurons active at both points."""
+        """Return the empirical H: K times the share of neurons active at both points."""
         whole = active.astype(np.float64)
         return self.problem.inner * (whole @ whole.T) / active.shape[1]
 
     def observe(
         self, networks: Networks, k: int, names: Iterable[str], full_scale: float
     ) -> dict[str, float | np.ndarray]:
-        """The columns of cell ``k`` that need all points."""
+        """Return the columns of cell ``k`` that need all points."""
         residual = networks.predictions[k] - self.problem.y
         seen = {"full_loss": 0.5 * full_scale * float(residual @ residual), "predictions": networks.predictions[k]}
         if not set(names) - {"loss", "step", "full_loss", "predictions"}:
@@ -107,7 +107,7 @@ class _Start:
 
 
 def _batches(cells: Sequence[Cell], pairs: int) -> Iterable[list[int]]:
-    """Which cells to run side by side: those of one rule follow each other."""
+    """Choose which cells to run side by side: those of one rule follow each other."""
     order = sorted(range(len(cells)), key=lambda j: _rule(cells[j]))
     size = min(max(MEMORY // pairs, 1), CELLS)
     return (order[i : i + size] for i in range(0, len(order), size))

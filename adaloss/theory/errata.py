@@ -79,7 +79,7 @@ def erratum_3() -> dict[str, float]:
 
     Printed: "2 b_0 >= eta sup ||x_i||". Correct: 2 b_0 >= eta sup ||x_i||^2; then the error never grows on any path.
 
-    ``growth`` of the squared error in one step of AdaLoss under the printed condition (``b0`` beside the ``printed``
+    ``growth`` of the squared error in one step of AdaLoss under the printed condition (``b0`` and the ``printed``
     threshold), and ``growth_corrected`` from the least b_0 of the ``corrected`` one.
     """
     x, eta, b0, e0 = 10.0, 1.0, 6.0, 1.0
@@ -180,7 +180,7 @@ def erratum_6() -> dict[str, float]:
     that b reaches "a value greater than eta lambda_1". The first inequality says b_0 > 2 eta lambda_1. Correct: eta/b_0
     < 2/lambda_1; and b reaches eta lambda_1 / 2, passing it to a value below eta lambda_1 and perhaps resting there.
 
-    ``two_rates`` = 2 eta/b_0 beside ``inverse`` = 1/lambda_1 for a ``b0`` above ``threshold`` = eta lambda_1 / 2 whose
+    ``two_rates`` = 2 eta/b_0 and ``inverse`` = 1/lambda_1 for a ``b0`` above ``threshold`` = eta lambda_1 / 2 whose
     steps multiply the error by ``factor``; ``b_exit`` where b passes the threshold from below, ``b_end`` where it ends.
     """
     eta, top, b0 = 1.0, 1.0, 0.9

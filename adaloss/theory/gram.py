@@ -42,7 +42,7 @@ class ExtremeEigenvalues(NamedTuple):
 def h_infinity(x: np.ndarray, *, block: int = 40, max_bytes: int | None = None) -> np.ndarray:
     r""":math:`H^\infty` (n, n) of the unit rows ``x`` (n, d): exactly symmetric, the diagonal exactly 1/2.
 
-    ``block`` rows at a time are held beside the result; ``max_bytes`` (default: the memory now available) bounds both.
+    ``block`` rows at a time are held with the result; ``max_bytes`` (default: the memory now available) bounds both.
     Raises ValueError, before anything large is allocated, where ``x`` is not a matrix of finite real numbers, a row is
     not of length 1 up to the rounding of a normalisation in float64, or the memory would not do.
     """

@@ -115,7 +115,7 @@ def gradient_descent_iterations(eigenvalues: np.ndarray, z0_sq: float, eps: floa
     if least == greatest:
         return 1
     if not least / greatest > np.finfo(float).tiny:
-        raise ValueError(f"eigenvalues: the least, {least:g}, is nothing beside the greatest, {greatest:g}")
+        raise ValueError(f"eigenvalues: the least, {least:g}, is negligible compared with the greatest, {greatest:g}")
     steps = (math.log(z0_sq) - math.log(eps)) / (-2.0 * math.log1p(-least / greatest))
     return max(math.ceil(steps * (1.0 + ROUNDING)), 1)
 

@@ -1,4 +1,4 @@
-"""Every bound of the linear regression theory beside the trajectory that it bounds, over random problems.
+"""Every bound of the linear regression theory compared with its trajectory, over random problems.
 
     python -m experiments.bounds p=1 d=5 problems=100 seed=0
 
@@ -25,7 +25,7 @@ METHOD_OF_P = {1: "adaloss", 2: "adagrad_norm"}
 
 
 def random_problems(rng: np.random.Generator, count: int, d: int, p: int) -> tuple[State, np.ndarray]:
-    """Problems of all regimes, and the targets eps relative to Psi_0 (count, 2) for q = 0 and 1.
+    """Draw problems of all regimes, and the targets eps relative to Psi_0 (count, 2) for q = 0 and 1.
 
     Condition 1 to 1e4 in three shapes of spectrum, lambda_1 over 6 decades, eta over 4, errors over 13; b_0 / (eta
     lambda_1) from 1e-6 to 1e6, a quarter of them about the threshold 1/2 and as near to it as 1e-6; eps 1e-12 to 1.
@@ -63,7 +63,7 @@ class Bounds(Experiment):
     max_steps: Count
 
     def runs(self) -> list[Run]:
-        """One run per (d, seed)."""
+        """Return one run per (d, seed)."""
         code = code_hash(__name__)
         return [
             Run(

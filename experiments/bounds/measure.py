@@ -57,7 +57,7 @@ class Measurement:
         self._compare()
 
     def _step(self, t: int, active: np.ndarray, state: State, following: State) -> None:
-        """Everything that holds at every step, and the measured N and T."""
+        """Check what holds at every step, and measure N and T."""
         p, half = state.p, state.eta * state.top / 2
         out = following.b >= half
         leaving = out & np.isnan(self.exit_index[active])
@@ -84,7 +84,7 @@ class Measurement:
                 self.t_restarted[here, q] = t + theory.iterations(at_exit, self.eps[here, q], q)
 
     def _over(self, t: int, active: np.ndarray, state: State) -> np.ndarray:
-        """Which trajectories are known to the end: Psi small for good, or b frozen and the rest in closed form."""
+        """Return which trajectories are known to the end: Psi stays small, or b is frozen, the rest in closed form."""
         exited = ~np.isnan(self.exit_index[active])
         psi = np.stack([state.weighted(0), state.weighted(1)], axis=1)
         small = exited & np.all(psi <= self.eps[active], axis=1)
@@ -103,7 +103,7 @@ class Measurement:
         return over
 
     def _compare(self) -> None:
-        """N and T against their bounds; of a stopped trajectory only that it has not outlived them."""
+        """Compare N and T with their bounds; of a stopped trajectory only check that it has not outlived them."""
         n = np.where(np.isnan(self.exit_index), self.max_steps, self.exit_index)
         strict = np.any(
             [n >= np.maximum(self.exits[k], 1e-9) * (1 + TOLERANCE) for k in ("lin", "paper", "log")], axis=0
@@ -117,7 +117,7 @@ class Measurement:
         self.violations[name][active] += violated
 
     def table(self) -> pd.DataFrame:
-        """One row per problem."""
+        """Return one row per problem."""
         first = self.first
         unit = first.eta * first.top
         columns = {

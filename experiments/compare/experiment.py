@@ -4,7 +4,7 @@ python -m experiments.compare problem=digits_mlp optimizer=adaloss step=0.1 seed
 python -m experiments.compare problem=digits_vit optimizer=prodigy step=[1e-6,1e-4] seed=[0,1,2]    six runs, one job
 python -m experiments.compare -m problem=digits_mlp,digits_vit optimizer=sgd,adam,dog
 python -m experiments.compare sweep=figure_compare                          the sweep behind the comparison
-python -m experiments.compare sweep=figure_suggest                          suggest() beside the defaults
+python -m experiments.compare sweep=figure_suggest                          suggest() and the defaults
 """
 
 import math
@@ -41,7 +41,7 @@ NAME = "compare"
 PROBLEMS = ("digits_mlp", "digits_vit", "news_lstm", "noisy_regression")
 BATCH_STREAM, LOOK_STREAM = 1, 4  # keep the order of the rows independent of the data of the same seed
 LOOKED_AT = 4  # minibatches, by the optimizers that measure their start
-FAILED = {"loss": math.inf, "accuracy": 0.0}  # what a model without finite parameters is worth
+FAILED = {"loss": math.inf, "accuracy": 0.0}  # of a model without finite parameters
 
 
 def _known(name: Any) -> str:
@@ -84,11 +84,11 @@ class Compare(Experiment):
 
     @cached_property
     def _tasks(self) -> dict[int, Task]:
-        """What each seed trains."""
+        """The task of each seed."""
         return {seed: problem_module(self.problem.name).load(self.problem, seed) for seed in self.seed}
 
     def runs(self) -> list[Run]:
-        """One run per (step, seed)."""
+        """Return one run per (step, seed)."""
         code = code_hash(__name__, problem_module(self.problem.name).__name__)
         common = self.model_dump()
         return [
@@ -124,7 +124,7 @@ class Compare(Experiment):
 
 
 def train(task: Task, peer: Peer, step: float, rng: np.random.Generator, epochs: int, batch: int) -> pd.DataFrame:
-    """One row per epoch: the mean loss of its minibatches, and loss (and accuracy) at its end on the test part.
+    """Return a row per epoch: the mean loss of its minibatches, and loss (and accuracy) at its end on the test part.
 
     Training ends where a loss or a gradient's norm is not finite; the last row then has the values of FAILED.
     """
@@ -148,7 +148,7 @@ def train(task: Task, peer: Peer, step: float, rng: np.random.Generator, epochs:
 
 
 def _epoch(task: Task, trainer: PeerTrainer, batches: Iterable[torch.Tensor]) -> float:
-    """The mean loss of the minibatches, infinite where a loss or a gradient's norm is not finite."""
+    """Return the minibatches' mean loss, infinite if a loss or a gradient's norm is not finite."""
     parameters = list(trainer.model.parameters())
     losses = []
     for chosen in batches:

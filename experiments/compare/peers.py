@@ -1,7 +1,7 @@
 """The optimizers that are compared, each a function of its own initial step; all else is its library's default.
 
 What the initial step means for each, and why: docs/compare.md. The libraries are imported when one is made: the extra
-``peers`` installs them. Those whose start is measured by ``adaloss.optim.suggest`` are beside them: theirs is a factor
+``peers`` installs them. Those whose start is measured by ``adaloss.optim.suggest`` are compared too: theirs is a factor
 of the suggested step.
 """
 
@@ -29,12 +29,12 @@ class PeerTrainer:
         self.optimizer = make(list(model.parameters()), step)
 
     def update(self, loss: torch.Tensor) -> None:
-        """One step, after ``loss.backward()``."""
+        """Take one step, after ``loss.backward()``."""
         self.optimizer.step()
 
     @contextmanager
     def evaluated(self) -> Iterator[nn.Module]:
-        """The model that the optimizer's authors evaluate."""
+        """Return the model that the optimizer's authors evaluate."""
         yield self.model
 
 
@@ -42,7 +42,7 @@ class WithLoss(PeerTrainer):
     """``step(loss=loss)``."""
 
     def update(self, loss: torch.Tensor) -> None:
-        """One step that sees the loss."""
+        """Take one step that sees the loss."""
         self.optimizer.step(loss=loss)
 
 
@@ -50,7 +50,7 @@ class WithClosure(PeerTrainer):
     """``step(closure)``, with a closure that only returns the loss: the gradient is there."""
 
     def update(self, loss: torch.Tensor) -> None:
-        """One step that sees the loss."""
+        """Take one step that sees the loss."""
         self.optimizer.step(loss.item)
 
 
@@ -63,7 +63,7 @@ class WithModes(PeerTrainer):
 
     @contextmanager
     def evaluated(self) -> Iterator[nn.Module]:
-        """The averaged point."""
+        """Return the averaged point."""
         self.optimizer.eval()
         yield self.model
         self.optimizer.train()
@@ -79,13 +79,13 @@ class Averaged(PeerTrainer):
         self.averager = PolynomialDecayAverager(model)
 
     def update(self, loss: torch.Tensor) -> None:
-        """One step, then the average."""
+        """Take one step, then update the average."""
         super().update(loss)
         self.averager.step()
 
     @contextmanager
     def evaluated(self) -> Iterator[nn.Module]:
-        """The averaged model."""
+        """Return the averaged model."""
         yield self.averager.averaged_model
 
 
@@ -93,7 +93,7 @@ class Averaged(PeerTrainer):
 class Peer:
     """An optimizer of the comparison and the distribution that it comes from.
 
-    One that ``looks`` is made with what ``suggest`` wants: ``closures`` of minibatches and the number of ``steps``.
+    One that ``looks`` gets what ``suggest`` needs: ``closures`` of minibatches and the number of ``steps``.
     """
 
     package: str
@@ -102,12 +102,12 @@ class Peer:
     looks: bool = False
 
     def start(self, model: nn.Module, step: float, closures: Closures, steps: int) -> PeerTrainer:
-        """The model under this optimizer with the initial step ``step``, for a training of ``steps`` steps."""
+        """Put the model under this optimizer with the initial step ``step``, for a training of ``steps`` steps."""
         make = partial(self.make, closures=closures, steps=steps) if self.looks else self.make
         return self.trainer(model, make, step)
 
     def installed(self) -> str:
-        """Name and version of the distribution. Raises PackageNotFoundError where it is missing."""
+        """Return name and version of the distribution. Raises PackageNotFoundError if it is missing."""
         return f"{self.package} {version(self.package)}"
 
 

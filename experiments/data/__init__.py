@@ -5,5 +5,5 @@ from types import ModuleType
 
 
 def module(name: str) -> ModuleType:
-    """The module of one data set, imported by name so that a run depends on the code of its own data alone."""
+    """Import the module of one data set by name, so that a run depends on the code of its own data alone."""
     return import_module(f"experiments.data.{name}")

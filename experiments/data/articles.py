@@ -3,7 +3,7 @@
 A **word** is a run of letters and digits, with apostrophes inside, in lower case: "Don't panic - 2 died." is don't,
 panic, 2, died. An article's words are those of its title, then those of its text, the first ``length`` of them. Words
 are numbered by how often they occur in the training articles (equals by the alphabet) from 2; number 0 pads an article
-to ``length``, number 1 stands for every word that is not among the ``vocabulary`` most frequent.
+to ``length``, number 1 is every word that is not among the ``vocabulary`` most frequent.
 """
 
 import hashlib
@@ -78,12 +78,12 @@ class Corpus:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, in order."""
+    """Return the words of a text, in order."""
     return WORD.findall(text.lower())
 
 
 def corpus(frames: Mapping[str, pd.DataFrame], config: NewsConfig, source: str) -> Corpus:
-    """The articles of ``frames``, a table with ``title`` and ``text`` for each of the two classes.
+    """Return the articles of ``frames``, a table with ``title`` and ``text`` for each of the two classes.
 
     Articles without a word, and those whose words have occurred before, are left out: a copy in the test part would
     be known from training. Raises ConfigError, a line that starts with ``source``, where too few are left.
@@ -122,7 +122,7 @@ def corpus(frames: Mapping[str, pd.DataFrame], config: NewsConfig, source: str) 
 
 
 def vocabulary(articles: Iterable[list[str]], size: int) -> dict[str, int]:
-    """The numbers of the ``size`` most frequent words."""
+    """Return the numbers of the ``size`` most frequent words."""
     counts = Counter(word for words in articles for word in words)
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
     return {word: number for number, word in enumerate(ranked[:size], start=FIRST)}
@@ -136,7 +136,7 @@ def _dealt(y: np.ndarray, config: NewsConfig) -> dict[str, np.ndarray]:
 
 
 def _counts(ids: np.ndarray, words: int) -> csr_array:
-    """How often each number occurs in each row, padding apart: (n, ``words``)."""
+    """Count how often each number occurs in each row, without padding: (n, ``words``)."""
     row, place = np.nonzero(ids != PADDING)
     column = ids[row, place].astype(np.int32)  # scikit-learn asks for it
     found = csr_array((np.ones(len(row)), (row.astype(np.int32), column)), shape=(len(ids), words))

@@ -57,7 +57,7 @@ class Config(Strict):
 
 
 def load(config: Config) -> Images:
-    """All in memory, images as bytes. Raises ConfigError where the archive is not what it should be."""
+    """Load all into memory, images as bytes. Raises ConfigError if the archive is not what it should be."""
     path = Path(config.path)
     (x, y), test = read(path, config.md5)
     rng = np.random.default_rng([config.split, SPLIT_STREAM])
@@ -84,18 +84,18 @@ def load(config: Config) -> Images:
 
 
 def draw(n: int, margin: int, generator: torch.Generator) -> torch.Tensor:
-    """For each image the crop's top row and left column, 0..``margin``, and whether it is flipped: (n, 3)."""
+    """Draw each image's crop, top row and left column in 0..``margin``, and whether it is flipped: (n, 3)."""
     corner = torch.randint(margin + 1, (n, 2), generator=generator)
     return torch.cat([corner, torch.randint(2, (n, 1), generator=generator)], dim=1)
 
 
 def resized(images: torch.Tensor, size: int) -> torch.Tensor:
-    """Bytes (n, c, h, w) to floats 0..255, (n, c, ``size``, ``size``), bilinear."""
+    """Resize bytes (n, c, h, w) to floats 0..255, (n, c, ``size``, ``size``), bilinear."""
     return functional.interpolate(images.float(), size=(size, size), mode="bilinear", antialias=True)
 
 
 def cropped(images: torch.Tensor, draws: torch.Tensor, size: int) -> torch.Tensor:
-    """Each image's own square of ``size`` pixels, some from right to left: (n, c, ``size``, ``size``)."""
+    """Return each image's own square of ``size`` pixels, some flipped: (n, c, ``size``, ``size``)."""
     n, channels = images.shape[:2]
     along = torch.arange(size, device=images.device)
     top, left, flip = draws.unbind(1)
@@ -107,19 +107,19 @@ def cropped(images: torch.Tensor, draws: torch.Tensor, size: int) -> torch.Tenso
 
 
 def centred(images: torch.Tensor, size: int) -> torch.Tensor:
-    """The square of ``size`` pixels in the middle."""
+    """Return the square of ``size`` pixels in the middle."""
     first = (images.shape[-1] - size) // 2
     return images[:, :, first : first + size, first : first + size]
 
 
 def normalised(images: torch.Tensor) -> torch.Tensor:
-    """0..255 to mean 0 and deviation 1 in each channel, by CIFAR-100's own."""
+    """Map 0..255 to mean 0 and deviation 1 in each channel, by CIFAR-100's own."""
     mean, std = (torch.tensor(values, device=images.device)[:, None, None] for values in (MEAN, STD))
     return (images / 255 - mean) / std
 
 
 def read(path: Path, md5: str) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Training and test part of the archive: images (n, 3, 32, 32) of bytes, labels (n,). Raises ConfigError."""
+    """Return training and test part of the archive: images (n, 3, 32, 32) of bytes, labels (n,). Raises ConfigError."""
     content = _content(path, md5)
     try:
         members = _members(_unpacked(content))
@@ -141,7 +141,7 @@ def _content(path: Path, md5: str) -> bytes:
 
 
 def _unpacked(content: bytes) -> bytearray:
-    """The one gzip stream that ``content`` begins with."""
+    """Return the one gzip stream that ``content`` begins with."""
     stream, unpacked = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS), bytearray()
     for start in range(0, len(content), PIECE):
         unpacked += stream.decompress(content[start : start + PIECE])
@@ -153,9 +153,9 @@ def _unpacked(content: bytes) -> bytearray:
 
 
 def _members(archive: bytearray) -> dict[str, memoryview]:
-    """The contents of the plain files of a tar archive.
+    """Return the contents of the plain files of a tar archive.
 
-    Its headers are walked here: ``tarfile`` follows links, and hangs on some headers (CVE-2024-6232, CVE-2025-8194).
+    Its headers are walked here: ``tarfile`` follows links, and loops on some headers (CVE-2024-6232, CVE-2025-8194).
     """
     view, found, at = memoryview(archive), {}, 0
     for _ in range(MOST_MEMBERS):

@@ -2,7 +2,7 @@
 
 x_i = (c_k + spread g_i) / |c_k + spread g_i| with k = i mod 2, two random unit centres c_0, c_1 and g_i ~ N(0, I / d),
 so that ``spread`` is about the distance from the centre. Labels are +1 or -1 by a fair coin, whatever the cluster:
-neighbours disagree. Drawn anew for every seed.
+neighbours disagree. Drawn separately for every seed.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ class Config(Strict):
 
 
 def load(config: Config, seed: int) -> tuple[np.ndarray, np.ndarray, str]:
-    """Rows (n, d), labels (n,), and the checksum of what was drawn."""
+    """Return rows (n, d), labels (n,), and the checksum of what was drawn."""
     rng = np.random.default_rng([seed, DATA_STREAM])
     centres = rng.normal(size=(2, config.d))
     offsets = config.spread / np.sqrt(config.d) * rng.normal(size=(config.n, config.d))

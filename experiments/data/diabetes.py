@@ -22,7 +22,7 @@ class Config(Strict):
 
 
 def load(config: Config, seed: int) -> tuple[Problem, str]:
-    """The problem and the checksum of the raw data."""
+    """Return the problem and the checksum of the raw data."""
     raw_x, raw_y = load_diabetes(return_X_y=True, scaled=False)
     x = StandardScaler().fit_transform(raw_x)
     y = StandardScaler().fit_transform(raw_y[:, None])[:, 0]

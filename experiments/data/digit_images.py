@@ -27,7 +27,7 @@ class Config(Strict):
 
 
 def load(config: Config) -> Images:
-    """All in memory."""
+    """Load all into memory."""
     parts = split(config.test, config.split)
     x, y = parts["train"]
     rng = np.random.default_rng([config.split, SPLIT_STREAM])

@@ -20,7 +20,7 @@ def _all() -> tuple[np.ndarray, np.ndarray]:
 
 
 def split(test: int, seed: int) -> dict:
-    """``train`` and ``test``, each images (n, 64) and labels, and the checksum of both; the seed deals the images.
+    """Return ``train`` and ``test``, images (n, 64) and labels, and the checksum of both; the seed deals the images.
 
     Pixels are shifted and scaled by one mean and one deviation, those of all pixels of the training images.
     """

@@ -23,7 +23,7 @@ class Config(Strict):
 
 
 def load(config: Config, seed: int) -> tuple[np.ndarray, np.ndarray, str]:
-    """Rows (n, 64), labels (n,), and the checksum of the raw images and labels taken."""
+    """Return rows (n, 64), labels (n,), and the checksum of the raw images and labels taken."""
     images, labels = load_digits(return_X_y=True)
     chosen = np.random.default_rng([seed, DATA_STREAM]).permutation(len(images))[: config.n]
     x, y = images[chosen], labels[chosen].astype(np.float64)

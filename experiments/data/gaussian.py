@@ -1,6 +1,6 @@
 """Gaussian rows and a Gaussian solution, fitted exactly (f* = 0): the paper's setting.
 
-x_ij ~ N(0, 1), y = X w*, started at w_0 = 0; drawn anew for every seed. w*_j ~ N(0, 1), so that the initial error is
+x_ij ~ N(0, 1), y = X w*, started at w_0 = 0; one for every seed. w*_j ~ N(0, 1), so that the initial error is
 about sqrt(d), or that vector scaled to unit length.
 """
 
@@ -25,7 +25,7 @@ class Config(Strict):
 
 
 def load(config: Config, seed: int) -> tuple[Problem, str]:
-    """The problem of one seed and the checksum of the drawn rows."""
+    """Return the problem of one seed and the checksum of the drawn rows."""
     rng = np.random.default_rng([seed, DATA_STREAM])
     x = rng.normal(size=(config.n, config.d))
     w_star = rng.normal(size=config.d)

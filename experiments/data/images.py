@@ -30,7 +30,7 @@ class Images:
 
 
 def balanced_split(labels: np.ndarray, share: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Two disjoint sets of rows that make up all of them: the second has ``share`` of each class, rounded."""
+    """Split the rows into two disjoint sets: the second has ``share`` of each class, rounded."""
     first, second = [], []
     for label in np.unique(labels):
         rows = rng.permutation(np.flatnonzero(labels == label))

@@ -1,7 +1,7 @@
 """Nearly orthogonal unit rows, the best conditioned case: H-infinity close to I / 2. Labels +1 or -1 by a fair coin.
 
 x_i = (q_i + noise g_i) / |q_i + noise g_i| with orthonormal q_i and g_i ~ N(0, I / d), so that ``noise`` is about the
-length of the disturbance: inner products are about noise sqrt(2 / d). Drawn anew for every seed.
+length of the disturbance: inner products are about noise sqrt(2 / d). Drawn separately for every seed.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ class Config(Strict):
 
 
 def load(config: Config, seed: int) -> tuple[np.ndarray, np.ndarray, str]:
-    """Rows (n, d), labels (n,), and the checksum of what was drawn."""
+    """Return rows (n, d), labels (n,), and the checksum of what was drawn."""
     rng = np.random.default_rng([seed, DATA_STREAM])
     basis = rng.normal(size=(config.d, config.n))
     noise = config.noise / np.sqrt(config.d) * rng.normal(size=(config.n, config.d))

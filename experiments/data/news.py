@@ -33,7 +33,7 @@ class Config(NewsConfig):
 
 @cache
 def load(config: Config) -> Corpus:
-    """All in memory; says once what was read. Raises ConfigError where a file is not what it should be."""
+    """Load all into memory; say once what was read. Raises ConfigError if a file is not what it should be."""
     frames = read(Path(config.path))
     found = corpus(frames, config, f"data.path={config.path}")
     counts = ", ".join(f"{count} {name}" for name, count in found.articles.items())
@@ -43,7 +43,7 @@ def load(config: Config) -> Corpus:
 
 
 def read(path: Path) -> dict[str, pd.DataFrame]:
-    """A table with title and text for each class. Raises ConfigError."""
+    """Return a table with title and text for each class. Raises ConfigError."""
     found = _listed(path)
     if {"true.csv", "fake.csv"} <= found.keys():
         return {name: _table(found[f"{name}.csv"], ("title", "text")) for name in CLASSES}
@@ -63,7 +63,7 @@ def read(path: Path) -> dict[str, pd.DataFrame]:
 
 
 def _listed(path: Path) -> dict[str, Path]:
-    """The files of a folder by their names in lower case; a file counts as news.csv."""
+    """Return the files of a folder by their names in lower case; a file counts as news.csv."""
     try:
         return {file.name.lower(): file for file in sorted(path.iterdir())} if path.is_dir() else {"news.csv": path}
     except OSError as error:
@@ -71,7 +71,7 @@ def _listed(path: Path) -> dict[str, Path]:
 
 
 def _table(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    """The ``columns`` of a file, each text. Raises ConfigError."""
+    """Return the ``columns`` of a file, each text. Raises ConfigError."""
     try:
         content = files.read(file, MOST_BYTES)
     except (OSError, ValueError) as error:  # ValueError: no name that a file can have
@@ -99,7 +99,7 @@ def _table(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _text(content: bytes) -> str:
-    """Raises ValueError where it is none."""
+    """Decode a text. Raises ValueError if it is not one."""
     if b"\0" in content:
         raise ValueError("it has a byte 0")
     try:
@@ -109,7 +109,7 @@ def _text(content: bytes) -> str:
 
 
 def _cells(text: str) -> pd.DataFrame:
-    """All cells, the header's too, no more than one row above the limit. Raises ValueError or csv.Error."""
+    """Return all cells, the header's too, at most one row above the limit. Raises ValueError or csv.Error."""
     rows = csv.reader(io.StringIO(text, newline=None))
     header = next((row for row in rows if len(row) > 1 or "".join(row).strip()), [])
     if len(header) > MOST_COLUMNS:  # pandas would take minutes
@@ -118,7 +118,7 @@ def _cells(text: str) -> pd.DataFrame:
 
 
 def _shown(name: str) -> str:
-    """A column's name, at most 30 characters of it, all to be seen."""
+    """Return a column's name, at most 30 characters of it, all visible."""
     return "".join(letter if letter.isprintable() else " " for letter in name[:30]) or "(no name)"
 
 

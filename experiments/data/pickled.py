@@ -1,6 +1,6 @@
 """A reader of the pickles in CIFAR-100's archive, by the few operations that their writers use.
 
-Bytes, lists of integers and the like come of them, arrays of bytes, and nothing else; no name in a pickle is looked up,
+It makes bytes, arrays of bytes, lists of integers and the like, and nothing else; no name in a pickle is looked up,
 nothing is called. All sizes are limited.
 """
 
@@ -25,14 +25,14 @@ CODES = {info.code.encode("latin-1"): info for info in pickletools.opcodes if in
 
 @dataclass(frozen=True)
 class Name:
-    """Stands for what a pickle names."""
+    """A stand-in for what a pickle names."""
 
     full: str
 
 
 @dataclass
 class Bytes:
-    """Stands for NumPy's type of bytes; ``whole`` once the pickle has told all about it."""
+    """A stand-in for NumPy's type of bytes; ``whole`` once the pickle has described it."""
 
     whole: bool = False
 
@@ -45,7 +45,7 @@ class Bytes:
 
 @dataclass
 class Array:
-    """Stands for an array of bytes: ``content`` in the order of ``shape``, which fits it."""
+    """A stand-in for an array of bytes: ``content`` in the order of ``shape``, which fits it."""
 
     content: bytes | bytearray = b""
     shape: tuple[int, ...] | None = None
@@ -58,7 +58,7 @@ class Array:
         self.fill(content, dtype, shape)
 
     def fill(self, content: Any, dtype: Any, shape: Any) -> None:
-        """Check and take. A shape of more than two dimensions is none of ours."""
+        """Check and take. A shape of more than two dimensions is refused."""
         if not (isinstance(dtype, Bytes) and dtype.whole and type(content) in (bytes, bytearray)):
             raise ValueError(f"it holds a strange array; {DATA}")
         if type(shape) is not tuple or len(shape) > 2 or not all(type(size) is int and size >= 0 for size in shape):
@@ -69,7 +69,7 @@ class Array:
 
 
 class Reader:
-    """Reads one pickle of protocol 2 to 5 to values of Python's plain types, ``Array`` and the other stand-ins."""
+    """A reader of one pickle (protocols 2 to 5) to plain Python values, ``Array`` and the other stand-ins."""
 
     def __init__(self) -> None:
         self._stack: list[Any] = []
@@ -87,7 +87,7 @@ class Reader:
         }
 
     def read(self, content: bytes) -> Any:
-        """The value. Raises LookupError, TypeError, ValueError or MemoryError where it is none of these."""
+        """Return the value. Raises LookupError, TypeError, ValueError or MemoryError if it is not one of these."""
         file = io.BytesIO(content)
         for _ in range(MOST_OPERATIONS):
             code = file.read(1)
@@ -160,7 +160,7 @@ class Reader:
     def _update(self, values: list[Any]) -> None:
         keys = values[::2]
         if type(self._stack[-1]) is not dict or not all(type(key) in (bytes, str) for key in keys):
-            raise ValueError("a broken pickle")  # other keys could take forever to hash
+            raise ValueError("a broken pickle")  # other keys could take for ever to hash
         self._stack[-1].update(zip(keys, values[1::2], strict=True))
 
     def _named(self, name: str) -> Name:
@@ -197,7 +197,7 @@ class Reader:
         return Bytes()
 
     def _encode(self, text: Any, encoding: Any) -> bytes:
-        """Python 3's bytes in protocol 2; a text that is asked for again and again is no way to fill the memory."""
+        """Encode Python 3's bytes in protocol 2; a text asked for again and again does not fill the memory."""
         if type(text) is not str or encoding != "latin1":
             raise ValueError("a broken pickle")
         self._encoded += len(text)

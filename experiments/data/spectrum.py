@@ -31,7 +31,7 @@ class Config(Strict):
 
 
 def load(config: Config, seed: int) -> tuple[Problem, str]:
-    """The problem of one seed and the checksum of its eigenvalues, s0 and seed."""
+    """Return the problem of one seed and the checksum of its eigenvalues, s0 and seed."""
     eigenvalues = np.array(config.eigenvalues)
     d = len(eigenvalues)
     rng = np.random.default_rng([seed, DATA_STREAM])

@@ -1,6 +1,6 @@
 """Independent uniform unit rows: Gaussian rows scaled to length 1, with labels +1 or -1 by a fair coin.
 
-The labels are independent of the rows; the two-layer network has to memorise them. Drawn anew for every seed.
+The labels are independent of the rows; the two-layer network has to memorise them. Drawn separately for every seed.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ class Config(Strict):
 
 
 def load(config: Config, seed: int) -> tuple[np.ndarray, np.ndarray, str]:
-    """Rows (n, d), labels (n,), and the checksum of what was drawn."""
+    """Return rows (n, d), labels (n,), and the checksum of what was drawn."""
     rng = np.random.default_rng([seed, DATA_STREAM])
     x = rng.normal(size=(config.n, config.d))
     y = rng.choice([-1.0, 1.0], size=config.n)

@@ -40,12 +40,12 @@ class Config(NewsConfig):
 
 @cache
 def load(config: Config) -> Corpus:
-    """What the loader of real news makes of the generated articles."""
+    """Return what the loader of real news makes of the generated articles."""
     return corpus(frames(config.articles, config.seed, config.ordered), config, f"data.articles={config.articles}")
 
 
 def frames(articles: int, seed: int, ordered: float) -> dict[str, pd.DataFrame]:
-    """The tables that would be True.csv and Fake.csv: title, text, subject, date."""
+    """Return the tables that would be True.csv and Fake.csv: title, text, subject, date."""
     rng = np.random.default_rng([seed, TEXT_STREAM])
     words = np.array(["".join(parts) for parts in product(SYLLABLES, repeat=2)])
     words = rng.choice(words, FILLERS + TOPICS, replace=False)

@@ -53,7 +53,7 @@ class Lstm(Experiment):
         return data_module(self.data.name).load(self.data)
 
     def runs(self) -> list[Run]:
-        """One run per (b0, seed). Where files lie is no part of them; what is in the files is."""
+        """Return one run per (b0, seed). Where files lie is no part of them; what is in the files is."""
         common = self.model_dump(exclude={"data": {"path"}})
         code = code_hash(__name__, data_module(self.data.name).__name__)
         return [
@@ -79,7 +79,7 @@ class Lstm(Experiment):
             torch.set_flush_denormal(False)
 
     def trainer(self, b0: float, seed: int) -> "LstmTrainer":
-        """A new model; torch's own generator is untouched."""
+        """Make a new model; torch's own generator is untouched."""
         generator = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -112,7 +112,7 @@ class Lstm(Experiment):
 
 
 class LstmTrainer(Trainer):
-    """Trains on articles, all of them on the model's device."""
+    """A trainer on articles, all of them on the model's device."""
 
     def __init__(
         self, model: LSTMClassifier, optimizer: torch.optim.Optimizer, corpus: Corpus, generator: torch.Generator

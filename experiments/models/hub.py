@@ -38,30 +38,30 @@ class File(Strict):
 
 
 def download(config: Hub) -> Path:
-    """The repository's weights in the hub's cache on this machine. Raises ConfigError where they cannot be had."""
+    """Download the repository's weights into the hub's cache. Raises ConfigError if that fails."""
     try:
         return Path(hf_hub_download(config.repo, FILE, revision=config.revision))
     except Exception as error:  # of many packages: the hub's own, the network's, the file system's
-        raise ConfigError(f"weights.repo={config.repo!r}: {FILE} cannot be had ({one_line(error)})") from error
+        raise ConfigError(f"weights.repo={config.repo!r}: {FILE} cannot be downloaded ({one_line(error)})") from error
 
 
 def read(path: Path) -> tuple[dict[str, torch.Tensor], str]:
-    """The tensors of a safetensors file and its SHA-256. Raises ConfigError where there is no such file."""
+    """Return the tensors of a safetensors file and its SHA-256. Raises ConfigError if there is no such file."""
     try:
         content = files.read(path, MOST_BYTES)
     except (OSError, ValueError) as error:  # ValueError: no name that a file can have
         raise ConfigError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     try:
         return parse(content), hashlib.sha256(content).hexdigest()
-    # What safetensors raises; KeyError: a type that torch lacks; the others: a shape that torch cannot make.
+    # what safetensors raises; KeyError: a type that torch lacks; the others: a shape that torch cannot make.
     except (SafetensorError, KeyError, AssertionError, RuntimeError, TypeError, ValueError) as error:
-        raise ConfigError(f"{path}: no safetensors ({one_line(error)})") from error
+        raise ConfigError(f"{path}: not a safetensors file ({one_line(error)})") from error
 
 
 def backbone(weights: Mapping[str, torch.Tensor], model: nn.Module, source: str) -> dict[str, torch.Tensor]:
-    """``weights`` without the head, in the types of ``model``.
+    """Return ``weights`` without the head, in the types of ``model``.
 
-    Raises ConfigError where they are not ``model``'s by name and shape, or one is no finite floating-point number.
+    Raises ConfigError if they are not ``model``'s by name and shape, or one is no finite floating-point number.
     """
     given = {name: value for name, value in weights.items() if not name.startswith(HEAD)}
     wanted = {name: value for name, value in model.state_dict().items() if not name.startswith(HEAD)}
@@ -78,7 +78,7 @@ def backbone(weights: Mapping[str, torch.Tensor], model: nn.Module, source: str)
 
 
 def _fitting(value: torch.Tensor, like: torch.Tensor, what: str) -> torch.Tensor:
-    """``value`` in the type of ``like``. Raises ConfigError, a line that begins with ``what``, where it is unfit."""
+    """Return ``value`` in the type of ``like``. Raises ConfigError, a line that begins with ``what``, if unfit."""
     if value.shape != like.shape:
         raise ConfigError(f"{what} is {tuple(value.shape)}, not {tuple(like.shape)})")
     if value.dtype not in FLOATS:

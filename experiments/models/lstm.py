@@ -23,7 +23,7 @@ class LSTMClassifier(nn.Module):
         self.head = nn.Linear(hidden, classes)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        """Every article has a word."""
+        """Map word numbers to logits; every article has at least one word."""
         there = ids != PADDING
         lengths = there.sum(dim=1)
         longest = int(lengths.max())

@@ -25,7 +25,7 @@ class Architecture(Strict):
     heads: Count
 
     def check(self, size: int) -> None:
-        """Raise ValueError where the sizes do not divide what they should."""
+        """Raise ValueError if the sizes do not divide what they should."""
         if size % self.patch:
             raise ValueError(f"model.patch={self.patch}: should divide the images' {size} pixels")
         if self.width % self.heads:
@@ -40,7 +40,7 @@ class PatchEmbed(nn.Module):
         self.proj = nn.Conv2d(channels, width, kernel_size=patch, stride=patch)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Tokens row by row."""
+        """Return tokens row by row."""
         return self.proj(x).flatten(2).transpose(1, 2)
 
 
@@ -54,7 +54,7 @@ class Attention(nn.Module):
         self.proj = nn.Linear(width, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(n, tokens, width) to the same."""
+        """Map (n, tokens, width) to the same."""
         n, tokens, width = x.shape
         q, k, v = self.qkv(x).reshape(n, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         mixed = functional.scaled_dot_product_attention(q, k, v)
@@ -70,7 +70,7 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(MLP_RATIO * width, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Of each token alone."""
+        """Map each token alone."""
         return self.fc2(functional.gelu(self.fc1(x)))
 
 
@@ -85,7 +85,7 @@ class Block(nn.Module):
         self.mlp = Mlp(width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(n, tokens, width) to the same."""
+        """Map (n, tokens, width) to the same."""
         x = x + self.attn(self.norm1(x))
         return x + self.mlp(self.norm2(x))
 

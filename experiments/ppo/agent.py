@@ -47,7 +47,7 @@ class Network:
         self.gradients = list(zip(gradients[::2], gradients[1::2], strict=True))
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """(m, inputs) -> (m, outputs)."""
+        """Map (m, inputs) to (m, outputs)."""
         self.entered = [x]  # each layer's input, for backward
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             x = x @ weight.T
@@ -77,7 +77,7 @@ class Actor:
         [self.log_std], [self.of_log_std] = shared([log_std])
 
     def log_prob(self, seen: np.ndarray, actions: np.ndarray) -> np.ndarray:
-        r"""Of actions (m, a) where (m, o) is seen: (m,).
+        r"""Return the log-probabilities (m,) of actions (m, a) at observations (m, o).
 
         .. math:: \log \pi(a | s) = -\sum_j \tfrac12 z_j^2 + \rho_j + \tfrac12 \log 2\pi, \qquad
                   z_j = (a_j - \mu_j(s)) e^{-\rho_j}
@@ -94,14 +94,14 @@ class Actor:
 
 
 def shared(parameters: list[torch.Tensor]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """The values and the (new) gradients of parameters, as arrays on the same memory."""
+    """Return the values and the (new) gradients of parameters, as arrays on the same memory."""
     for parameter in parameters:
         parameter.grad = torch.zeros_like(parameter)
     return [p.numpy() for p in parameters], [p.grad.numpy() for p in parameters]
 
 
 def actor_loss(log_prob: np.ndarray, old: np.ndarray, advantage: np.ndarray, clip: float) -> tuple[float, np.ndarray]:
-    r"""PPO's clipped objective, negated, and its gradient by ``log_prob``; all arrays are (m,).
+    r"""Return PPO's clipped objective, negated, and its gradient by ``log_prob``; all arrays are (m,).
 
     .. math:: -\mathrm{mean}\,\min(r A, \mathrm{clip}(r, 1 - \epsilon, 1 + \epsilon) A), \qquad
               r = \pi(a | s) / \pi_{old}(a | s)
@@ -117,7 +117,7 @@ def actor_loss(log_prob: np.ndarray, old: np.ndarray, advantage: np.ndarray, cli
 
 
 def critic_loss(value: np.ndarray, returns: np.ndarray) -> tuple[float, np.ndarray]:
-    """Half the mean squared error and its gradient by ``value``; all arrays are (m,)."""
+    """Return half the mean squared error and its gradient by ``value``; all arrays are (m,)."""
     error = value - returns
     return 0.5 * float(error @ error) / len(error), error / len(error)
 
@@ -131,7 +131,7 @@ def advantages(
     gamma: float,
     lam: float,
 ) -> np.ndarray:
-    r"""Generalized advantage estimates of T steps of n environments; all arguments and the result are (T, n).
+    r"""Return generalized advantage estimates of T steps of n environments; all arguments and the result are (T, n).
 
     .. math:: \delta_t = r_t + \gamma V(s'_t) [\text{not terminated}] - V(s_t), \qquad
               A_t = \delta_t + \gamma \lambda A_{t+1} [\text{the episode goes on}]
@@ -190,9 +190,9 @@ class Agent:
     def train(
         self, rollouts: int, checkpoint: Checkpoint, progress: Callable[[Iterable], Iterable]
     ) -> tuple[bool, pd.DataFrame, list[float]]:
-        """Whether all stayed finite, one row per minibatch, and the returns of all episodes in the order they ended.
+        """Return whether all stayed finite, a row per minibatch, and the episodes' returns in the order they ended.
 
-        The row of a loss that is not finite is the last one and has no steps. The last row of a rollout has the mean
+        The row of a non-finite loss is the last one and has no steps. The last row of a rollout has the mean
         return and the number of the episodes that ended in it.
         """
         rows, returns, finite = [], [], True
@@ -204,7 +204,7 @@ class Agent:
             rows, returns = self._resume(found)
         frames = self.steps * len(self.seen)
         per_rollout = self.epochs * frames // self.batch
-        with np.errstate(over="ignore", invalid="ignore"):  # found by what comes of them
+        with np.errstate(over="ignore", invalid="ignore"):  # found by the result
             for _ in progress(range(len(rows) // per_rollout, rollouts)):
                 data, ended = self.collect()
                 finite = self._update(data, rows)
@@ -219,7 +219,7 @@ class Agent:
         return finite, history, returns
 
     def collect(self) -> tuple[Transitions, list[float]]:
-        """T steps of all environments, T n rows; and the returns of the episodes that ended."""
+        """Take T steps in all environments: T n rows; and the returns of the episodes that ended."""
         n = len(self.seen)
         noise = torch.randn(self.steps, n, len(self.envs.low), generator=self.generator).numpy()
         noise *= np.exp(self.actor.log_std)
@@ -260,7 +260,7 @@ class Agent:
         return [of_actor, of_critic, *steps, *b]
 
     def _update(self, data: Transitions, rows: list[list[float]]) -> bool:
-        """Go over the data ``epochs`` times in minibatches; whether losses and parameters stayed finite."""
+        """Go over the data ``epochs`` times in minibatches; return whether losses and parameters stayed finite."""
         for _ in range(self.epochs):
             order = torch.randperm(len(data.seen), generator=self.generator).numpy().reshape(-1, self.batch)
             for minibatch in zip(*(part[order] for part in data), strict=True):

@@ -1,6 +1,6 @@
 """Several copies of one environment, stepped together: the pendulum on arrays, anything else through gymnasium.
 
-An episode that ends is followed at once by the next one, and the observation it ended with is handed out beside that.
+An episode that ends is followed at once by the next one, and the observation it ended with is returned with it.
 ``state`` is made of tensors, numbers, strings, lists and dictionaries; after ``load_state`` the same actions bring the
 same observations to the last bit.
 """
@@ -21,7 +21,7 @@ BEHIND = {"dm_control": ("dm-control", "shimmy", "imageio")}  # the packages tha
 
 @dataclass(frozen=True)
 class Step:
-    """What one step of n environments brought; o is the length of an observation.
+    """The result of one step of n environments; o is the length of an observation.
 
     ``seen`` (n, o) is what the next action answers to; ``final`` (n, o) what this action led to, which is the same
     except where the episode ended.
@@ -42,13 +42,13 @@ class Envs(Protocol):
     high: np.ndarray
 
     def start(self) -> np.ndarray:
-        """Begin n episodes: what is seen, (n, o)."""
+        """Begin n episodes; return the observations (n, o)."""
 
     def step(self, actions: np.ndarray) -> Step:
         """Take actions (n, a), within the bounds."""
 
     def state(self) -> dict[str, Any]:
-        """What ``load_state`` needs to go on from here."""
+        """Return what ``load_state`` needs to go on from here."""
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from there."""
@@ -91,7 +91,7 @@ class PendulumEnvs:
         return Step(seen, -costs, np.zeros(self.n, bool), np.full(self.n, over), final)
 
     def state(self) -> dict[str, Any]:
-        """Angles, speeds, the episodes' age and the generator of their starts."""
+        """Return angles, speeds, the episodes' age and the generator of their starts."""
         return {
             "th": torch.from_numpy(self.th),
             "thdot": torch.from_numpy(self.thdot),
@@ -105,7 +105,7 @@ class PendulumEnvs:
         self.rng.bit_generator.state = state["rng"]
 
     def _drawn(self) -> np.ndarray:
-        """(2, n): angles and speeds."""
+        """Draw angles and speeds, (2, n)."""
         return self.rng.uniform(low=-self.start_high, high=self.start_high, size=(self.n, 2)).T
 
     def _seen(self) -> np.ndarray:
@@ -115,7 +115,7 @@ class PendulumEnvs:
 class GymnasiumEnvs:
     """Any environment of gymnasium's with numbers as observations and bounded numbers as actions.
 
-    gymnasium's own vector environments keep no state that could be saved. Here every episode begins with a seed of its
+    gymnasium's own vector environments have no state that could be saved. Here every episode begins with a seed of its
     own; that seed and the actions since are the state, and ``load_state`` takes those actions again.
     """
 
@@ -141,12 +141,12 @@ class GymnasiumEnvs:
         return Step(*map(np.stack, zip(*rows, strict=True)))
 
     def state(self) -> dict[str, Any]:
-        """Seed and actions of the episodes under way, and the generator of the seeds."""
+        """Return seed and actions of the episodes under way, and the generator of the seeds."""
         actions = [list(of_one) for of_one in self.actions]
         return {"seeds": list(self.seeds), "actions": actions, "rng": self.rng.bit_generator.state}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Live through the episodes under way once more."""
+        """Replay the episodes under way."""
         self.seeds, self.actions = state["seeds"], state["actions"]
         for env, seed, actions in zip(self.envs, self.seeds, self.actions, strict=True):
             env.reset(seed=seed)
@@ -160,7 +160,7 @@ class GymnasiumEnvs:
 
 
 def made(id: str) -> gymnasium.Env:
-    """One environment, its observations flat. Raises ValueError, one line, where there is none or it does not fit."""
+    """Make one environment, its observations flat. Raises ValueError, one line, if there is none or it does not fit."""
     needed = BEHIND.get(id.partition("/")[0], ())
     try:
         for package in needed:
@@ -193,7 +193,7 @@ class Pendulum(Strict):
     name: Literal["pendulum"]
 
     def build(self, n: int, rng: np.random.Generator) -> Envs:
-        """As many as asked for."""
+        """Make ``n`` environments."""
         return PendulumEnvs(n, rng)
 
 
@@ -204,7 +204,7 @@ class Gymnasium(Strict):
     id: str
 
     def build(self, n: int, rng: np.random.Generator) -> Envs:
-        """As many as asked for."""
+        """Make ``n`` environments."""
         return GymnasiumEnvs(self.id, n, rng)
 
 

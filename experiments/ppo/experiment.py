@@ -61,7 +61,7 @@ class Ppo(Experiment):
         return self
 
     def runs(self) -> list[Run]:
-        """One run per (b0, seed)."""
+        """Return one run per (b0, seed)."""
         code = code_hash(__name__)
         common = self.model_dump()
         env = getattr(self.env, "id", self.env.name).rpartition("/")[2]
@@ -83,7 +83,7 @@ class Ppo(Experiment):
             yield self._train(run, progress)
 
     def agent(self, b0: float, seed: int) -> Agent:
-        """A new agent in new environments."""
+        """Make a new agent in new environments."""
         rng = np.random.default_rng(seed)
         generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
         envs = self.env.build(self.envs, rng)

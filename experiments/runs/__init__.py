@@ -1,1 +1,1 @@
-"""How runs are started, named, made, kept and read: nothing here changes a number in them."""
+"""Starting, naming, making, saving and reading runs: nothing here changes a number in them."""

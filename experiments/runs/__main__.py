@@ -8,10 +8,10 @@ python -m experiments.runs verify
 
 A filter is FIELD=VALUE, or != < <= > >= in place of =; a run is chosen where all filters hold. A field is a column of
 the table, or one of the configuration or the summary, with dots for what is inside (``data.n``, ``result.final_gap``);
-a group stands for its name (``method=adaloss``). A run that lacks the field is not chosen. MB is the peak memory, and
-the status "harmed" that of a run whose files are not what was saved.
+a group is given by its name (``method=adaloss``). A run that lacks the field is not chosen. MB is the peak memory, and
+the status "corrupt" that of a run whose files are not what was saved.
 
-A run is **stale** where no listed sweep has it and no run of one starts from it: what old code or settings left, and
+A run is **stale** if no listed sweep has it and no run of one starts from it: what old code or settings left, and
 what was run without ``sweep=``. ``verify`` reads every byte of the runs and the lists: a line for each that is not as
 it was saved, and status 1 if there is any.
 """
@@ -34,7 +34,7 @@ COLUMNS = ("experiment", "label", "id", "status", "seconds", "MB", "commit")
 
 
 def stale(store: Store, rows: list[dict]) -> list[dict]:
-    """The runs that no sweep lists and that no listed run names in its results (as the weights it started from)."""
+    """Return the runs that no sweep lists and no listed run names in its results (as its initial weights)."""
     listed = {folder for sweep in store.sweeps() for folder in chain(*store.every_list(sweep))}
     used = set()
     for row in rows:
@@ -44,7 +44,7 @@ def stale(store: Store, rows: list[dict]) -> list[dict]:
 
 
 def difference(store: Store, prefixes: list[str]) -> str:
-    """How the runs with these beginnings of their ids differ. Raises ArgumentError, StoreError."""
+    """Return how the runs with these beginnings of their ids differ. Raises ArgumentError, StoreError."""
     runs = []
     for prefix in prefixes:
         found = [folder for folder in store.folders() if run_id(folder).startswith(prefix)]
@@ -67,7 +67,7 @@ def difference(store: Store, prefixes: list[str]) -> str:
 
 
 def listing(rows: list[dict]) -> str:
-    """The table."""
+    """Return the table."""
 
     def plain(value: Any) -> Any:
         return printable(value) if isinstance(value, str) else value
@@ -98,7 +98,7 @@ def delete(store: Store, rows: list[dict], total: int, yes: bool) -> str:
 
 
 def verified(store: Store, rows: list[dict]) -> str:
-    """That all of these runs are whole. Raises StoreError with a line for each problem."""
+    """Check that all of these runs are whole. Raises StoreError with a line for each problem."""
     folders = [_folder(row) for row in rows]
     wrong = [line for folder in folders for line in verify(store.root / folder)]
     there = set(store.folders())
@@ -118,7 +118,7 @@ def _folder(row: dict) -> str:
 
 
 def _plain(text: str) -> str:
-    """The lines, without what would steer a terminal."""
+    """Return the lines, without what would steer a terminal."""
     return "\n".join(map(printable, text.split("\n")))
 
 
@@ -137,7 +137,7 @@ def _arguments() -> argparse.Namespace:
     ):
         of_command = commands.add_parser(name, help=about, description=about, parents=[common])
         of_command.add_argument("filters", nargs="*", metavar="FILTER", help="FIELD=VALUE, or != < <= > >=, quoted")
-        of_command.add_argument("--stale", action="store_true", help="those only that no sweep lists")
+        of_command.add_argument("--stale", action="store_true", help="only those that no sweep lists")
         if name == "delete":
             of_command.add_argument("--yes", action="store_true", help="do not ask")
     about = "how two runs differ"
@@ -146,7 +146,7 @@ def _arguments() -> argparse.Namespace:
     words = sys.argv[1:]
     if not {*COMMANDS, "-h", "--help"} & set(words):
         words = ["list", *words]
-    # defaults here, since those of a command would replace what stands before it
+    # defaults here, since those of a command would replace what comes before it
     return parser.parse_args(words, argparse.Namespace(scale="laptop", runs=None))
 
 
@@ -168,7 +168,7 @@ def _answer(args: argparse.Namespace) -> str:
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the command that the command line names."""
     try:
         print(_plain(_answer(_arguments())))
     except (ArgumentError, StoreError) as error:

@@ -1,4 +1,4 @@
-"""How every experiment starts: Hydra composes the job, or the jobs (``sweeps.py``); what the store lacks is made.
+"""The start of every experiment: Hydra composes the job, or the jobs (``sweeps.py``); missing runs are made.
 
 Errors end with one line on stderr and status 2; Ctrl-C with status 130, SIGTERM with 143, SIGHUP with 129. Runs that
 another process is making are left to it, and waited for at the end.
@@ -56,7 +56,7 @@ def main(name: str) -> None:
 
 
 def job(name: str, config: DictConfig) -> None:
-    """One job: make the runs that the store lacks."""
+    """Run one job: make the runs that the store lacks."""
     try:
         with reported():
             experiment, store, _ = parsed(name, config)
@@ -78,7 +78,7 @@ def job(name: str, config: DictConfig) -> None:
 
 @contextmanager
 def reported(store: Store | None = None) -> Iterator[None]:
-    """Errors of our own code, as those whose message is a line for the user, or as a JobError."""
+    """Turn errors of our own code into those whose message is a line for the user, or into a JobError."""
     try:
         yield
     except (ConfigError, StoreError, MemoryError, JobError):
@@ -88,7 +88,7 @@ def reported(store: Store | None = None) -> Iterator[None]:
         if store is not None and any(str(file).startswith(str(store.root)) for file in files):
             raise StoreError(
                 f"runs={printable(store.root)}: {printable(error.filename)}: {os.strerror(error.errno)}; "
-                "mend the folder and give the same command again"
+                "fix the folder and run the same command again"
             ) from error
         raise JobError(traceback.format_exc()) from error
 
@@ -147,17 +147,17 @@ def _execute(experiment: Experiment, missing: list[Run], store: Store, progress:
 
 
 def tell(store: Store, runs: list[Run]) -> None:
-    """Say where runs go that go elsewhere than into the project, for want of a whole path, and which look alike.
+    """Print where runs go if not into the project, for lack of a whole path, and which look alike.
 
     Labels show six digits of a number; cells may differ behind these alone.
     """
     if not store.root.is_absolute() and not Path.cwd().samefile(CONFIGS.parent):
-        print(f"note: runs are kept in {printable(store.root.resolve())}", flush=True)
+        print(f"note: runs are saved in {printable(store.root.resolve())}", flush=True)
     known: dict[str, Run] = {}
     for run in runs:
         shown = f"{run.experiment}/{run.label} {_six_digits(run.config)}"
         if known.setdefault(shown, run).id != run.id:
-            print(f"note: two runs or more are called {run.label}: they differ behind the sixth digit only", flush=True)
+            print(f"note: two runs or more are called {run.label}: they differ only after the sixth digit", flush=True)
             return
 
 
@@ -175,11 +175,11 @@ def _folders(runs: list[Run]) -> str:
 
 
 def _check_order(words: list[str]) -> None:
-    """Refuse what argparse loses: overrides behind a flag that stands behind others."""
+    """Refuse what argparse loses: overrides behind a flag that follows others."""
     overrides = [k for k, word in enumerate(words) if "=" in word or word.startswith("~")]
     for k, word in enumerate(words):
         if word in ("-m", "--multirun") and overrides and overrides[0] < k < overrides[-1]:
-            raise ConfigError(f"{word}: should stand in front of the overrides, or behind them")
+            raise ConfigError(f"{word}: should come before the overrides or after them")
 
 
 def _stop(line: str) -> None:

@@ -1,4 +1,4 @@
-"""How a long run keeps how far it has come, so that the same command continues it to the same bits after a kill."""
+"""Checkpoints of long runs, so that the same command resumes them to the same bits after a kill."""
 
 import hashlib
 import io
@@ -18,9 +18,9 @@ EVERY = 10.0  # seconds between two checkpoints: a kill loses no more
 class Checkpoint:
     """The state of one run in the making: tensors, numbers, strings, lists and dictionaries of them.
 
-    ``load`` gives what was last kept, None for a new run; ``keep`` writes, whole or not at all, when the last time is
-    long enough ago. The file begins with a line that holds the run's id and the checksum of the rest. The store removes
-    it when the run is complete.
+    ``load`` returns what was last saved, None for a new run; ``keep`` writes, whole or not at all, if the last time is
+    long enough ago. The file begins with a line with the run's id and the checksum of the rest. The store removes it
+    when the run is complete.
     """
 
     def __init__(self, run: Run, every: float = EVERY):
@@ -28,7 +28,7 @@ class Checkpoint:
         self.last = time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
-        """What was kept, None for a new run. What is not as it was kept is dropped with a line: the run starts anew."""
+        """Return what was saved, None for a new run. A corrupt checkpoint is dropped with a line."""
         if self.file is None:
             return None
         try:
@@ -43,11 +43,11 @@ class Checkpoint:
                 return torch.load(io.BytesIO(state), weights_only=True)
             except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
                 pass
-        print(f"note: {self.file}: not as it was kept; the run starts anew", file=sys.stderr)
+        print(f"note: {self.file}: not as it was saved; the run starts again", file=sys.stderr)
         return None
 
     def keep(self, state: Any) -> None:
-        """Write ``state()``, a function since it is not always wanted. Raises StoreError where that is not possible."""
+        """Write ``state()``, a function since it is not always needed. Raises StoreError if that is not possible."""
         if self.file is None or time.monotonic() - self.last < self.every:
             return
         try:
@@ -58,8 +58,8 @@ class Checkpoint:
             files.replace(self.file, self._line(content) + b"\n" + content, unfinished(self.file))
         except OSError as error:
             raise StoreError(
-                f"{self.file}: the run's state is not kept ({error.strerror or error}); complete runs are untouched: "
-                "mend the folder and give the same command again"
+                f"{self.file}: the run's state is not saved ({error.strerror or error}); complete runs are untouched: "
+                "fix the folder and run the same command again"
             ) from error
         self.last = time.monotonic()
 

@@ -1,4 +1,4 @@
-"""What a composed configuration means: an experiment, its store, its sweep's name; and a line where it is refused."""
+"""From a composed configuration to an experiment, its store and its sweep's name, or to a line that refuses it."""
 
 import importlib
 import os
@@ -41,7 +41,7 @@ OmegaConf.register_new_resolver("if_paper", lambda scale, a, b: a if scale == "p
 
 
 def parsed(name: str, config: DictConfig) -> tuple[Experiment, Store, str | None]:
-    """What a job's configuration means. Raises ConfigError."""
+    """Return a job's configuration as the experiment's model. Raises ConfigError."""
     try:
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
@@ -52,7 +52,7 @@ def parsed(name: str, config: DictConfig) -> tuple[Experiment, Store, str | None
 
 @cache
 def model(name: str) -> type[Experiment]:
-    """The configuration of an experiment, which is a module or a package."""
+    """Return the configuration's model of an experiment, which is a module or a package."""
     module = importlib.import_module(f"experiments.{name}")
     if hasattr(module, "__path__"):
         module = importlib.import_module(f"experiments.{name}.experiment")
@@ -60,7 +60,7 @@ def model(name: str) -> type[Experiment]:
 
 
 def _store(runs: Any) -> Store:
-    """The store. Raises ConfigError where its name is none."""
+    """Return the store. Raises ConfigError if its name is not allowed."""
     if not isinstance(runs, str) or not runs:
         raise ConfigError(f"runs={runs!r}: should be a folder")
     try:
@@ -72,13 +72,13 @@ def _store(runs: Any) -> Store:
             f"runs={printable(runs)}: such a name needs UTF-8, which the locale does not have; "
             "choose another folder, or set PYTHONUTF8=1"
         )
-    # hydra.job.chdir=true has jobs work elsewhere than where the command was given
+    # hydra.job.chdir=true has jobs run in another folder than the command
     start = Path(get_original_cwd()) if HydraConfig.initialized() else Path.cwd()
     return Store(start / runs if Path.cwd() != start else runs)
 
 
 def _sweep_name(sweep: Any) -> str | None:
-    """The name of a sweep, which becomes a file's. Raises ConfigError where it is no plain word."""
+    """Return the name of a sweep, which becomes a file's. Raises ConfigError if it is not a plain word."""
     fields = sweep if isinstance(sweep, dict) else {"name": sweep}
     for key in fields:
         if key not in registry.FIELDS:
@@ -95,16 +95,16 @@ def _sweep_name(sweep: Any) -> str | None:
 
 
 def key_of(word: str) -> str:
-    """The field or the group that an override is about."""
+    """Return the field or the group that an override is about."""
     return word.lstrip("+~").partition("=")[0]
 
 
 def refusal(name: str, error: Exception, words: Iterable[str]) -> str:
-    """The line about a command line, or a job's ``words``, where Hydra or OmegaConf stops."""
+    """Return the line about a command line, or a job's ``words``, where Hydra or OmegaConf stops."""
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _hydra_line(name, error, list(words))
     text = " ".join(str(error).split()) or type(error).__name__
-    # Hydra's own stumbling over data=null, data=1.5 or data=[[1]]
+    # Hydra's own errors for data=null, data=1.5 or data=[[1]]
     odd = " ".join(word for word in words if _names_no_configuration(word))
     return f"{odd}: not understood, should be names of configurations ({text})" if odd else text
 
@@ -114,7 +114,7 @@ def _is_group(key: str) -> bool:
 
 
 def _names_no_configuration(word: str) -> bool:
-    """Whether a group of configurations is given something else than names."""
+    """Return whether a group of configurations is given something other than names."""
     if not _is_group(key_of(word)) or "=" not in word:
         return False
     value = OverridesParser.create().parse_override(word).value()
@@ -123,7 +123,7 @@ def _names_no_configuration(word: str) -> bool:
 
 
 def _hydra_line(name: str, error: Exception, words: list[str]) -> str:
-    """One line from Hydra's and OmegaConf's errors, which span several and name no allowed key for a misspelt one."""
+    """Return one line from Hydra's and OmegaConf's errors, which span several and name no allowed keys."""
     text = " ".join(str(error).split())
     where = re.search(r" full_key: (\S+)", text)
     for tail in (" See https", " Set the environment", " Config search path", " full_key"):
@@ -143,7 +143,7 @@ def _hydra_line(name: str, error: Exception, words: list[str]) -> str:
 
 
 def _no_such_field(name: str, key: str, words: list[str]) -> str:
-    """What there is in place of a field: the experiment's fields, or those of the group that was chosen."""
+    """Return the line about an unknown field: it lists the experiment's fields, or those of the chosen group."""
     outer = key.rpartition(".")[0]
     if outer:
         chosen = [word for word in words if _is_group(key_of(word)) and "=" in word]

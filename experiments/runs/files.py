@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def read(path: Path, most: int | None = None) -> bytes:
-    """The content of a regular file of at most ``most`` bytes.
+    """Return the content of a regular file of at most ``most`` bytes.
 
-    Raises OSError for anything else, a named pipe or a device too, and waits for none.
+    Raises OSError for anything else, also a named pipe or a device, without waiting.
     """
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(descriptor, "rb") as file:
@@ -31,7 +31,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 def sync(folder: Path) -> None:
-    """Have the names in a folder on the disk, where the file system can do that."""
+    """Sync the names in a folder to the disk, if the file system can."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -41,7 +41,7 @@ def sync(folder: Path) -> None:
 
 
 def replace(path: Path, content: bytes, temporary: Path) -> None:
-    """Write a file under a temporary name beside it and rename it: it is the old one or the new one, whole."""
+    """Write a file under a temporary name in its folder and rename it: it is the old one or the new one, whole."""
     try:
         write(temporary, content)
         temporary.replace(path)
@@ -51,5 +51,5 @@ def replace(path: Path, content: bytes, temporary: Path) -> None:
 
 
 def within(root: Path, path: Path) -> bool:
-    """Whether ``path`` leads to a place below ``root``, links followed."""
+    """Return whether ``path`` leads to a place below ``root``, links followed."""
     return path.resolve().is_relative_to(root.resolve())

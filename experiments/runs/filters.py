@@ -16,21 +16,21 @@ class ArgumentError(Exception):
 
 
 def fields(store: Store, folder: str) -> dict[str, Any]:
-    """All fields of a run by name: those of summary and configuration, and the columns of the table."""
+    """Return all fields of a run by name: those of summary and configuration, and the columns of the table."""
     experiment, _, name = folder.partition("/")
     columns = {"experiment": experiment, "label": name.rpartition("-")[0], "id": run_id(folder)}
     try:
         run = store.load(folder)
         run.recorded()
     except StoreError:
-        return columns | {"status": "harmed"}
+        return columns | {"status": "corrupt"}
     columns |= {"seconds": run.summary["wall_time_s"], "MB": run.summary["peak_memory_mb"]}
     made = {name: value for name, value in run.summary.items() if name != "data"}  # the configuration's is the group
     return flat(run.config) | flat(made) | columns
 
 
 def flat(values: dict, prefix: str = "") -> dict[str, Any]:
-    """The values with dots in place of nesting; what has a ``name`` stands for it as well."""
+    """Return the values with dots in place of nesting; a group's name is its ``name``."""
     found = {}
     for key, value in values.items():
         if isinstance(value, dict):
@@ -42,7 +42,7 @@ def flat(values: dict, prefix: str = "") -> dict[str, Any]:
 
 
 def chosen(rows: list[dict], filters: list[str]) -> list[dict]:
-    """The runs for which all filters hold. Raises ArgumentError."""
+    """Return the runs for which all filters hold. Raises ArgumentError."""
     known = sorted({name for row in rows for name in row})
     for word in filters:
         parts = re.fullmatch(r"([\w.]+)(<=|>=|!=|=|<|>)(.*)", word)
@@ -67,5 +67,5 @@ def _holds(value: Any, sign: str, text: str, word: str) -> bool:
         return compare(value, wanted)
     for side in (wanted, value):
         if side is not None and not isinstance(side, int | float):
-            raise ArgumentError(f"{word}: {side!r} is no number; {sign} compares numbers")
+            raise ArgumentError(f"{word}: {side!r} is not a number; {sign} compares numbers")
     return None not in (value, wanted) and compare(value, wanted)

@@ -21,7 +21,7 @@ def text(config_name: str, config: DictConfig) -> str:
     title = file.read_text().splitlines()[1].removeprefix("# ").partition(" What ")[0]
     lines = [title, "", f"python -m experiments.{name} FIELD=VALUE ...", ""]
     for field in config:
-        if field in ("hydra", "runs", "scale", "sweep"):
+        if field in ("compared", "hydra", "runs", "scale", "sweep"):
             continue
         nested = _nested(schema, field)
         choice = config.hydra.runtime.choices.get(field)
@@ -45,7 +45,7 @@ def _line(name: str, value: Any, comment: str | None, allowed: str) -> str:
 
 
 def _comments(file: Path, prefix: str = "") -> dict[str, str]:
-    """The comment behind each field of a file, under the field's dotted name."""
+    """Return the comment behind each field of a file, under the field's dotted name."""
     found, outer = {}, []
     for line in file.read_text().splitlines():
         match = COMMENTED.fullmatch(line)
@@ -65,7 +65,7 @@ def _allowed(schema: type[Strict] | None, field: str) -> str:
 
 
 def _words(schema: dict) -> str:
-    """A JSON schema in words."""
+    """Return a JSON schema in words."""
     if "anyOf" in schema:
         return " or ".join(map(_words, schema["anyOf"]))
     if "enum" in schema:

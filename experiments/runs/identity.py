@@ -14,7 +14,7 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 @cache
 def code_hash(*modules: str) -> str:
-    """12 hexadecimal digits of the SHA-256 of what the modules and all project modules they import compute.
+    """Return 12 hexadecimal digits of the SHA-256 of what the modules and all project modules they import compute.
 
     Comments, docstrings and layout are no part of it: only the syntax tree is.
     """
@@ -25,7 +25,7 @@ def code_hash(*modules: str) -> str:
 
 
 def reached(modules: tuple[str, ...]) -> set[str]:
-    """The project modules that these modules import, directly or not, themselves included."""
+    """Return the project modules that these modules import, directly or not, themselves included."""
     found: set[str] = set()
     waiting = list(modules)
     while waiting:
@@ -39,7 +39,7 @@ def reached(modules: tuple[str, ...]) -> set[str]:
 
 @cache
 def _tree(name: str) -> ast.Module:
-    """The syntax tree of a module, without docstrings."""
+    """Return the syntax tree of a module, without docstrings."""
     tree = ast.parse(_file(name).read_bytes())
     for node in ast.walk(tree):
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
@@ -58,7 +58,7 @@ def _imports(tree: ast.Module) -> set[str]:
 
 
 def _shape(node: object) -> object:
-    """A syntax tree as nested lists; fields that are empty are left out, for Python's versions differ in them."""
+    """Return a syntax tree as nested lists; empty fields are left out, as Python's versions differ in them."""
     if isinstance(node, ast.AST):
         fields = [(name, _shape(value)) for name, value in ast.iter_fields(node) if value not in (None, [])]
         return [type(node).__name__, *fields]

@@ -1,9 +1,9 @@
 """Ctrl-C, SIGTERM and SIGHUP: one line that says how to continue, and exit status 128 + signal, within seconds.
 
 A thread ends the process: the main one would see a signal only between two of Python's instructions, and may be in a
-long call into a library. What ends that way loses nothing: the store holds whole runs only, and checkpoints lie in it.
+long call into a library. Nothing is lost that way: the store holds whole runs only, and their checkpoints.
 
-The processes of this machine that make a multirun's jobs end with the one that started them, whatever ended that: its
+A multirun's workers on this machine end with the process that started them, whatever ended it: its
 number is in the variable ADALOSS_MAIN of their environment.
 """
 
@@ -22,9 +22,9 @@ PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 def watch(name: str) -> Callable[[], None]:
-    """From here on a signal ends the process, until the function that is returned is called.
+    """Let a signal end the process from here on, until the function that is returned is called.
 
-    A signal that whoever started this process had it ignore (nohup, a background job) stays ignored.
+    A signal that was ignored when this process started (nohup, a background job) stays ignored.
     """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
@@ -60,8 +60,8 @@ def _end(name: str, number: int) -> None:
 
 @contextmanager
 def workers() -> Iterator[None]:
-    """Processes that are started within it end with this one if they import the project."""
-    # Joblib's tracker of semaphores, which removes what a stop leaves behind, need not speak of it.
+    """Let the processes started within it end with this one, if they import the project."""
+    # Joblib's tracker of semaphores removes what a stop leaves behind; it need not warn.
     quiet = "ignore:resource_tracker:UserWarning"
     sys.warnoptions.append(quiet)
     os.environ[MAIN] = str(os.getpid())
@@ -73,9 +73,9 @@ def workers() -> Iterator[None]:
 
 
 def end_with_main() -> None:
-    """In a worker: end when the process that started the sweep has ended, and leave a terminal's Ctrl-C to that one.
+    """End this worker when the process that started the sweep has ended, and leave a terminal's Ctrl-C to that one.
 
-    On Linux the kernel sees to it for a child, even in the middle of a call into a library; a thread looks everywhere.
+    On Linux the kernel does this for a child, even in the middle of a call into a library; elsewhere a thread looks.
     """
     import ctypes  # no other process needs it
 
@@ -93,7 +93,7 @@ def end_with_main() -> None:
 
 
 def alive(pid: int) -> bool:
-    """Whether there is such a process on this machine."""
+    """Return whether there is such a process on this machine."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

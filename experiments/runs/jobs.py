@@ -23,7 +23,7 @@ from experiments.runs.schema import ConfigError
 
 
 def composed(name: str, config: DictConfig, composer: "Composer") -> Iterator[tuple[tuple[str, ...], DictConfig]]:
-    """The overrides and the configuration of each job of a multirun. Raises ConfigError where Hydra refuses."""
+    """Yield the overrides and the configuration of each job of a multirun. Raises ConfigError if Hydra refuses."""
     params = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
     try:
         jobs = expanded([*params, *given(config)], composer.loader)
@@ -34,7 +34,7 @@ def composed(name: str, config: DictConfig, composer: "Composer") -> Iterator[tu
 
 
 def composition(name: str, config: DictConfig, words: tuple[str, ...], composer: "Composer") -> DictConfig:
-    """The configuration of one job, without Hydra's own part. Raises ConfigError where Hydra refuses."""
+    """Return the configuration of one job, without Hydra's own part. Raises ConfigError if Hydra refuses."""
     try:
         found = composer.load_sweep_config(config, words)
     except Exception as error:
@@ -46,12 +46,12 @@ def composition(name: str, config: DictConfig, words: tuple[str, ...], composer:
 
 
 def given(config: DictConfig) -> list[str]:
-    """The overrides of the command line as they were given: b0=${eta} means each job's own eta."""
+    """Return the overrides of the command line as they were given: b0=${eta} means each job's own eta."""
     return OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
 
 
 def expanded(words: Iterable[str], loader: ConfigLoader) -> list[tuple[str, ...]]:
-    """The overrides of each job that a command line's words make. Raises ConfigError where there is none."""
+    """Return the overrides of each job that a command line's words make. Raises ConfigError if there is none."""
     values: dict[str, list[str]] = {}
     for override in OverridesParser.create(config_loader=loader).parse_overrides(list(words)):
         key = override.get_key_element()
@@ -70,18 +70,18 @@ def expanded(words: Iterable[str], loader: ConfigLoader) -> list[tuple[str, ...]
 
 
 def spelled_out(words: Iterable[str]) -> list[str]:
-    """The words with the values of a range in its place."""
+    """Return the words with the values of a range in its place."""
     overrides = OverridesParser.create().parse_overrides(list(words))
     return [f"{o.get_key_element()}={','.join(_range(o))}" if o.is_range_sweep() else o.input_line for o in overrides]
 
 
 def _range(override: Override) -> list[str]:
-    """The numbers of a range, in decimal arithmetic. Raises ConfigError where there are none.
+    """Return the numbers of a range, in decimal arithmetic. Raises ConfigError if there are none.
 
     Hydra would add binary fractions: range(0.1,0.4,0.1) would be 0.1, 0.2, 0.30000000000000004 and 0.4.
     """
     word, sweep = override.input_line, override.value()
-    if "sort(" in word:  # Hydra has the order of a range turned round by ends that need not be among its numbers
+    if "sort(" in word:  # Hydra reverses a range by ends that need not be among its numbers
         raise ConfigError(f"{word}: a range is in order; write range(start,stop,step), with step < 0 to descend")
     start, stop, step = (Decimal(str(number)) for number in (sweep.start, sweep.stop, sweep.step))
     if not (start.is_finite() and stop.is_finite() and step.is_finite() and step):
@@ -96,9 +96,9 @@ def _range(override: Override) -> list[str]:
 
 
 class Composer:
-    """What a launcher asks for a job's configuration in place of Hydra's own loader, which has the last word on errors.
+    """A faster loader of jobs' configurations for launchers; Hydra's own still decides on errors.
 
-    A launcher's processes receive it anew with every job; what they have composed for it stays with them.
+    A launcher's workers receive it again with every job; they keep what they have composed for it.
     """
 
     def __init__(self, loader: ConfigLoader):
@@ -106,11 +106,11 @@ class Composer:
         self._id = uuid.uuid4()
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: Iterable[str]) -> DictConfig:
-        """The same as the loader's. Raises its errors."""
+        """Return the same as the loader. Raises its errors."""
         words = list(sweep_overrides)
         try:
             return self._load(master_config, words)
-        except Exception:  # of whatever kind: it is for Hydra to say
+        except Exception:  # of any kind: Hydra reports it
             return self.loader.load_sweep_config(master_config, words)
 
     def _load(self, master: DictConfig, words: list[str]) -> DictConfig:
@@ -131,7 +131,7 @@ class Composer:
         return config
 
     def _chooses(self, override: Override) -> bool:
-        """Whether the word chooses a configuration of a group, which Hydra does before it sets any field."""
+        """Return whether the word chooses a configuration of a group, which Hydra does before it sets any field."""
         group = any(source.is_group(override.key_or_group) for source in self.loader.get_sources())
         return group and not isinstance(override.value(), dict)
 
@@ -140,9 +140,9 @@ _bases: dict[tuple[uuid.UUID, tuple[str, ...]], Callable[[], DictConfig]] = {}
 
 
 def _copier(config: DictConfig) -> Callable[[], DictConfig]:
-    """What makes copies: pickle, six times as fast as deepcopy, where it finds the classes of the plugins.
+    """Return what makes copies: pickle, six times as fast as deepcopy, if it finds the classes of the plugins.
 
-    In a launcher's process Hydra imports them anew, and others stand in their place.
+    In a worker Hydra imports them again, as other objects.
     """
     try:
         return partial(pickle.loads, pickle.dumps(config))
@@ -156,7 +156,7 @@ def _parsed(word: str) -> Override:
 
 
 def _is_plain(override: Override) -> bool:
-    """Whether the word is ``key=value`` and gives a field of the experiment its value."""
+    """Return whether the word is ``key=value`` and gives a field of the experiment its value."""
     return (
         override.type == OverrideType.CHANGE
         and override.package is None
@@ -167,7 +167,7 @@ def _is_plain(override: Override) -> bool:
 
 
 def _overlap(one: Override, other: Override) -> bool:
-    """Whether the order of the two counts: one is the other's field, or lies within it."""
+    """Return whether the order of the two counts: one is the other's field, or within it."""
     short, long = sorted((f"{one.key_or_group}.", f"{other.key_or_group}."), key=len)
     return long.startswith(short)
 

@@ -1,8 +1,8 @@
-"""Who makes which run: processes that are at work on one store share its runs, and make none twice.
+"""Locks on runs: the processes that work on one store share its runs, and make none twice.
 
-A claim is the kernel's lock on one byte of ``<root>/.claims/<experiment>``, where the run's id says. It ends with the
-process that holds it, whatever ends that: no claim is ever left behind. Other machines see it where the file system
-passes locks on, as NFS does. Where there are no locks at all, two processes may make the same run; the store keeps one.
+A run's lock is the kernel's, on one byte of ``<root>/.claims/<experiment>`` given by the run's id. It ends with the
+process that holds it, whatever ends that: no lock is ever left behind. Other machines see it if the file system
+passes locks on, as NFS does. Without locks, two processes may make the same run; the store keeps one.
 """
 
 import os
@@ -19,7 +19,7 @@ except ImportError:  # Windows
 
 
 class Claims:
-    """What this process claims of one experiment's runs; all of it ends with the context.
+    """The process's locks on one experiment's runs, released at the end of the context.
 
     There should be one at a time for a store and an experiment: closing any descriptor of a file ends a process's locks
     on it.
@@ -35,8 +35,8 @@ class Claims:
             self._descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
             raise StoreError(
-                f"{self.file}: runs cannot be claimed ({os.strerror(error.errno)}); "
-                "mend the folder and give the same command again"
+                f"{self.file}: runs cannot be locked ({os.strerror(error.errno)}); "
+                "fix the folder and run the same command again"
             ) from error
         return self
 
@@ -44,18 +44,18 @@ class Claims:
         os.close(self._descriptor)
 
     def take(self, runs: Iterable[Run]) -> list[Run]:
-        """Those of the runs that no other process holds; this one holds them from now on."""
+        """Lock and return those of the runs that no other process has locked."""
         return [run for run in runs if self._lock(run, fcntl.LOCK_EX | fcntl.LOCK_NB)] if self.works else list(runs)
 
     def wait(self, run: Run) -> None:
-        """Return when no other process holds the run. Holding anything meanwhile could block both for ever."""
+        """Return when no other process has locked the run. Holding any lock meanwhile could block both for ever."""
         self.release()
         if self.works:
             self._lock(run, fcntl.LOCK_EX)
             self.release()
 
     def release(self) -> None:
-        """Give up all that is held."""
+        """Release all locks."""
         if self.works:
             fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
 

@@ -1,4 +1,4 @@
-"""What is said of an error, or of a name that comes from elsewhere: one line that no terminal obeys."""
+"""Errors and foreign names in one line, without control characters."""
 
 import os
 

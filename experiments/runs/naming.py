@@ -13,11 +13,11 @@ from experiments.runs import registry
 from experiments.runs.command_line import CONFIGS, key_of
 from experiments.runs.jobs import Composer, composed, given, spelled_out
 
-ELSEWHERE = ("runs", "scale", "sweep.name")  # a sweep stays what it is whatever they are
+ELSEWHERE = ("runs", "scale", "sweep.name")  # they do not change a sweep
 
 
 class Named:
-    """What the command line makes of a sweep's name, and what it changes in the sweep."""
+    """The name of a sweep under the command line's overrides, and what they change in it."""
 
     def __init__(self, config: DictConfig, name: str | None, loader: ConfigLoader):
         words = OverridesParser.create().parse_overrides(spelled_out(given(config)))
@@ -33,9 +33,9 @@ class Named:
         self._other = [f"sweep={choice}"] if choice != self.paper else []
 
     def paper_jobs(self, name: str) -> Iterator[DictConfig]:
-        """The jobs of the sweep as its file has it; fields that the file leaves open are as on the command line.
+        """Yield the jobs of the sweep as its file has it; fields that the file leaves open are as on the command line.
 
-        Raises Hydra's errors where that is no sweep of this experiment.
+        Raises Hydra's errors if it is not a sweep of this experiment.
         """
         words = [f"sweep={self.paper}", f"scale={self.scale}"]
         bare = self.loader.load_configuration(f"experiment/{name}", words, RunMode.MULTIRUN)
@@ -50,7 +50,7 @@ class Named:
         return f"{self.paper} with {' '.join(self.changes)}" if self.changes else f"what is not sweep={self.paper}"
 
     def drawing(self, runs: str) -> str:
-        """The command that draws it, where there is one; ``runs`` is the store."""
+        """Return the command that draws it, if there is one; ``runs`` is the store."""
         if not (CONFIGS.parent / "scripts" / f"{self.paper}.py").is_file():
             return ""
         scale = "" if self.scale == "laptop" else f" --scale {self.scale}"
@@ -63,7 +63,7 @@ def _is_sweep(name: str | None) -> bool:
 
 
 def _is_open(config: DictConfig, key: str) -> bool:
-    """Whether a field is left to whoever starts the sweep: ???."""
+    """Return whether a field is left open for the command line: ???."""
     outer, _, inner = key.rpartition(".")
     fields = OmegaConf.select(config, outer) if outer else config
     return isinstance(fields, DictConfig) and OmegaConf.is_missing(fields, inner)

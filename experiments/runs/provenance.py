@@ -1,4 +1,4 @@
-"""What makes runs and figures: the commit, the versions, the machine and this start of it."""
+"""The provenance of runs and figures: the commit, the versions, the machine and its last boot."""
 
 import hashlib
 import os
@@ -17,10 +17,10 @@ PACKAGES = ("numpy", "scipy", "numba", "torch", "pandas", "matplotlib", "scikit-
 
 @cache
 def provenance() -> dict:
-    """Commit, versions and machine, as they are saved.
+    """Return commit, versions and machine, as they are saved.
 
-    The commit ends in ``-dirty`` where a file that git knows was changed, and is "unknown" outside a checkout of this
-    project and where there is no git.
+    The commit ends in ``-dirty`` if a tracked file was changed, and is "unknown" outside a checkout of this
+    project or without git.
     """
     return {
         "commit": _commit(),
@@ -31,7 +31,7 @@ def provenance() -> dict:
 
 @cache
 def origin() -> str:
-    """What tells the processes of this machine, of this start of it and of this container from all others."""
+    """Return a name for the processes of this machine, of this start of it and of this container."""
     facts = [socket.gethostname()]
     with suppress(OSError):  # Linux alone tells
         facts += [Path("/proc/sys/kernel/random/boot_id").read_text(), str(Path("/proc/self/ns/pid").readlink())]
@@ -46,7 +46,7 @@ def _commit() -> str:
 
 
 def _git(*words: str) -> str:
-    """What git prints, nothing where it fails; variables like GIT_DIR would have it speak of another repository."""
+    """Return what git prints, nothing if it fails; variables like GIT_DIR would lead it to another repository."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         done = subprocess.run(["git", *words], capture_output=True, text=True, cwd=ROOT, env=environment, check=False)

@@ -22,7 +22,7 @@ PARTS = ("paper", "facts", "compare")
 
 
 class SweepError(Exception):
-    """A file of configs/sweep that says nothing sensible of itself; the message is one line."""
+    """A file of configs/sweep without a valid ``sweep:``; the message is one line."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class Listed:
 
 @cache
 def listed() -> dict[str, Listed]:
-    """All sweeps by name: the paper's figures by number, its tables, then ours. Raises SweepError."""
+    """Return all sweeps by name: the paper's figures by number, its tables, then ours. Raises SweepError."""
     found = [_read(file) for file in FOLDER.glob("*.yaml")]
     found.sort(key=lambda one: (not re.match(r"figure_\d", one.name), not one.name.startswith("table"), one.name))
     return {one.name: one for one in found}
 
 
 def maker(name: str) -> str:
-    """The experiment that makes a sweep. Raises SweepError where no file says which."""
+    """Return the experiment that makes a sweep. Raises SweepError if no file says which."""
     if name not in listed() or listed()[name].experiment is None:
         raise SweepError(f"{FOLDER / name}.yaml: sweep.experiment: missing, names the experiment that makes the sweep")
     return listed()[name].experiment
@@ -55,7 +55,7 @@ def _read(file: Path) -> Listed:
         said, [first, *_] = values.get("sweep") or {}, values.get("defaults") or [None]
         experiment, part = said.get("experiment"), said.get("part")
     except (OSError, ValueError, AttributeError, TypeError, yaml.YAMLError) as error:
-        raise SweepError(f"{file}: no configuration of a sweep ({' '.join(str(error).split())})") from error
+        raise SweepError(f"{file}: not a configuration of a sweep ({' '.join(str(error).split())})") from error
     if experiment is None and isinstance(first, str) and (FOLDER / f"{first}.yaml").is_file():
         experiment = _read(FOLDER / f"{first}.yaml").experiment  # the sweep that it starts from
     if part is not None and (part not in PARTS or experiment is None):
@@ -64,7 +64,7 @@ def _read(file: Path) -> Listed:
 
 
 def main(words: list[str]) -> None:
-    """Print experiment:sweep for each part or name. Raises SweepError where there is none."""
+    """Print experiment:sweep for each part or name. Raises SweepError if there is none."""
     for word in words:
         chosen = [one for one in listed().values() if word in (one.name, one.part) and one.experiment]
         if not chosen:

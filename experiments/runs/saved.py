@@ -1,6 +1,6 @@
 """A saved run: its identity, the three files it consists of, and how they are read and checked.
 
-What is read may come from elsewhere, or be damaged: whatever it holds, it is the run that was saved or one line.
+What is read may come from elsewhere, or be corrupt: the result is the run that was saved, or one line.
 """
 
 import hashlib
@@ -36,8 +36,8 @@ class Run:
     """The identity of one run: everything that its numbers depend on.
 
     ``config`` is the resolved configuration of the one cell, without output paths; ``code`` and ``data`` are hashes.
-    ``checkpoint`` is no part of it: the file where a run that is being made may keep how far it has come
-    (``experiments.runs.checkpoint``); the store removes it when the run is saved.
+    ``checkpoint`` is no part of it: the file from which a killed run resumes (``experiments.runs.checkpoint``);
+    the store removes it when the run is saved.
     """
 
     experiment: str
@@ -73,7 +73,7 @@ class SavedRun:
         return run_id(self.path)
 
     def recorded(self) -> bytes:
-        """The content of history.parquet. Raises StoreError where it is not what was saved."""
+        """Return the content of history.parquet. Raises StoreError if it is not what was saved."""
         file = self.path / "history.parquet"
         content = _content(file)
         if sha256(content) != self.summary["history_sha256"]:
@@ -83,7 +83,7 @@ class SavedRun:
 
     @property
     def history(self) -> pd.DataFrame:
-        """The recorded iterations. Raises StoreError where the file is not what was saved."""
+        """The recorded iterations. Raises StoreError if the file is not what was saved."""
         try:
             return pd.read_parquet(io.BytesIO(self.recorded()), use_threads=False)
         except StoreError:
@@ -91,16 +91,16 @@ class SavedRun:
         except Exception as error:  # Arrow has errors of many kinds
             file = printable(self.path / "history.parquet")
             again = "delete its folder and run the sweep again"
-            raise StoreError(f"{file}: no table ({one_line(error)}); {again}") from error
+            raise StoreError(f"{file}: not a table ({one_line(error)}); {again}") from error
 
 
 def run_id(folder: str | Path) -> str:
-    """The id in the name of a run's folder."""
+    """Return the id in the name of a run's folder."""
     return Path(folder).name.rpartition("-")[2]
 
 
 def verify(path: Path) -> list[str]:
-    """What is wrong with the run in a folder: a line for each problem, with the remedy; [] where it is as it was saved.
+    """Return a line for each problem of the run in a folder, with the remedy; [] if it is as it was saved.
 
     Every byte of the three files counts, and the id must be the hash of configuration, code and data.
     """
@@ -114,9 +114,9 @@ def verify(path: Path) -> list[str]:
         return [f"{name}/summary.json: missing or not as it was saved; {again}"]
     config, history = _content(path / "config.yaml", MOST), _content(path / "history.parquet")
     held = (("config.yaml", config, "config_sha256"), ("history.parquet", history, "history_sha256"))
-    harmed = [file for file, content, checksum in held if sha256(content) != summary[checksum]]
-    if harmed:
-        return [f"{name}/{file}: missing or not as it was saved; {again}" for file in harmed]
+    corrupt = [file for file, content, checksum in held if sha256(content) != summary[checksum]]
+    if corrupt:
+        return [f"{name}/{file}: missing or not as it was saved; {again}" for file in corrupt]
     if summary["status"] not in COMPLETE:
         return [f"{name}: {summary['status']}, no result; run the sweep again"]
     try:
@@ -129,18 +129,18 @@ def verify(path: Path) -> list[str]:
 
 
 def sha256(content: bytes) -> str:
-    """64 hexadecimal digits."""
+    """Return 64 hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
 
 
 def sealed(summary: Mapping) -> bytes:
-    """The content of summary.json: its last field is the checksum of all others."""
+    """Return the content of summary.json: its last field is the checksum of all others."""
     seal = {"summary_sha256": sha256(json.dumps(summary).encode())}
     return json.dumps({**summary, **seal}, indent=1).encode() + b"\n"
 
 
 def read_summary(path: Path) -> dict:
-    """summary.json of the run in ``path``. Raises ValueError where a byte is not what was saved, OSError."""
+    """Read summary.json of the run in ``path``. Raises ValueError if a byte is not what was saved, OSError."""
     content = files.read(path / "summary.json", MOST)
     try:
         summary = json.loads(content)
@@ -155,7 +155,7 @@ def read_summary(path: Path) -> dict:
 
 
 def read_config(path: Path, summary: Mapping) -> dict:
-    """config.yaml of the run in ``path``. Raises ValueError where it is not what was saved, OSError."""
+    """Read config.yaml of the run in ``path``. Raises ValueError if it is not what was saved, OSError."""
     content = files.read(path / "config.yaml", MOST)
     if sha256(content) != summary["config_sha256"]:
         raise ValueError("config.yaml is not what was saved")
@@ -163,7 +163,7 @@ def read_config(path: Path, summary: Mapping) -> dict:
 
 
 def _content(file: Path, most: int | None = None) -> bytes:
-    """b"" where it cannot be read: no saved file is empty."""
+    """Return the content, b"" if it cannot be read: no saved file is empty."""
     try:
         return files.read(file, most)
     except OSError:
@@ -171,24 +171,24 @@ def _content(file: Path, most: int | None = None) -> bytes:
 
 
 def _parsed(content: bytes) -> dict:
-    """A configuration. Raises ValueError."""
+    """Return a configuration. Raises ValueError."""
     try:
         depth = 0
         for event in yaml.parse(content, Loader=yaml.CSafeLoader):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > DEPTH or isinstance(event, yaml.AliasEvent):  # an alias can stand for any amount of memory
+            if depth > DEPTH or isinstance(event, yaml.AliasEvent):  # an alias can expand to any amount of memory
                 raise ValueError("config.yaml is nested too deep, or has aliases")
         config = yaml.load(content, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
-        raise ValueError("config.yaml is no YAML") from error
+        raise ValueError("config.yaml is not YAML") from error
     if not isinstance(config, dict) or not all(isinstance(name, str) for name in config):
         raise ValueError("config.yaml has no fields")
     return config
 
 
 class Dumper(yaml.CSafeDumper):
-    """Writes a value out each time, where it stands."""
+    """A dumper that writes every value in full, without aliases."""
 
     def ignore_aliases(self, data: object) -> bool:
-        """Always."""
+        """Return True: write no aliases."""
         return True

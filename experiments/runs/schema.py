@@ -13,16 +13,16 @@ Positive = Annotated[float, Field(gt=0, le=1e100, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Progress = Callable[..., Iterable]  # tqdm, or what takes its arguments
+Progress = Callable[..., Iterable]  # tqdm, or anything with its arguments
 
 
 def as_list(value: Any) -> Any:
-    """A list as it is, a single value as a list of one."""
+    """Return a list as it is, a single value as a list of one."""
     return value if isinstance(value, list) else [value]
 
 
 def distinct(values: list) -> list:
-    """The values, refused with a ValueError where one is repeated."""
+    """Return the values. Raises ValueError if one is repeated."""
     repeated = sorted({value for value in values if values.count(value) > 1})
     if repeated:
         raise ValueError(f"values should be distinct, {repeated} repeated")
@@ -49,7 +49,7 @@ class Strict(BaseModel):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a run: the rows of its history, the results of its summary, whether all stayed finite."""
+    """The outcome of a run: the rows of its history, the results of its summary, whether all stayed finite."""
 
     run: Run
     history: pd.DataFrame
@@ -66,15 +66,15 @@ class Experiment(Strict):
     """The configuration of one job of an experiment: how to name its runs and how to make them."""
 
     def runs(self) -> list[Run]:
-        """One Run per cell."""
+        """Return one Run per cell."""
         raise NotImplementedError
 
     def agreed(self, choose: Callable[[], list[Run]]) -> list[Run]:
-        """What ``choose`` returns; where several processes train one model, the first one's choice is everyone's."""
+        """Return what ``choose`` returns; if several processes train one model, rank 0's choice for all."""
         return choose()
 
     def parts(self, runs: list[Run]) -> Iterable[list[Run]]:
-        """``runs`` in the parts that one process claims and makes at a time: each alone, or those of one program."""
+        """Split ``runs`` into what one process locks and makes at a time: each alone, or those of one program."""
         return [[run] for run in runs]
 
     def prepare(self, store: Store, progress: Progress) -> None:
@@ -86,7 +86,7 @@ class Experiment(Strict):
 
 
 def validated(model: type[Strict], values: Any, within: str = "") -> Any:
-    """``model`` made of ``values``. Raises ConfigError with one line for the first field that is wrong."""
+    """Make ``model`` of ``values``. Raises ConfigError with one line for the first field that is wrong."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -95,14 +95,14 @@ def validated(model: type[Strict], values: Any, within: str = "") -> Any:
 
 @dataclass(frozen=True)
 class Nested(BeforeValidator):
-    """How ``nested`` makes a field: the model of a name, one of ``names``, or where there is none the one model."""
+    """The types behind ``nested``: the model of a name, one of ``names``, or without names the one model."""
 
     model: Callable[[str | None], type[Strict]] = None
     names: tuple[str, ...] = ()
 
 
 def nested(field: str, model: type[Strict] | Callable[[str], type[Strict]], names: Iterable[str] = ()) -> Nested:
-    """A field that holds a model, or the one of ``names`` that its ``name`` says; errors name the inner field."""
+    """Declare a field that holds a model, or the one of ``names`` by its ``name``; errors name the inner field."""
 
     def parse(values: Any) -> Strict:
         if not names:

@@ -1,4 +1,4 @@
-"""What a saved run looks like: its identity, how it is written whole or not at all, and how it is read.
+"""The store of saved runs: each is written whole or not at all, and checked when it is read.
 
 A run is one cell (experiment, resolved configuration, seed) and lives in
 ``<root>/<experiment>/<label>-<id>/``, where ``id`` hashes the configuration, the code and the data behind it::
@@ -7,10 +7,10 @@ A run is one cell (experiment, resolved configuration, seed) and lives in
     history.parquet   what was recorded, one row per recorded iteration
     summary.json      status, results, time, memory, commit, versions, machine, checksums of both others and of itself
 
-The folder is written under a temporary name and renamed, so a folder with a summary is complete whatever was killed;
-``verify`` says whether every byte of it still is what was saved.
+The folder is written under a temporary name and renamed, so a folder with a summary is complete after any kill;
+``verify`` says whether every byte of it is still what was saved.
 ``<root>/sweeps/<name>@<hash of the runs>.json`` lists the runs of a named sweep: what a figure is drawn from. Lists of
-other runs have other names, so two stores are merged by copying one into the other, in whatever way.
+other runs have other names, so copying one store into another, by any tool, merges them.
 
 Needs pandas only, so that scripts can read runs without torch or Hydra.
 """
@@ -52,10 +52,10 @@ from experiments.runs.saved import (
 
 __all__ = ["COMPLETE", "Run", "SavedRun", "Store", "StoreError", "printable", "provenance", "run_id", "verify"]
 
-RESERVED = ("checkpoints", "sweeps")  # folders beside those of the experiments
+RESERVED = ("checkpoints", "sweeps")  # folders next to those of the experiments
 TEMPORARY = ".tmp-"
-NAME = re.compile(r"-[0-9a-f]{12}\Z")  # of a run's folder; all others are somebody's
-ABANDONED = 86400.0  # seconds after which a temporary folder is nobody's, whichever machine made it
+NAME = re.compile(r"-[0-9a-f]{12}\Z")  # of a run's folder; all others belong to somebody
+ABANDONED = 86400.0  # seconds after which a temporary folder is removed, whichever machine made it
 
 
 class Store:
@@ -67,7 +67,7 @@ class Store:
     def prepare(self) -> None:
         """Make the root, show that it can be written, and remove what killed processes of this host left behind.
 
-        Raises StoreError where the folder cannot be made or written.
+        Raises StoreError if the folder cannot be made or written.
         """
         missing = []
         try:
@@ -80,7 +80,7 @@ class Store:
                 shutil.rmtree(probe)
             links = [path for path in self.root.iterdir() if path.is_symlink() and not files.within(self.root, path)]
         except (OSError, UnicodeError) as error:
-            for folder in missing:  # made just now, the innermost first; one that is not empty is somebody's
+            for folder in missing:  # made just now, the innermost first; one that is not empty belongs to somebody
                 with suppress(OSError):
                     folder.rmdir()
             raise StoreError(
@@ -88,7 +88,7 @@ class Store:
             ) from error
         if links:
             raise StoreError(f"{links[0]}: leads outside of runs={self.root}; put a folder in its place")
-        provenance()  # what saving needs is asked for before any work
+        provenance()  # what saving needs is checked before any work
         self._clean()
 
     def _clean(self) -> None:
@@ -108,11 +108,11 @@ class Store:
                 left.unlink(missing_ok=True)
 
     def has(self, run: Run) -> bool:
-        """Whether the run is there, complete and unharmed."""
+        """Return whether the run is there, complete and intact."""
         return not verify(self.root / run.folder)
 
     def folders(self) -> list[str]:
-        """All runs that are there, harmed or not, in alphabetical order. Raises StoreError where there is no store."""
+        """Return all runs, corrupt or not, in alphabetical order. Raises StoreError if there is no store."""
         try:
             experiments = [
                 entry
@@ -134,7 +134,7 @@ class Store:
             ) from error
 
     def delete(self, folder: str) -> None:
-        """Remove a run; killed in between, it is gone or whole. Raises StoreError where that is not possible."""
+        """Remove a run; killed in between, it is gone or whole. Raises StoreError if that is not possible."""
         if not files.within(self.root, self.root / folder):
             raise StoreError(f"{printable(self.root / folder)}: not deleted, it leads outside of {self.root}")
         try:
@@ -147,7 +147,7 @@ class Store:
             raise StoreError(f"{printable(self.root / folder)}: not deleted ({reason(error)})") from error
 
     def opened(self, run: Run) -> Run:
-        """The run with the file for its checkpoint."""
+        """Return the run with the file for its checkpoint."""
         return replace(run, checkpoint=self.root / "checkpoints" / f"{run.experiment}-{run.id}.pt")
 
     def save(self, run: Run, status: str, history: pd.DataFrame, result: Mapping, wall_time_s: float) -> None:
@@ -194,18 +194,18 @@ class Store:
         except OSError as error:
             raise StoreError(
                 f"{target}: not saved ({reason(error)}); complete runs are untouched: "
-                "mend the folder and give the same command again"
+                "fix the folder and run the same command again"
             ) from error
         finally:
             if temporary is not None:
                 shutil.rmtree(temporary, ignore_errors=True)
 
     def save_failure(self, run: Run, error: str) -> None:
-        """Leave word of a run that broke: status failed, which the next call repeats."""
+        """Record a run that broke: status failed, which the next call repeats."""
         self.save(run, "failed", pd.DataFrame(), {"error": error}, 0.0)
 
     def load(self, folder: str) -> SavedRun:
-        """Read one run. Raises StoreError where it is missing or harmed (the history is looked at when it is read)."""
+        """Read one run. Raises StoreError if it is missing or corrupt (the history is checked when it is read)."""
         path = self.root / folder
         try:
             if not files.within(self.root, path / "summary.json"):
@@ -218,7 +218,7 @@ class Store:
             ) from error
 
     def save_sweep(self, name: str, runs: Iterable[Run]) -> None:
-        """List the runs of a sweep under its name, in place of what was. Raises StoreError where that is not possible.
+        """List the runs of a sweep under its name, in place of what was. Raises StoreError if that is not possible.
 
         What is removed was there before the new list: two processes at once never remove each other's.
         """
@@ -236,17 +236,17 @@ class Store:
         except OSError as error:
             raise StoreError(
                 f"{target}: the sweep is not listed ({reason(error)}); its runs are saved: "
-                "mend the folder and give the same command again"
+                "fix the folder and run the same command again"
             ) from error
 
     def sweeps(self) -> list[str]:
-        """The names of the sweeps that are listed."""
+        """Return the names of the sweeps that are listed."""
         return sorted(self._lists())
 
     def listed(self, name: str) -> list[str]:
-        """The folders of a named sweep's runs, in its order.
+        """Return the folders of a named sweep's runs, in its order.
 
-        Raises StoreError where the sweep is missing, and where lists of two stores that were merged differ.
+        Raises StoreError if the sweep is missing, and where lists of two stores that were merged differ.
         """
         first, *others = self.every_list(name)
         if any(set(other) != set(first) for other in others):
@@ -257,21 +257,21 @@ class Store:
         return first
 
     def every_list(self, name: str) -> list[list[str]]:
-        """What each list of a named sweep has: one, or more where stores were merged. Raises StoreError."""
+        """Return what each list of a named sweep has: one, or more if stores were merged. Raises StoreError."""
         found = self._lists().get(name)
         if not found:
             raise StoreError(f"{self.root}: the sweep {name!r} has not been finished; run it with sweep={name}")
         return [_folders(file, name) for file in found]
 
     def _lists(self) -> dict[str, list[Path]]:
-        """The files of each sweep's lists. Before there were hashes in their names, each sweep had one."""
+        """Return the files of each sweep's lists. Before there were hashes in their names, each sweep had one."""
         found: dict[str, list[Path]] = {}
         for file in sorted((self.root / "sweeps").glob("*.json")):
             found.setdefault(file.stem.partition("@")[0], []).append(file)
         return found
 
     def load_sweep(self, name: str) -> list[SavedRun]:
-        """The runs of a named sweep, in its order. Raises StoreError where the sweep or a run is missing."""
+        """Return the runs of a named sweep, in its order. Raises StoreError if the sweep or a run is missing."""
         return [self.load(folder) for folder in self.listed(name)]
 
     def _temporary(self) -> Path:
@@ -281,18 +281,18 @@ class Store:
 
 
 def _folders(file: Path, sweep: str) -> list[str]:
-    """The folders of runs in a sweep's list. Raises StoreError."""
+    """Return the folders of runs in a sweep's list. Raises StoreError."""
     try:
         runs = json.loads(files.read(file, MOST))["runs"]
         if not all(isinstance(run, str) and re.fullmatch(r"(?!\.)[^/\0]+/(?!\.)[^/\0]+", run) for run in runs):
             raise ValueError("no folders of runs")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise StoreError(f"{printable(file)}: no list of a sweep's runs; run it with sweep={sweep}") from error
+        raise StoreError(f"{printable(file)}: not a list of a sweep's runs; run it with sweep={sweep}") from error
     return list(runs)
 
 
 def unfinished(checkpoint: Path) -> Path:
-    """The name of a checkpoint while it is being written: one for each run, so that kills leave no heap of them."""
+    """Return the name of a checkpoint being written: one for each run, so that kills do not leave many files."""
     return checkpoint.with_suffix(".tmp")
 
 

@@ -1,6 +1,6 @@
 """stdout and stderr that cost no run: closed, broken or full, they lose what is written to them, and nothing else.
 
-``print`` raises where the reader of a pipe is gone, the disk is full or a letter is not of the encoding; and where
+``print`` raises if the reader of a pipe is gone, the disk is full or the encoding lacks a letter; and if
 descriptor 1 or 2 is closed, the next file that is opened takes its number and receives what was meant for the user.
 """
 
@@ -16,7 +16,7 @@ class _Forgiving(io.FileIO):
     lost: OSError | None = None  # what failed
 
     def write(self, data: bytes) -> int:
-        """Write, and wait where the other end of a pipe that does not block is slow."""
+        """Write, and wait if the other end of a pipe that does not block is slow."""
         try:
             while (written := super().write(data)) is None:
                 select.select([], [self], [])
@@ -30,7 +30,7 @@ class _Forgiving(io.FileIO):
 
 
 def guard() -> None:
-    """Put such streams in the place of sys.stdout and sys.stderr, but for one that somebody else has put there."""
+    """Put such streams in place of sys.stdout and sys.stderr, unless somebody else has replaced one."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
@@ -46,10 +46,10 @@ def guard() -> None:
 
 
 def lost() -> OSError | None:
-    """The error since which nothing more reaches stdout."""
+    """Return the error since which nothing more reaches stdout."""
     sys.stdout.flush()
     return getattr(getattr(getattr(sys.stdout, "buffer", None), "raw", None), "lost", None)
 
 
 class _Guarded(io.BufferedWriter):
-    """Marks the streams that are in place."""
+    """A mark of the streams that are in place."""

@@ -25,13 +25,13 @@ from experiments.runs.store import Run, StoreError
 
 
 class PlanningSweeper(Sweeper):
-    """Makes the jobs that Hydra's own sweeper would make, but for those whose runs are complete."""
+    """A sweeper that makes the jobs of Hydra's own, except those whose runs are complete."""
 
     def __init__(self, max_batch_size: int | None = None, params: DictConfig | None = None):
         self.size = max_batch_size
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """As Hydra calls it."""
+        """Keep what Hydra passes to every sweeper."""
         self.context, self.task, self.config = hydra_context, task_function, config
         self.name = config.hydra.job.config_name.rpartition("/")[2]
         self.composer = Composer(hydra_context.config_loader)
@@ -80,7 +80,7 @@ class PlanningSweeper(Sweeper):
         return [words for words, ids in self.jobs if ids & missing]
 
     def _prepare_launcher(self) -> None:
-        """Have the prints of a launcher's processes cost nothing."""
+        """Have each process of a launcher guard its streams first."""
         launcher = self.config.hydra.launcher
         if launcher._target_.endswith(".JoblibLauncher"):
             if launcher.n_jobs == 0:
@@ -93,7 +93,7 @@ class PlanningSweeper(Sweeper):
                 self.config.hydra.launcher = OmegaConf.to_container(launcher) | {"initializer": first}
 
     def _launch(self, jobs: list[tuple[str, ...]]) -> None:
-        """Have the jobs made. Raises JobError, and ConfigError where the launcher or one of its processes fails."""
+        """Launch the jobs. Raises JobError, and ConfigError if the launcher or one of its processes fails."""
         try:
             context = replace(self.context, config_loader=self.composer)
             launcher = Plugins.instance().instantiate_launcher(context, self.task, self.config)
@@ -107,7 +107,7 @@ class PlanningSweeper(Sweeper):
             raise ConfigError(_launcher_line(error)) from error
 
     def _finish(self) -> None:
-        """Wait for what was left to other processes, make what they left, and list the sweep's runs under its name."""
+        """Wait for the runs of other processes, make what they left, and list the sweep's runs under its name."""
         missing = self._missing()
         for words, ids in self.jobs:
             if ids & missing:
@@ -123,7 +123,7 @@ class PlanningSweeper(Sweeper):
             self.store.save_sweep(self.listed, self.runs)
 
     def _named(self, sweep: str | None) -> tuple[str | None, str]:
-        """The name under which to list the runs, and a line where that is not the one that was asked for."""
+        """Return the name under which to list the runs, and a line if that is not the one that was asked for."""
         named = Named(self.config, sweep, self.context.config_loader)
         if named.paper is None:
             return sweep, ""
@@ -136,7 +136,7 @@ class PlanningSweeper(Sweeper):
         return named.name, f"{what} is listed as {named.name}{named.drawing(str(self.store.root))}"
 
     def _is_of_paper(self, named: Named) -> bool:
-        """Whether the runs are those of the sweep's file, however the command line has cut them; then in its order."""
+        """Return whether the runs are those of the sweep's file, however split into jobs; if so, sort them as there."""
         mine, paper = {run.id for run in self.runs}, {}
         try:
             for config in named.paper_jobs(self.name):
@@ -151,7 +151,7 @@ class PlanningSweeper(Sweeper):
 
 
 def _launcher_line(error: Exception) -> str:
-    """What a launcher stops with; of a job of submitit's, what it said last, or which it was if it was killed."""
+    """Return what a launcher stops with; of a job of submitit's, its last words, or which it was if it was killed."""
     from submitit.core.utils import UncompletedJobError  # a tenth of a second, which no other command needs
 
     if isinstance(error, BrokenProcessPool):

@@ -1,6 +1,6 @@
-"""How every script meets the terminal: which words it takes, what becomes of what it prints, and how it ends.
+"""The command line of every script: its arguments, its output and how it ends.
 
-Files matter more than words: a stdout that is closed, full or no longer read stops no script, and a character that it
+Files matter more than text: a stdout that is closed, full or no longer read stops no script, and a character that it
 cannot show is spelled out. An error is one line on stderr, and the status is 1.
 """
 
@@ -16,15 +16,15 @@ from experiments.runs.store import Store, StoreError
 from experiments.runs.streams import guard, lost
 
 SCALES = ("smoke", "laptop", "paper")
-UNREAD = (errno.EPIPE, errno.EBADF)  # nobody wants to see more: no error
+UNREAD = (errno.EPIPE, errno.EBADF)  # the reader has seen enough: no error
 
 
 class RefusalError(Exception):
-    """What a script cannot or will not do; the message is one line."""
+    """A request that a script refuses; the message is one line."""
 
 
 def run_main(main: Callable[[], None]) -> None:
-    """Do what a script does: print what can be printed, and end errors with one line and status 1."""
+    """Run a script: print what can be printed, and end errors with one line and status 1."""
     guard()
     code = _ended(main)
     error = lost()
@@ -35,7 +35,7 @@ def run_main(main: Callable[[], None]) -> None:
 
 
 def _ended(main: Callable[[], None]) -> str | int | None:
-    """What ``main`` ends with: a status, or a line about an error."""
+    """Return what ``main`` ends with: a status, or a line about an error."""
     try:
         main()
     except SystemExit as stop:
@@ -52,13 +52,13 @@ def _ended(main: Callable[[], None]) -> str | int | None:
 
 
 def reason(error: OSError) -> str:
-    """Which file, and the system's word for what is wrong with it."""
+    """Return which file, and the system's word for what is wrong with it."""
     file = error.filename2 or error.filename
     return f"{file}: {error.strerror}" if file is not None and error.strerror else " ".join(str(error).split())
 
 
 def parser(description: str, *, figures: str | None = None) -> argparse.ArgumentParser:
-    """A parser with --scale and --runs, and with --figures where the script writes some (what they are, in words)."""
+    """Return a parser with --scale and --runs, and --figures if the script writes some (what they are, in words)."""
     found = argparse.ArgumentParser(description=description)
     found.add_argument("--scale", default="laptop", help="smoke, laptop or paper (default: laptop)")
     found.add_argument("--runs", type=Path, help="folder of the runs (default: runs/<scale>)")
@@ -68,7 +68,7 @@ def parser(description: str, *, figures: str | None = None) -> argparse.Argument
 
 
 def store_of(scale: str, runs: Path | None) -> Store:
-    """The store in ``runs``, or of a scale. Raises RefusalError where there is no such scale, or it cannot be read."""
+    """Return the store in ``runs``, or of a scale. Raises RefusalError if the scale is unknown or unreadable."""
     if runs is None and scale not in SCALES:
         raise RefusalError(f"--scale {scale}: allowed are {', '.join(SCALES)}")
     store = Store(runs or Path("runs") / scale)
@@ -76,14 +76,14 @@ def store_of(scale: str, runs: Path | None) -> Store:
         try:
             os.scandir(folder).close()
         except (FileNotFoundError, NotADirectoryError):
-            pass  # whoever reads says which run or sweep is missing
+            pass  # the reader says which run or sweep is missing
         except OSError as error:
             raise RefusalError(reason(error)) from error
     return store
 
 
 def filled(store: Store, scale: str) -> Store:
-    """The store, which must have runs. Raises RefusalError where it has none."""
+    """Return the store, which must have runs. Raises RefusalError if it has none."""
     try:
         folders = store.folders()
     except StoreError:

@@ -72,11 +72,11 @@ class Vit(Experiment):
 
     @cached_property
     def _images(self) -> Images:
-        """Those to fine-tune on."""
+        """The images to fine-tune on."""
         return dealt(self._loaded, self.weights)[0] if self.weights.name in PRETRAINING else self._loaded
 
     def runs(self) -> list[Run]:
-        """One run per (b0, seed). Where files lie is no part of them; what is in the files is."""
+        """Return one run per (b0, seed). Where files lie is no part of them; what is in the files is."""
         common = self.model_dump(exclude={"data": {"path"}, "weights": {"path"}})
         code = code_hash(__name__, data_module(self.data.name).__name__)
         data = self._images.checksum
@@ -98,7 +98,7 @@ class Vit(Experiment):
         return distributed.broadcast(choose() if distributed.rank() == 0 else None)
 
     def prepare(self, store: Store, progress: Progress) -> None:
-        """The pretrained weights: out of the store, the hub or a file."""
+        """Get the pretrained weights: out of the store, the hub or a file."""
         torch.set_num_threads(1)
         if self.weights.name in PRETRAINING:
             self._start = pretrained(self.weights, self.model, self.data, self._loaded, store, progress)

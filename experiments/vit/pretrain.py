@@ -1,4 +1,4 @@
-"""A pretrained transformer where there is none to download: it learns from a share of the training images.
+"""A pretrained transformer made here, without a download: it learns from a share of the training images.
 
 It learns their labels, which leaves strong features, or by how much each was rotated, which leaves weak ones. The other
 training images are what it is fine-tuned on. The result is a run of its own, made once and found again by every
@@ -43,13 +43,13 @@ class Pretraining(Strict):
 
 
 class Labels(Pretraining):
-    """What is learnt are the labels."""
+    """Pretraining that learns the labels."""
 
     name: Literal["labels"]
 
 
 class Rotation(Pretraining):
-    """What is learnt is how the image was turned; an epoch sees every image at every angle once."""
+    """Pretraining that learns how the image was turned; an epoch sees every image at every angle once."""
 
     name: Literal["rotation"]
 
@@ -58,7 +58,7 @@ PRETRAINING = {"labels": Labels, "rotation": Rotation}
 
 
 def generator(seed: int, stream: int) -> torch.Generator:
-    """Random numbers of one purpose: those of different streams are independent."""
+    """Return random numbers of one purpose: those of different streams are independent."""
     return torch.Generator().manual_seed(int(np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64)[0]))
 
 
@@ -73,7 +73,7 @@ def build(model: Architecture, images: Images, seed: int, stream: int) -> Vision
 
 
 def rotated(images: Images) -> Images:
-    """The images at every angle, labelled by it: k is k quarter turns to the left."""
+    """Return the images at every angle, labelled by it: k is k quarter turns to the left."""
 
     def part(rows: Rows) -> Rows:
         turned = torch.cat([torch.rot90(rows[0], k, (2, 3)) for k in range(ANGLES)])
@@ -84,7 +84,7 @@ def rotated(images: Images) -> Images:
 
 
 def dealt(images: Images, config: Pretraining) -> tuple[Images, Images]:
-    """Those to fine-tune on, and those to pretrain on: disjoint in training. Raises ValueError where none is left."""
+    """Split the images into those to fine-tune on and those to pretrain on. Raises ValueError if none is left."""
     rng = np.random.default_rng([config.seed, DEAL_STREAM])
     x, y = images.train
     rows = [torch.from_numpy(rows) for rows in balanced_split(y.numpy(), config.share, rng)]
@@ -95,7 +95,7 @@ def dealt(images: Images, config: Pretraining) -> tuple[Images, Images]:
 
 
 def run_of(config: Pretraining, model: Architecture, data: Strict, images: Images) -> Run:
-    """The identity of the pretraining."""
+    """Return the identity of the pretraining."""
     return Run(
         experiment=NAME,
         label=f"{config.name}_{data.name}_seed={config.seed}",
@@ -113,9 +113,9 @@ def weights(
     store: Store,
     progress: Progress,
 ) -> tuple[dict[str, torch.Tensor], str]:
-    """The backbone and its SHA-256: out of the store, where it is made first if it is not there.
+    """Return the backbone and its SHA-256: out of the store, where it is made first if it is not there.
 
-    ``images`` are all, as they are loaded. Raises ConfigError where the training diverges.
+    ``images`` are all, as they are loaded. Raises ConfigError if the training diverges.
     """
     run = store.opened(run_of(config, model, data, images))
     with Claims(store.root, NAME) as claims:
@@ -155,7 +155,7 @@ def _train(config: Pretraining, model: Architecture, images: Images, run: Run, p
 
 
 def packed(state: dict[str, torch.Tensor]) -> pd.DataFrame:
-    """The weights without the head, one row per number."""
+    """Return the weights without the head, one row per number."""
     flat = {name: value.flatten().cpu().numpy() for name, value in state.items() if not name.startswith(HEAD)}
     names = np.repeat(list(flat), [len(values) for values in flat.values()])
     return pd.DataFrame(
@@ -164,7 +164,7 @@ def packed(state: dict[str, torch.Tensor]) -> pd.DataFrame:
 
 
 def unpacked(saved: SavedRun, like: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], str]:
-    """The weights in the shapes of ``like``, and the SHA-256 of the file that they come from."""
+    """Return the weights in the shapes of ``like``, and the SHA-256 of the file that they come from."""
     parts = {name: rows.to_numpy() for name, rows in saved.history.groupby("name", observed=True, sort=False)["weight"]}
     state = {name: torch.tensor(values).reshape(like[name].shape) for name, values in parts.items()}
     return state, saved.summary["history_sha256"]

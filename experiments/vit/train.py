@@ -28,7 +28,7 @@ class WeightDecay(Strict):
 
 
 class VitTrainer(Trainer):
-    """Trains on images; ``shrink`` multiplies the parameters before each step: 1 - eta wd, or 1."""
+    """A trainer on images; ``shrink`` multiplies the parameters before each step: 1 - eta wd, or 1."""
 
     def __init__(
         self,

@@ -2,8 +2,8 @@
 
 python -m scripts.claims --scale laptop
 
-Each claim stands in the script of its sweep, with the function that computes its verdict. A claim whose sweep was not
-run at a scale is "not run at this scale"; a sweep with a run that is missing or harmed is an error.
+Each claim is in the script of its sweep, with the function that computes its verdict. A claim whose sweep was not
+run at a scale is "not run at this scale"; a sweep with a run that is missing or corrupt is an error.
 """
 
 from collections.abc import Iterator
@@ -24,14 +24,14 @@ COLUMNS = ("id", "place", "quote", "measured", "paper", "tolerance", "verdict", 
 MOST_IDS = 8
 
 
-class HarmedError(Exception):
-    """A sweep with a run that is missing or harmed: its name and what is wrong."""
+class CorruptError(Exception):
+    """A sweep with a run that is missing or corrupt: its name and what is wrong."""
 
 
 def decide(claims: list[Claim], store: Store) -> tuple[list[Finding], dict[str, Sweep]]:
-    """A finding for each claim, and the sweeps that were there.
+    """Return a finding for each claim, and the sweeps that were there.
 
-    Raises HarmedError where a run of a listed sweep is missing or harmed, ClaimError where a measure cannot decide.
+    Raises CorruptError if a run of a listed sweep is missing or corrupt, ClaimError if a measure cannot decide.
     """
     sweeps = {}
     for name in [name for name in store.sweeps() if name in {claim.sweep for claim in claims}]:
@@ -55,11 +55,11 @@ def _of_sweep(name: str) -> Iterator[None]:
     try:
         yield
     except StoreError as error:
-        raise HarmedError(name, str(error)) from error
+        raise CorruptError(name, str(error)) from error
 
 
 def table(claims: list[Claim], findings: list[Finding], sweeps: dict[str, Sweep]) -> pd.DataFrame:
-    """One row per claim."""
+    """Return one row per claim."""
     rows = []
     for claim, finding in zip(claims, findings, strict=True):
         runs = sweeps[claim.sweep].runs if finding.runs is None else finding.runs
@@ -87,13 +87,13 @@ def _listed(ids: list[str]) -> str:
 
 
 def headline(frame: pd.DataFrame) -> str:
-    """How many claims got each verdict."""
+    """Return how many claims got each verdict."""
     counts = frame.verdict.value_counts()
     return f"{len(frame)} claims: " + ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in VERDICTS)
 
 
 def markdown(claims: list[Claim], frame: pd.DataFrame, scale: str) -> str:
-    """The table for readers, by verdict: with what is true instead, or what would settle it at the paper's scale."""
+    """Return the table for readers, by verdict, with what is true instead or would settle it at the paper's scale."""
     lines = [f"# The paper's claims at scale {scale}", "", headline(frame) + ".", ""]
     by_id = {claim.id: claim for claim in claims}
     for verdict in VERDICTS:
@@ -120,7 +120,7 @@ def markdown(claims: list[Claim], frame: pd.DataFrame, scale: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """A cell of a Markdown table: the bars of norms are no borders."""
+    """Return a cell of a Markdown table: the bars of norms are no borders."""
     return text.replace("|", "\\|").replace("*", "\\*")
 
 
@@ -132,7 +132,7 @@ def main() -> None:
         claims = all_claims()
         findings, sweeps = decide(claims, store)
         frame = table(claims, findings, sweeps)
-    except HarmedError as error:
+    except CorruptError as error:
         sweep, line = error.args
         raise RefusalError(f"{line}: {command(sweep, args.scale, args.runs)}") from error
     except ClaimError as error:

@@ -30,7 +30,7 @@ class Sweep:
     _made: dict[Callable, Any] = field(default_factory=dict, repr=False)
 
     def of(self, make: Callable[[list[SavedRun]], Made]) -> Made:
-        """``make(runs)``, made once."""
+        """Return ``make(runs)``, made once."""
         if make not in self._made:
             self._made[make] = make(self.runs)
         return self._made[make]
@@ -54,7 +54,7 @@ class Finding:
 class Claim:
     """One statement of the paper: its words, where they are, and how the runs of ``sweep`` decide it.
 
-    ``tolerance`` says why what counts as near does, ``corrected`` what is true instead of a statement with a
+    ``tolerance`` says why it is what it is, ``corrected`` what is true instead of a statement with a
     counterexample, ``at_paper_scale`` what would settle it.
     """
 
@@ -70,7 +70,7 @@ class Claim:
 
 
 def of_cases(cases: Mapping[str, bool | None], measured: str, **more: str) -> Finding:
-    """Reproduced where every case holds, partly where some do; a case that is None decides nothing.
+    """Decide by cases: reproduced if every case holds, partly if some do; a case that is None decides nothing.
 
     ``measured`` follows the count of cases and the names of those that do not hold.
     """
@@ -86,18 +86,18 @@ def of_cases(cases: Mapping[str, bool | None], measured: str, **more: str) -> Fi
 
 
 def of_number(value: float, low: float, high: float, measured: str, **more: str) -> Finding:
-    """Reproduced where ``low <= value <= high``; nan is not."""
+    """Decide by a number: reproduced if ``low <= value <= high``; nan is not."""
     return Finding(REPRODUCED if low <= value <= high else NOT_REPRODUCED, measured, **more)
 
 
 def of_parts(parts: Mapping[str, tuple[bool | None, str]], where: str = "", **more: str) -> Finding:
-    """Each part (whether it holds, and its numbers) is a case; ``where`` says what all the numbers are."""
+    """Decide by parts: each (whether it holds, and its numbers) is a case; ``where`` says what all the numbers are."""
     said = "; ".join(f"{name}: {numbers}" for name, (_, numbers) in parts.items())
     return of_cases({name: holds for name, (holds, _) in parts.items()}, where + said, **more)
 
 
 def by_key(sweep: Sweep, *, decided: Callable[[Sweep], list[Message]], keys: Sequence[str]) -> Finding:
-    """Each message that a script has decided under one of the ``keys`` is a case. Raises ClaimError for lack of one."""
+    """Decide by messages: each one under one of the ``keys`` is a case. Raises ClaimError if there is none."""
     messages = decided(sweep)
     chosen = [message for key in keys for message in messages if message.key == key]
     if {message.key for message in chosen} != {*keys}:

@@ -10,7 +10,7 @@ INFINITY = float("inf")
 
 
 def _times(sweep: Sweep) -> tuple[pd.Series, str]:
-    """Least seconds of each part over the turns, which other processes disturb least; and of what."""
+    """Return the least seconds of each part over the turns, which other processes disturb least; and of what."""
     [run] = sweep.runs
     model, result = run.config["model"], run.summary["result"]
     of = f"{result['parameters'] / 1e6:.1f} million parameters in {result['tensors']} tensors, one thread"
@@ -18,24 +18,24 @@ def _times(sweep: Sweep) -> tuple[pd.Series, str]:
     return run.history.groupby("part").seconds.min(), what
 
 
-def at_most(sweep: Sweep, *, tolerance: float, part: str, beside: str) -> Finding:
-    """Whether a step of ``part`` takes at most ``tolerance`` times as long as one of ``beside``."""
+def at_most(sweep: Sweep, *, tolerance: float, part: str, other: str) -> Finding:
+    """Decide whether a step of ``part`` takes at most ``tolerance`` times as long as one of ``other``."""
     seconds, what = _times(sweep)
-    ratio = seconds[part] / seconds[beside]
+    ratio = seconds[part] / seconds[other]
     return of_number(ratio, 0, tolerance, f"{ratio:.3f} times ({what})", tolerance=f"at most {tolerance:g} times")
 
 
-def at_least(sweep: Sweep, *, tolerance: float, part: str, beside: str) -> Finding:
-    """Whether a step of ``part`` takes at least ``tolerance`` times as long as one of ``beside``."""
+def at_least(sweep: Sweep, *, tolerance: float, part: str, other: str) -> Finding:
+    """Decide whether a step of ``part`` takes at least ``tolerance`` times as long as one of ``other``."""
     seconds, what = _times(sweep)
-    ratio = seconds[part] / seconds[beside]
+    ratio = seconds[part] / seconds[other]
     return of_number(
         ratio, tolerance, INFINITY, f"{ratio:.3f} times ({what})", tolerance=f"at least {tolerance:g} times"
     )
 
 
 def share_of_iteration(sweep: Sweep, *, tolerance: float, parts: list[str]) -> Finding:
-    """Whether each part's step makes an iteration, gradient included, longer by at least the share ``tolerance``."""
+    """Decide whether each part's step makes an iteration, gradient included, longer by at least ``tolerance``."""
     seconds, what = _times(sweep)
     whole, batch = seconds["gradient"] + seconds["sgd_constant"], sweep.runs[0].config["batch"]
     shares = {part: seconds[part] / whole - seconds["sgd_constant"] / whole for part in parts}
@@ -53,14 +53,14 @@ CLAIMS = (
         id="cost-of-adaloss",
         quote="We propose a computationally-friendly adaptive learning rate schedule",
         place="Abstract",
-        measure=partial(at_most, part="adaloss", beside="sgd_constant", tolerance=1.05),
+        measure=partial(at_most, part="adaloss", other="sgd_constant", tolerance=1.05),
         tolerance="times of one process differ by a few percent between turns",
     ),
     _claim(
         id="cost-of-the-norm",
         quote="better computational efficiency and easier implementation",
         place="Section 1, contributions",
-        measure=partial(at_least, part="adagrad_norm", beside="adaloss", tolerance=1.1),
+        measure=partial(at_least, part="adagrad_norm", other="adaloss", tolerance=1.1),
         tolerance="above the few percent by which times of one process differ between turns",
     ),
     _claim(

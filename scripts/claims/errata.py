@@ -1,6 +1,6 @@
 """Statements that a counterexample refutes: the numbers are in the runs of the sweep ``errata``, one for each erratum.
 
-A statement whose counterexample does not refute it (any more) counts as reproduced: nothing here speaks against it.
+A statement whose counterexample does not refute it (any more) counts as reproduced.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ STEPS = 600  # of erratum 8's runs: a loss that is above 1e-6 of its start for a
 
 
 def _converges_above_limit(x: Numbers) -> bool:
-    """At 3 and 4 times 1 / ||H|| the loss grows, then falls for good while the Gram matrix shrinks below the limit."""
+    """Decide erratum 4: at 3 and 4 / ||H|| the loss grows, then falls while the Gram matrix shrinks below the limit."""
     return all(
         1 < x[f"peak_{c}"] < inf and x[f"steps_{c}"] < STEPS and x[f"top_{c}"] <= x[f"limit_{c}"] for c in (3, 4)
     )
@@ -36,7 +36,7 @@ STATEMENTS: dict[str, tuple[int, Callable[[Numbers], bool]]] = {
 
 
 def counterexample(sweep: Sweep, *, statement: str) -> Finding:
-    """False as printed where the counterexample's numbers refute the statement."""
+    """Decide "false as printed" if the counterexample's numbers refute the statement."""
     number, refutes = STATEMENTS[statement]
     numbers, runs = _numbers(sweep, number)
     said = f"erratum {number}: " + ", ".join(f"{name} = {value:.4g}" for name, value in numbers.items())
@@ -44,7 +44,7 @@ def counterexample(sweep: Sweep, *, statement: str) -> Finding:
 
 
 def more_steps(sweep: Sweep) -> Finding:
-    """Whether AdaLoss takes more steps to the threshold in more random problems than fewer (erratum 5)."""
+    """Decide whether AdaLoss takes more steps to the threshold in more random problems than fewer (erratum 5)."""
     x, runs = _numbers(sweep, 5)
     said = (
         f"random problems with lambda_1 >= 1: more in {x['more']}, equal in {x['equal']}, fewer in {x['fewer']}; "
@@ -54,7 +54,7 @@ def more_steps(sweep: Sweep) -> Finding:
 
 
 def within_printed(sweep: Sweep) -> Finding:
-    """Whether Theorem 3(b)'s printed summand in 1 / eps is at least the steps that are needed (erratum 9)."""
+    """Decide whether Theorem 3(b)'s printed summand in 1 / eps is at least the steps that are needed (erratum 9)."""
     x, runs = _numbers(sweep, 9)
     kept = x["t_4"] <= x["term_4"] and x["t_8"] <= x["term_8"]
     said = (

@@ -86,7 +86,7 @@ ORDER = (
 
 
 def claims() -> list[Claim]:
-    """The claims of all scripts."""
+    """Return the claims of all scripts."""
     places, found = {name: k for k, name in enumerate(ORDER)}, []
     for module in _modules():
         place = len(ORDER)
@@ -97,7 +97,7 @@ def claims() -> list[Claim]:
 
 
 def _modules() -> Iterator[ModuleType]:
-    """The script of each sweep; of one without a figure, the module beside this one."""
+    """Yield the script of each sweep; of one without a figure, a module of this folder."""
     for name in listed():
         for folder, package in ((HERE.parent, "scripts"), (HERE, "scripts.claims")):
             if (folder / f"{name}.py").is_file():

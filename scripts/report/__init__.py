@@ -1,1 +1,1 @@
-"""The report: one HTML page of everything beside the paper."""
+"""The report: one HTML page of all results next to the paper's."""

@@ -1,4 +1,4 @@
-"""The report: one HTML file with every figure, table and claim, ours beside the paper's, and where each comes from.
+"""The report: one HTML file with every figure, table and claim, ours next to the paper's, and where each comes from.
 
 python -m scripts.report --scale laptop
 
@@ -31,18 +31,18 @@ EXPLORERS: dict[str, Callable[[list[SavedRun]], dict]] = {
 
 
 def of_sweep(rows: list[dict], sweep: str) -> list[dict]:
-    """The claims that a sweep's runs decide."""
+    """Return the claims that a sweep's runs decide."""
     return [row for row in rows if sweep in re.findall(r"\w+", row["runs"])]
 
 
 def verdicts(rows: list[dict]) -> list[tuple[str, int]]:
-    """How many claims have each verdict, the known ones first."""
+    """Count the claims of each verdict, the known ones first."""
     given = [row["verdict"] for row in rows]
     return [(name, given.count(name)) for name in [*VERDICTS, *sorted(set(given) - set(VERDICTS))]]
 
 
 def table(sweep: Sweep) -> list[dict]:
-    """Table 1 in words: for each problem its rows (b0, then one cell for each column)."""
+    """Return Table 1 in words: for each problem its rows (b0, then one cell for each column)."""
     [drawn] = [file.table for file in sweep.drawn if file.name == "table_1"] or [None]
     if drawn is None:
         return []
@@ -60,9 +60,9 @@ def table(sweep: Sweep) -> list[dict]:
 
 
 def errata() -> list[dict]:
-    """The statements that are false as printed, from the library that computes their counterexamples."""
+    """Return the statements that are false as printed, from the library that computes their counterexamples."""
     found = []
-    with threadpool_limits(1):  # the last digits of some hang on it
+    with threadpool_limits(1):  # the last digits of some depend on it
         results = {number: function() for number, function in ERRATA.items()}
     for number, function in ERRATA.items():
         title, *paragraphs = re.split(r"\n\s*\n", re.sub(r":\w+:`([^`]+)`", r"``\1``", function.__doc__))
@@ -73,7 +73,7 @@ def errata() -> list[dict]:
 
 
 def environment(all_sweeps: list[Sweep]) -> list[tuple[str, str]]:
-    """What made the runs; several values where they were made in several ways."""
+    """Return what made the runs; several values if they were made in several ways."""
     made = [run.summary for sweep in all_sweeps for run in sweep.runs]
     facts = [("commit", {one["commit"] for one in made}), ("machine", {one["machine"] for one in made})]
     packages = sorted({name for one in made for name in one["versions"]})
@@ -82,37 +82,37 @@ def environment(all_sweeps: list[Sweep]) -> list[tuple[str, str]]:
 
 
 def explorers(all_sweeps: list[Sweep]) -> dict[str, dict]:
-    """The data behind the sliders, of sweeps that have all their runs."""
-    whole = {sweep.name: sweep.runs for sweep in all_sweeps if sweep.runs and not sweep.harmed}
+    """Return the data behind the sliders, of sweeps that have all their runs."""
+    whole = {sweep.name: sweep.runs for sweep in all_sweeps if sweep.runs and not sweep.corrupt}
     return {name: explorer(whole[name]) for name, explorer in EXPLORERS.items() if name in whole}
 
 
 def messages(sweep: Sweep) -> list[dict]:
-    """The sentences that the sweep's script decided."""
+    """Return the sentences that the sweep's script decided."""
     return [row for file in sweep.drawn if file.name.endswith("_messages") for row in file.table.to_dict("records")]
 
 
 def data_uri(png: bytes) -> str:
-    """A PNG inside the page."""
+    """Return a PNG as a URI inside the page."""
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 def duration(seconds: float) -> str:
-    """Seconds for readers."""
+    """Return seconds in words."""
     if seconds < 100:
         return f"{seconds:.3g} s"
     return f"{seconds / 60:.3g} min" if seconds < 6000 else f"{seconds / 3600:.3g} h"
 
 
 def problems(all_sweeps: list[Sweep], wrong_claims: list[str]) -> list[str]:
-    """A line for each run, figure and table that is not what it should be."""
-    return [line for sweep in all_sweeps for line in (*sweep.harmed, *sweep.stale)] + wrong_claims
+    """Return a line for each run, figure and table that is not what it should be."""
+    return [line for sweep in all_sweeps for line in (*sweep.corrupt, *sweep.stale)] + wrong_claims
 
 
 def render(
     scale: str, all_sweeps: list[Sweep], decided: tuple[list[dict] | None, list[str]], making: str, drawing: str
 ) -> str:
-    """The page, with the claims as ``sweeps.claims`` gives them.
+    """Return the page, with the claims as ``sweeps.claims`` gives them.
 
     ``making`` and ``drawing`` end the commands that make runs and draw them.
     """
@@ -128,7 +128,7 @@ def render(
         making=making,
         drawing=drawing,
         sweeps=all_sweeps,
-        harmed=problems(all_sweeps, wrong_claims),
+        corrupt=problems(all_sweeps, wrong_claims),
         wrong_claims=wrong_claims,
         claims=rows,
         claims_of=by_sweep,
@@ -146,7 +146,7 @@ def render(
 
 
 def main() -> None:
-    """Write report.html; a line for each harmed run and each file that is not as drawn, and status 1 if there are any.
+    """Write report.html; print a line for each corrupt run and each file that is not as drawn, with status 1.
 
     A report that cannot be trusted is written as well: it says so.
     """

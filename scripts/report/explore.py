@@ -1,4 +1,4 @@
-"""What the report's sliders over b0 show: curves of saved runs, and the theory's bounds for the same problem.
+"""The data of the report's sliders over b0: curves of saved runs, and the theory's bounds for the same problem.
 
 An explorer is data for report.js: ``b0`` and ``variants``, each of which has one frame for each b0. A frame's
 ``series`` are the curves of the ``panels`` (y is null where there is no number); its ``rows`` are the same in words.
@@ -24,33 +24,33 @@ EXPONENT = {"adaloss": 1, "adagrad_norm": 2}  # the theory's p
 
 
 def thinned(iteration: np.ndarray) -> np.ndarray:
-    """Indices of about POINTS recorded iterations, evenly spaced in the logarithm, the first and the last included."""
+    """Return about POINTS recorded iterations' indices, evenly spaced in the logarithm, the first and last included."""
     wanted = np.geomspace(iteration[0], iteration[-1], POINTS)
     return np.unique(np.searchsorted(iteration, wanted * (1 - 1e-12)))
 
 
 def numbers(values: Iterable[float]) -> list[float | None]:
-    """For JSON: four digits, and null for what is not finite."""
+    """Prepare numbers for JSON: four digits, and null for what is not finite."""
     return [float(f"{value:.4g}") if np.isfinite(value) else None for value in values]
 
 
 def shown(value: float) -> str:
-    """A loss or a step in words."""
+    """Return a loss or a step in words."""
     return f"{value:.3g}" if np.isfinite(value) else "diverged"
 
 
 def panel(name: str, label: str, least: float, most: float) -> dict:
-    """One of an explorer's panels with its limits, which stay while b0 changes; both axes are logarithmic."""
+    """Return one of an explorer's panels with its limits, which stay while b0 changes; both axes are logarithmic."""
     return {"name": name, "label": label, "min": float(f"{least:.4g}"), "max": float(f"{most:.4g}")}
 
 
 def series(name: str, method: str, kind: str, x: Iterable[float], y: Iterable[float]) -> dict:
-    """One curve: ``kind`` is run or bound."""
+    """Return one curve: ``kind`` is run or bound."""
     return {"panel": name, "method": method, "kind": kind, "x": [int(value) for value in x], "y": numbers(y)}
 
 
 def medians(runs: list[SavedRun]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Iterations, and loss and step as medians over the seeds of one cell (inf where most seeds diverged)."""
+    """Return iterations, and loss and step as medians over the seeds of one cell (inf if most seeds diverged)."""
     histories = [run.history for run in runs]
     iteration = histories[0].iteration.to_numpy()
     with np.errstate(invalid="ignore"):
@@ -59,7 +59,7 @@ def medians(runs: list[SavedRun]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def figure_1(runs: list[SavedRun]) -> dict:
-    """Loss and effective step size against the iteration, medians over seeds, at Figure 1's d = 200."""
+    """Return loss and effective step size against the iteration, medians over seeds, at Figure 1's d = 200."""
     runs = [run for run in runs if run.config["data"]["d"] == D]
     methods = [name for name in METHODS if any(run.config["method"]["name"] == name for run in runs)]
     variants, first_loss, steps, last = [], [], [], 1
@@ -98,7 +98,7 @@ def figure_1(runs: list[SavedRun]) -> dict:
 
 
 def certificate(state: State, last: int) -> tuple[list[int], list[float]]:
-    """The staircase of what is proved up to row ``last``: a loss is at most the level from its row on (docs A3, A5)."""
+    """Return what is proved up to row ``last`` as a staircase of levels for the loss (docs A3, A5)."""
     levels = float(target_bound(state, 1)) / 2 * 10.0 ** -np.arange(DECADES)
     rows, ones = {name: np.tile(getattr(state, name), (DECADES, 1)) for name in ("eigenvalues", "s")}, np.ones(DECADES)
     each = replace(state, **rows, b=state.b * ones, eta=state.eta * ones)
@@ -111,7 +111,7 @@ def certificate(state: State, last: int) -> tuple[list[int], list[float]]:
 
 
 def burn_in(runs: list[SavedRun]) -> dict:
-    """Loss and b against the iteration with the full gradient, and what the theory proves for the same start."""
+    """Return loss and b against the iteration with the full gradient, and what the theory proves for the same start."""
     values, last = sorted({run.config["b0"] for run in runs}), runs[0].config["iterations"]
     frames = {b0: {"series": [], "rows": []} for b0 in values}
     for run in runs:

@@ -1,5 +1,5 @@
 "use strict";
-// Draws an explorer's curves for the chosen b0 from the data that stands in the page beside it.
+// Draws an explorer's curves for the chosen b0 from the data in the page next to it.
 
 const AREA = { left: 62, right: 460, top: 12, bottom: 262 };
 const DASHES = { run: ["none", "9 4", "3 3", "11 4 2 4"], bound: ["2 5", "2 5", "2 5", "2 5"] };

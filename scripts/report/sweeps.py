@@ -1,4 +1,4 @@
-"""What the report is made of: each sweep's runs, whether they are sound, and the files that were drawn from them."""
+"""The parts of the report: each sweep's runs, whether they are intact, and the files drawn from them."""
 
 import io
 import re
@@ -24,7 +24,7 @@ NAMES = re.compile(r"[\w.-]+", flags=re.ASCII)  # of files that the page may sho
 class Drawn:
     """A table of the figures' folder, and the PNG that was saved with it if there is one.
 
-    ``sweep`` and ``digest`` are of its runs; ``problem`` is what speaks against it or its picture.
+    ``sweep`` and ``digest`` are of its runs; ``problem`` says what is wrong with it or its picture.
     """
 
     path: Path
@@ -44,7 +44,7 @@ class Drawn:
 class Sweep:
     """One script of the project, the runs that it draws and the files that it wrote.
 
-    ``runs`` are the sound ones; ``harmed`` has a line for each other run; ``ids`` are those of all. A sweep that was
+    ``runs`` are the intact ones; ``corrupt`` has a line for each other run; ``ids`` are those of all. A sweep that was
     not run at this scale has no ids. ``drawn`` are the files whose bytes are as they were drawn; ``changed`` has a line
     for each other one.
     """
@@ -54,13 +54,13 @@ class Sweep:
     title: str
     ids: list[str] = field(default_factory=list)
     runs: list[SavedRun] = field(default_factory=list)
-    harmed: list[str] = field(default_factory=list)
+    corrupt: list[str] = field(default_factory=list)
     drawn: list[Drawn] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
 
     @property
     def digest(self) -> str:
-        """Stands for the sweep's runs, as in the head line of every table."""
+        """The hash of the sweep's runs, as in the head line of every table."""
         return digest(self.ids)
 
     @cached_property
@@ -74,26 +74,26 @@ class Sweep:
         ]
 
     def statuses(self) -> dict[str, int]:
-        """How many runs ended how."""
+        """Count the runs by status."""
         return pd.Series([run.summary["status"] for run in self.runs], dtype=str).value_counts().sort_index().to_dict()
 
     def wall_time_s(self) -> float:
-        """What the runs took, added up."""
+        """Return the sum of the runs' seconds."""
         return sum(run.summary["wall_time_s"] for run in self.runs)
 
     def peak_memory_mb(self) -> int:
-        """The greatest peak of a process that made one of them."""
+        """Return the greatest peak of a process that made one of them."""
         return max((run.summary["peak_memory_mb"] for run in self.runs), default=0)
 
 
 def scripts() -> list[tuple[str, str, str]]:
-    """(sweep, experiment, title) of every script that draws one: the paper's figures, its tables, then ours."""
+    """Return (sweep, experiment, title) of every script that draws one: the paper's figures, its tables, then ours."""
     drawn = [name for name in listed() if (SCRIPTS / f"{name}.py").is_file()]
     return [(name, maker(name), import_module(f"scripts.{name}").__doc__.splitlines()[0]) for name in drawn]
 
 
 def read_table(path: Path, **options: object) -> Drawn:
-    """A table as the scripts write it. Raises StoreError; ``options`` are pandas.read_csv's."""
+    """Return a table as the scripts write it. Raises StoreError; ``options`` are pandas.read_csv's."""
     try:
         content = marks.content_of(path)
         rows = content.partition(b"\n")[2] if content.startswith(b"# ") else content
@@ -108,7 +108,7 @@ def read_table(path: Path, **options: object) -> Drawn:
 
 
 def _marked(path: Path, content: bytes) -> dict:
-    """The mark of a file that is as it was drawn, under the name that it has. Raises ValueError where it is not."""
+    """Return the mark of a file that is as it was drawn, under the name that it has. Raises ValueError if it is not."""
     found = marks.parsed(path.suffix, content)
     wrong = marks.problem(path.suffix, content, found)
     if wrong is None and found["file"] != path.name:
@@ -119,13 +119,13 @@ def _marked(path: Path, content: bytes) -> dict:
 
 
 def with_picture(drawn: Drawn) -> Drawn:
-    """The table with the PNG beside it, which must be a file of this folder and drawn from the same runs."""
+    """Return the table with its PNG, which must be a file of this folder and drawn from the same runs."""
     path = drawn.path.with_suffix(".png")
     if drawn.problem or not (path.exists() or path.is_symlink()):
         return drawn
     try:
         if path.is_symlink():
-            raise ValueError("a link, no picture of this folder; delete it and draw it again")
+            raise ValueError("a link, not a picture of this folder; delete it and draw it again")
         content = marks.content_of(path)
         if marks.of_runs(_marked(path, content)) != (drawn.sweep, drawn.digest):
             raise ValueError(f"drawn from other runs than {drawn.path.name}; draw it again")
@@ -135,7 +135,7 @@ def with_picture(drawn: Drawn) -> Drawn:
 
 
 def tables(figures: Path, sweep: str, others: list[str]) -> list[Drawn]:
-    """The tables of a folder that by their name are the sweep's and none of the ``others``', with their pictures."""
+    """Return a folder's tables that by name are the sweep's and not one of the ``others``', with their pictures."""
     found = []
     for path in sorted(figures.iterdir()) if figures.exists() else ():
         mine = [name for name in (sweep, *others) if path.stem == name or path.stem.startswith(f"{name}_")]
@@ -145,7 +145,7 @@ def tables(figures: Path, sweep: str, others: list[str]) -> list[Drawn]:
 
 
 def claims(figures: Path, store: Store) -> tuple[list[dict] | None, list[str]]:
-    """The rows of claims.csv, None where there are none to trust, and what is wrong with it. Raises StoreError."""
+    """Return the rows of claims.csv, None if there are none to trust, and what is wrong with it. Raises StoreError."""
     file = figures / "claims.csv"
     if not file.exists():
         return None, []
@@ -167,16 +167,16 @@ def claims(figures: Path, store: Store) -> tuple[list[dict] | None, list[str]]:
 
 
 def sweeps(store: Store, figures: Path) -> Iterator[Sweep]:
-    """Every sweep that a script draws, with what this store and this folder hold of it. Raises StoreError."""
+    """Return every sweep that a script draws, with what this store and this folder hold of it. Raises StoreError."""
     listed, drawing = store.sweeps(), scripts()
     for name, experiment, title in drawing:
         if name not in listed:
             yield Sweep(name, experiment, title)
             continue
         try:
-            folders, harmed = store.listed(name), []
+            folders, corrupt = store.listed(name), []
         except StoreError as error:
-            folders, harmed = [], [str(error)]
+            folders, corrupt = [], [str(error)]
         runs = []
         for folder in folders:
             wrong = verify(store.root / folder)
@@ -184,7 +184,7 @@ def sweeps(store: Store, figures: Path) -> Iterator[Sweep]:
                 runs += [] if wrong else [store.load(folder)]
             except StoreError as error:
                 wrong = [str(error)]
-            harmed += wrong
+            corrupt += wrong
         drawn = tables(figures, name, [other for other, *_ in drawing])
         yield Sweep(
             name,
@@ -192,7 +192,7 @@ def sweeps(store: Store, figures: Path) -> Iterator[Sweep]:
             title,
             [*map(run_id, folders)],
             runs,
-            harmed,
+            corrupt,
             [file for file in drawn if not file.problem],
             [file.problem for file in drawn if file.problem],
         )

@@ -1,1 +1,1 @@
-"""What the scripts of all figures and tables share."""
+"""The shared parts of the scripts of figures and tables."""

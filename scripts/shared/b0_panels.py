@@ -15,12 +15,12 @@ RESOLUTION = np.finfo(float).eps ** 2
 
 
 def named(window: tuple[int, int]) -> str:
-    """A window as the tables write it."""
+    """Return a window as the tables write it."""
     return f"[{window[0]}, {window[1]}]"
 
 
 def by_window(runs: list[SavedRun], facts: Callable[[SavedRun], dict]) -> pd.DataFrame:
-    """One row per run and window: method, b0, seed, mean loss (inf where it diverged), mean step size, ``facts``."""
+    """Return a row per run and window: method, b0, seed, mean loss (inf if it diverged), mean step size, ``facts``."""
     return pd.DataFrame([row for run in runs for row in _rows(run, facts(run))])
 
 
@@ -38,7 +38,7 @@ def _rows(run: SavedRun, facts: dict) -> Iterator[dict]:
 
 
 def over_seeds(table: pd.DataFrame, by: list[str], ranges: tuple[str, ...], **facts: str) -> pd.DataFrame:
-    """What a figure draws, grouped ``by``: medians over seeds, least and greatest of ``ranges``, how many diverged.
+    """Return what a figure draws, by ``by``: medians over seeds, extremes of ``ranges``, how many diverged.
 
     ``facts`` are columns of the problem and how they are joined over its seeds.
     """
@@ -57,12 +57,12 @@ def over_seeds(table: pd.DataFrame, by: list[str], ranges: tuple[str, ...], **fa
 
 
 def losses(problem: pd.DataFrame, window: tuple[int, int]) -> pd.DataFrame:
-    """Median losses of one problem in a window: a row per b0, a column per method."""
+    """Return median losses of one problem in a window: a row per b0, a column per method."""
     return problem[problem.window == named(window)].pivot(index="b0", columns="method", values="loss")
 
 
 def figure(chosen: pd.DataFrame, limits: Mapping[str, tuple[float, float]], critical: str, title: str) -> plt.Figure:
-    """2 x 3 panels with the axes' ``limits``; a median outside them is drawn on the edge, pointing outwards.
+    """Draw 2 x 3 panels with the axes' ``limits``; a median outside them is drawn on the edge, pointing outwards.
 
     Bands are drawn where the table has a range; ``critical`` labels the line at the problem's critical b0.
     """

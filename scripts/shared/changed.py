@@ -1,4 +1,4 @@
-"""Other runs than a script was written for: whether it can show them, and what it needs where it cannot.
+"""Other runs than a script was written for: whether it can show them, and if not, what it needs.
 
 A sweep that was changed on the command line is listed under a name of its own. Its picture would be wrong, and nobody
 would see it, where runs of two problems became two seeds of one: a script says by which fields it tells runs apart.
@@ -29,7 +29,7 @@ class UnfitError(Exception):
 
 
 def check(runs: list[SavedRun], apart: Apart) -> None:
-    """Raise UnfitError where the script would take two of the runs for one, or knows no way to show one."""
+    """Raise UnfitError if the script would take two of the runs for one, or knows no way to show one."""
     seen: dict[tuple, dict] = {}
     for run in runs:
         fields = flat(run.config)
@@ -47,7 +47,7 @@ def _listed(words: Iterable) -> str:
 
 
 def shows_something(fig: plt.Figure) -> bool:
-    """Whether a curve or a cloud of points of the figure is to be seen, or it has bars or an image."""
+    """Return whether a curve or a cloud of points of the figure is to be seen, or it has bars or an image."""
     for ax in fig.axes:
         curves = [
             (line.get_xydata(), 2 if line.get_marker() in ("None", None) else 1)  # one point alone draws no line
@@ -65,7 +65,7 @@ def shows_something(fig: plt.Figure) -> bool:
 
 @contextmanager
 def refused(name: str, script: str) -> Iterator[None]:
-    """Any error of a script that draws the list ``name`` becomes a RefusalError: what it needs, and what it lacks."""
+    """Turn any error of a script that draws the list ``name`` into a RefusalError: what it needs, and what it lacks."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of empty panels and means over nothing

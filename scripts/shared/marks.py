@@ -3,7 +3,7 @@
 A mark is one line of JSON: the sweep, its runs, the commit and the versions that drew it, and the file's name.
 PNG, PDF and SVG have it in their metadata, with the id of each run; CSV, Markdown and LaTeX as the comment in their
 first line, with the number of runs and a digest of their ids. Its field ``content`` is the SHA-256 of the file as it is
-with ``BLANK`` in that field: no byte can change, those of the mark included, without the checksum telling.
+with ``BLANK`` in that field: no byte can change, those of the mark included, without the checksum showing it.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ CHANGED = "not as it was drawn; draw it again"
 
 
 def mark(file: str, sweep: str, runs: list[SavedRun]) -> str:
-    """What a file of this name, made from the runs of a sweep, carries; its checksum is blank until it is sealed.
+    """Return the mark of a file of this name, made from a sweep's runs; its checksum is blank until it is sealed.
 
     All ids, or in a text their number and digest, to keep it small.
     """
@@ -37,52 +37,52 @@ def mark(file: str, sweep: str, runs: list[SavedRun]) -> str:
 
 
 def digest(ids: Iterable[str]) -> str:
-    """What stands for a set of runs where their ids would be too long."""
+    """Return a hash of a set of runs, for where their ids would be too long."""
     return hashlib.sha256(" ".join(sorted(ids)).encode()).hexdigest()[:12]
 
 
 def comment(suffix: str, text: str) -> str:
-    """The mark as the first line of a file of this kind."""
+    """Return the mark as the first line of a file of this kind."""
     before, after = COMMENTS[suffix]
     return f"{before}{text}{after}\n"
 
 
 def seal(suffix: str, content: bytes) -> bytes:
-    """The content of a file of this kind with its checksum in the mark, where it was blank."""
+    """Return the content of a file of this kind with its checksum in the mark, where it was blank."""
     checksum = hashlib.sha256(content).hexdigest()
     return _summed(suffix, content.replace(BLANK.encode(), checksum.encode(), 1))
 
 
 def of_runs(found: dict) -> tuple[str, str]:
-    """The sweep that a mark names, and the digest of its runs."""
+    """Return the sweep that a mark names, and the digest of its runs."""
     return found["sweep"], digest(found["runs"]) if isinstance(found["runs"], list) else found["digest"]
 
 
 def content_of(file: Path) -> bytes:
-    """The bytes of a file. Raises OSError, and ValueError where it is a folder or a device."""
+    """Return the bytes of a file. Raises OSError, and ValueError if it is a folder or a device."""
     if not stat.S_ISREG(file.stat().st_mode):
         raise ValueError("no regular file")
     return file.read_bytes()
 
 
 def parsed(suffix: str, content: bytes) -> dict:
-    """The mark of a file of this kind with this content. Raises ValueError where there is none."""
+    """Return the mark of a file of this kind with this content. Raises ValueError if there is none."""
     reader = _READERS.get(suffix)
     if reader is None:
-        raise ValueError(f"no figure or table; can be read: {', '.join(_READERS)}")
+        raise ValueError(f"not a figure or table; can be read: {', '.join(_READERS)}")
     try:
         text = reader(content, suffix)
         found = json.loads(text) if len(text) <= LONGEST else None
         if not _is_mark(found):
             raise ValueError
-    # SyntaxError: what is no XML; RecursionError: brackets in brackets
+    # SyntaxError: not XML; RecursionError: brackets in brackets
     except (ValueError, KeyError, TypeError, AttributeError, SyntaxError, RecursionError):
         raise ValueError("carries no mark of its runs; draw it again") from None
     return found
 
 
 def problem(suffix: str, content: bytes, found: dict) -> str | None:
-    """What speaks against the content of a file with this mark: that it has no checksum, or another one."""
+    """Return what is wrong with the content of a file with this mark: no checksum, or another one."""
     checksum = found.get("content")
     if not isinstance(checksum, str) or not re.fullmatch("[0-9a-f]{64}", checksum):
         return UNSEALED
@@ -91,7 +91,7 @@ def problem(suffix: str, content: bytes, found: dict) -> str | None:
 
 
 def _is_mark(found: dict) -> bool:
-    """Whether all that is said of a file is there and can be shown."""
+    """Return whether the mark has all fields and can be shown."""
     runs = found["runs"]
     named = runs if isinstance(runs, list) else [found["digest"], str(int(runs))]
     words = [found["commit"], *found["versions"], *found["versions"].values(), *named]
@@ -100,9 +100,9 @@ def _is_mark(found: dict) -> bool:
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, and where the data begin and end, of each chunk of a PNG. Raises ValueError where it is none."""
+    """Yield kind, and where the data begin and end, of each chunk of a PNG. Raises ValueError if it is not one."""
     if not content.startswith(PNG):
-        raise ValueError("no PNG")
+        raise ValueError("not a PNG")
     at, kind = len(PNG), b""
     while kind != b"IEND":
         start, kind = at + 8, content[at + 4 : at + 8]
@@ -114,7 +114,7 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _described(content: bytes) -> tuple[int, int]:
-    """Where the text of a PNG's description begins and ends. Raises ValueError where it has none."""
+    """Return where the text of a PNG's description begins and ends. Raises ValueError if it has none."""
     keyword = b"Description\0"
     for kind, start, end in _chunks(content):
         if kind == b"tEXt" and content[start:end].startswith(keyword):
@@ -123,7 +123,7 @@ def _described(content: bytes) -> tuple[int, int]:
 
 
 def _summed(suffix: str, content: bytes) -> bytes:
-    """The content with the right checksum of the chunk around the mark, which PNG wants."""
+    """Return the content with the right checksum of the chunk around the mark, which PNG wants."""
     if suffix != ".png":
         return content
     start, end = _described(content)

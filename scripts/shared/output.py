@@ -1,4 +1,4 @@
-"""What all figure scripts share: the command line, the look, and files that carry the identity of their runs.
+"""The shared part of figure scripts: the command line, the style, and files that carry their runs' identity.
 
 A figure is saved as PNG, PDF and the CSV of what is drawn. The same runs give the same bytes. ``scripts.provenance``
 reads from any of the files what made it.
@@ -44,7 +44,7 @@ STYLE = {
 
 @dataclass(frozen=True)
 class Message:
-    """A sentence about a figure, whether the runs bear it out (None: no run decides), and the numbers that decide.
+    """A sentence about a figure, whether the runs confirm it (None: no run decides), and the numbers that decide.
 
     By the ``key`` a claim of the paper refers to it.
     """
@@ -57,18 +57,18 @@ class Message:
 
 
 def every(cases: pd.Series | np.ndarray) -> bool | None:
-    """Whether all cases bear a sentence out; None, not True, where there is no case."""
+    """Return whether all cases confirm a sentence; None, not True, if there is no case."""
     return bool(cases.all()) if len(cases) else None
 
 
 def labelled(table: pd.DataFrame, **labels: object) -> pd.DataFrame:
-    """The table of one run with the labels of that run as its first columns."""
+    """Return the table of one run with the labels of that run as its first columns."""
     return table.assign(**labels)[[*labels, *table.columns]]
 
 
 @dataclass(frozen=True)
 class Output:
-    """Where the files of one script go, and the runs they come from; nothing is written before ``write``."""
+    """The files of one script and the runs they come from; nothing is written before ``write``."""
 
     folder: Path
     sweep: str
@@ -77,7 +77,7 @@ class Output:
     lines: list[str] = field(default_factory=list)
 
     def save(self, name: str, fig: plt.Figure, drawn: pd.DataFrame) -> None:
-        """Add ``name``.png, .pdf and .csv. Raises ValueError where the figure shows nothing."""
+        """Add ``name``.png, .pdf and .csv. Raises ValueError if the figure shows nothing."""
         if not shows_something(fig):
             raise ValueError(f"nothing to draw in {name}.png")
         self._picture(f"{name}.png", "Description", fig, {"Software": "adaloss"})
@@ -104,7 +104,7 @@ class Output:
         self.files[file] = seal(suffix, marked.encode())
 
     def messages(self, name: str, messages: list[Message]) -> None:
-        """Say the messages with their verdicts and add them as ``name``_messages.csv."""
+        """Print the messages with their verdicts and add them as ``name``_messages.csv."""
         for message in messages:
             verdict = {True: "holds", False: "FAILS", None: " open"}[message.holds]
             self.lines.append(f"  [{verdict}] {message.problem}: {message.sentence}\n          {message.evidence}")
@@ -117,21 +117,21 @@ class Output:
 
 
 def write(folder: Path, files: dict[str, bytes]) -> None:
-    """Write files into a folder, none of them by halves."""
+    """Write files into a folder, each of them whole."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         temporary = tempfile.TemporaryDirectory(prefix=".drawing-", dir=folder)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(folder)) from error
-    with temporary as beside:
+    with temporary as made:
         for name, content in files.items():
-            (Path(beside) / name).write_bytes(content)
+            (Path(made) / name).write_bytes(content)
         for name in files:
-            (Path(beside) / name).replace(folder / name)
+            (Path(made) / name).replace(folder / name)
 
 
 def command(sweep: str, scale: str, runs: Path | None) -> str:
-    """The command that makes a sweep's runs, ``runs`` where they are not where they are by default."""
+    """Return the command that makes a sweep's runs; ``runs`` if they are not in the default place."""
     elsewhere = f" runs={runs}" if runs else ""
     return f"python -m experiments.{maker(sweep)} sweep={sweep} scale={scale}{elsewhere}"
 
@@ -169,7 +169,7 @@ def _main(args: argparse.Namespace, sweep: str, draw: Callable[[Output], None], 
 
 
 def _other(store: Store, name: str) -> list[SavedRun]:
-    """The runs of another list than the script's own. Raises RefusalError where there is no such list, StoreError."""
+    """Return the runs of another list than the script's own. Raises RefusalError if there is none, StoreError."""
     listed = store.sweeps()
     if name not in listed or not re.fullmatch(r"[\w-]+", name):
         raise RefusalError(f"--sweep {name}: no such list in {store.root}; there are {', '.join(listed) or 'none'}")
@@ -177,7 +177,7 @@ def _other(store: Store, name: str) -> list[SavedRun]:
 
 
 def _draw_other(output: Output, sweep: str, draw: Callable[[Output], None], apart: Apart) -> None:
-    """Draw what there is of runs that the script was not written for. Raises RefusalError where there is nothing."""
+    """Draw what there is of runs that the script was not written for. Raises RefusalError if there is nothing."""
     try:
         with refused(output.sweep, sweep):
             if apart:

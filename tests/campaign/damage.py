@@ -158,7 +158,7 @@ def mutate_checkpoint(folder, times, draw):
     for _ in range(times):
         spoil(run.checkpoint, whole, draw)
         same = run.checkpoint.is_file() and run.checkpoint.read_bytes() == whole
-        told = f"note: {run.checkpoint}: not as it was kept; the run starts anew\n"
+        told = f"note: {run.checkpoint}: not as it was saved; the run starts again\n"
         with redirect_stderr(io.StringIO()) as said, soon():
             found = Checkpoint(run).load()
         assert (found is not None) == same

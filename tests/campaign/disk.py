@@ -1,4 +1,4 @@
-"""Full disks, read-only folders, harmed and stray files: one line with the remedy, complete runs untouched.
+"""Full disks, read-only folders, corrupt and stray files: one line with the remedy, complete runs untouched.
 
 python -m tests.campaign.disk       as root on Linux: it mounts small file systems in memory
 """
@@ -65,7 +65,7 @@ def read_only(name, folder, complete):
         assert content(disk / "runs") == content(complete)
 
 
-def harmed(name, complete, expected, way=Forked):
+def corrupt(name, complete, expected, way=Forked):
     """Each kind of harm to one run, and what the same command then makes: that run and no other."""
     for harm in ("truncated history", "empty summary", "deleted folder", "file in the folder's place"):
         run = next(complete.glob(f"{name}/*-*/"))
@@ -120,7 +120,7 @@ def strays(name, complete, expected, way=Forked):
 
 
 def main():
-    print("| experiment | runs | saved when 100k, 200k, 400k were full | read-only | harmed and mended | stray files |")
+    print("| experiment | runs | saved when 100k, 200k, 400k were full | read-only | corrupt, fixed | stray files |")
     print("|---|---|---|---|---|---|")
     for name in CASES:
         with tempfile.TemporaryDirectory() as folder:
@@ -128,7 +128,7 @@ def main():
             _, expected = undisturbed(name, complete, Forked)
             saved = ", ".join(map(str, full(name, Path(folder), expected)))
             read_only(name, Path(folder), complete)
-            kinds = len([*harmed(name, complete, expected)])
+            kinds = len([*corrupt(name, complete, expected)])
             stray = strays(name, complete, expected)
         print(f"| {name} | {len(expected)} | {saved} | refused | {kinds} | {stray} |", flush=True)
 

@@ -92,7 +92,7 @@ def test_a_process_waits_for_the_runs_of_another_and_makes_them_where_that_is_ki
 @pytest.mark.parametrize("name", ["gram"])
 def test_harm_and_stray_files(name, tmp_path):
     _, expected = undisturbed(name, tmp_path, Forked)
-    assert len([*disk.harmed(name, tmp_path, expected, Forked)]) == 4
+    assert len([*disk.corrupt(name, tmp_path, expected, Forked)]) == 4
     disk.strays(name, tmp_path, expected, Forked)
 
 

@@ -84,7 +84,7 @@ WRONG = [
     (["-m", "b0=1,2,-3", "method=adaloss,sgd_constant"], ["b0=-3", "greater than 0"]),
     (["-m", "b0=1,2", "method=adaloss,adagrad"], ["method/adagrad", "adagrad_norm"]),
     (["-m", "hydra/launcher=joblib", "seed=0,-1"], ["seed=-1", "greater than or equal to 0"]),
-    (["seed=0,1", "-m", "b0=1"], ["-m: should stand in front of the overrides, or behind them"]),
+    (["seed=0,1", "-m", "b0=1"], ["-m: should come before the overrides or after them"]),
     (["-m", "hydra.sweeper.max_batch_size=0"], ["hydra.sweeper.max_batch_size=0: should be at least 1"]),
 ]
 

@@ -192,7 +192,7 @@ def test_runs_lie_where_the_command_was_given(tmp_path, words):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONPROFILEIMPORTTIME": "1"}
     done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert f"note: runs are kept in {tmp_path / 'mine'}\n" in done.stdout
+    assert f"note: runs are saved in {tmp_path / 'mine'}\n" in done.stdout
     assert len(Store(tmp_path / "mine").folders()) == max(len(words[2:]) * 2, 1)
     slow = r"\| +(torch|numba|scipy\.sparse|sklearn|matplotlib|joblib|submitit|asyncio)$"  # to import, and not needed
     assert re.findall(slow, done.stderr, re.MULTILINE) == []

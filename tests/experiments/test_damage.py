@@ -13,7 +13,7 @@ import pytest
 from experiments.runs.checkpoint import Checkpoint
 from experiments.runs.saved import sealed, sha256
 from experiments.runs.store import Store, StoreError, verify
-from scripts import marks
+from scripts.shared import marks
 from tests.campaign.damage import KINDS, RUNS, answer, filled
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,12 +56,12 @@ FORGED = [
 
 
 @pytest.mark.parametrize("changes", FORGED, ids=str)
-def test_a_sealed_summary_with_wrong_fields_is_a_harmed_run(store, changes):
+def test_a_sealed_summary_with_wrong_fields_is_a_corrupt_run(store, changes):
     forge(store, RUNS[0], **changes)
     said, status = answer(store)
-    assert status == 0 and said.count("harmed") == 1 and said.count("completed") == 1
+    assert status == 0 and said.count("corrupt") == 1 and said.count("completed") == 1
     assert answer(store, "verify")[1] == 1
-    assert answer(store, "delete", "status=harmed", "--yes")[0].startswith("1 of 2 runs deleted")
+    assert answer(store, "delete", "status=corrupt", "--yes")[0].startswith("1 of 2 runs deleted")
     assert not (store.root / RUNS[0].folder).exists() and store.has(RUNS[1])
 
 
@@ -71,7 +71,7 @@ CONFIGS = [BOMB, "[" * 5000, "[1, 2]", "null", "a: 2020-01-01", "1: 2", "!!pytho
 
 
 @pytest.mark.parametrize("text", CONFIGS, ids=range(len(CONFIGS)))
-def test_a_sealed_configuration_that_is_none_is_a_harmed_run(store, text):
+def test_a_sealed_configuration_that_is_none_is_a_corrupt_run(store, text):
     content = text.encode("latin-1")
     (store.root / RUNS[0].folder / "config.yaml").write_bytes(content)
     forge(store, RUNS[0], config_sha256=sha256(content))
@@ -86,7 +86,7 @@ def test_a_sealed_configuration_that_is_none_is_a_harmed_run(store, text):
 def test_a_sealed_history_that_is_no_table_is_one_line(store, content):
     (store.root / RUNS[0].folder / "history.parquet").write_bytes(content)
     forge(store, RUNS[0], history_sha256=sha256(content))
-    with pytest.raises(StoreError, match="no table") as error:
+    with pytest.raises(StoreError, match="not a table") as error:
         _ = store.load(RUNS[0].folder).history
     assert "\n" not in str(error.value)
 
@@ -94,7 +94,7 @@ def test_a_sealed_history_that_is_no_table_is_one_line(store, content):
 def test_a_truncated_history_is_not_listed_as_completed(store):
     file = store.root / RUNS[0].folder / "history.parquet"
     file.write_bytes(file.read_bytes()[:-1])
-    assert answer(store, "status=harmed")[0].endswith("1 of 2 runs in " + str(store.root))
+    assert answer(store, "status=corrupt")[0].endswith("1 of 2 runs in " + str(store.root))
 
 
 def test_the_status_is_the_stores_whatever_the_configuration_says(store):
@@ -106,9 +106,9 @@ def test_strange_names_are_shown_and_steer_no_terminal(store):
     for name in ("\x1b[31mred-aaaaaaaaaaaa", "two\nlines-bbbbbbbbbbbb", os.fsdecode(b"\xff\xfe-cccccccccccc")):
         (store.root / "exp" / name).mkdir()
     said, status = answer(store)
-    assert status == 0 and said.count("harmed") == 3
+    assert status == 0 and said.count("corrupt") == 3
     assert "\x1b" not in said and said.encode("utf-8")
-    assert answer(store, "delete", "status=harmed", "--yes")[0].startswith("3 of 5 runs deleted")
+    assert answer(store, "delete", "status=corrupt", "--yes")[0].startswith("3 of 5 runs deleted")
 
 
 def test_nobody_waits_for_a_pipe_or_a_device(store):

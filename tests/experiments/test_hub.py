@@ -135,7 +135,7 @@ def test_a_strange_header_is_one_short_line(content, tmp_path):
     path.write_bytes(content)
     with pytest.raises(ConfigError) as caught:
         hub.read(path)
-    assert str(caught.value).startswith(f"{path}: no safetensors (")
+    assert str(caught.value).startswith(f"{path}: not a safetensors file (")
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
 
 
@@ -164,7 +164,7 @@ def test_a_hub_out_of_reach_is_one_line(monkeypatch):
     monkeypatch.setattr(hub, "hf_hub_download", out_of_reach)
     with pytest.raises(ConfigError) as caught:
         hub.download(validated(hub.Hub, HUB))
-    assert str(caught.value) == f"weights.repo={HUB['repo']!r}: model.safetensors cannot be had (no network)"
+    assert str(caught.value) == f"weights.repo={HUB['repo']!r}: model.safetensors cannot be downloaded (no network)"
 
 
 @pytest.mark.parametrize("wrong", [{"revision": "main"}, {"repo": "vit_small_patch16_224"}])

@@ -94,8 +94,8 @@ def test_filters(filters, count, store, monkeypatch, capsys):
     [
         (["bo=1"], "bo=1: no such field; there are MB, b0, code, commit, config_sha256, data, "),
         (["b0"], "b0: not understood; a filter is FIELD=VALUE, or != < <= > >= in place of ="),
-        (["b0<small"], "b0<small: 'small' is no number; < compares numbers"),
-        (["method>=1"], "method>=1: 'adaloss' is no number; >= compares numbers"),
+        (["b0<small"], "b0<small: 'small' is not a number; < compares numbers"),
+        (["method>=1"], "method>=1: 'adaloss' is not a number; >= compares numbers"),
         (["delete"], "delete: which? Give filters, or --stale"),
         (["diff", "zz", "yy"], "zz: no run with such an id"),
         (["diff", "", "yy"], ": 9 runs (gram/digits-"),
@@ -126,12 +126,12 @@ def test_the_difference_of_two_runs(store, monkeypatch, capsys):
     assert same.endswith("configuration, code and data are the same\n")
 
 
-def test_a_harmed_run_is_shown_and_can_be_deleted(store, monkeypatch, capsys):
+def test_a_corrupt_run_is_shown_and_can_be_deleted(store, monkeypatch, capsys):
     [victim] = store.root.glob("gram/*")
     (victim / "config.yaml").write_text("edited: by hand\n")
-    out = run(store, monkeypatch, capsys, "status=harmed")
-    assert labels(out) == ["digits"] and out.splitlines()[1].split()[3:] == ["harmed", "-", "-", "-"]
-    assert run(store, monkeypatch, capsys, "delete", "status=harmed", "--yes") == "1 of 9 runs deleted\n"
+    out = run(store, monkeypatch, capsys, "status=corrupt")
+    assert labels(out) == ["digits"] and out.splitlines()[1].split()[3:] == ["corrupt", "-", "-", "-"]
+    assert run(store, monkeypatch, capsys, "delete", "status=corrupt", "--yes") == "1 of 9 runs deleted\n"
     assert not victim.exists() and len(store.folders()) == 8
 
 
@@ -179,8 +179,8 @@ def test_every_run_is_read_once(store, monkeypatch):
     assert sorted(read) == store.folders()
 
 
-def test_a_run_without_its_summary_is_harmed(store):
+def test_a_run_without_its_summary_is_corrupt(store):
     [victim] = store.root.glob("gram/*")
     shutil.rmtree(victim)
     victim.mkdir()
-    assert runs.fields(store, f"gram/{victim.name}")["status"] == "harmed"
+    assert runs.fields(store, f"gram/{victim.name}")["status"] == "corrupt"

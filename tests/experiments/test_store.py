@@ -58,7 +58,7 @@ def test_identity_is_configuration_code_and_data(store):
 
 @pytest.mark.parametrize("harm", ["config.yaml", "history.parquet", "summary.json"])
 @pytest.mark.parametrize("how", ["cut", "flip", "remove"])
-def test_a_harmed_run_is_not_complete_and_is_made_again(store, harm, how):
+def test_a_corrupt_run_is_not_complete_and_is_made_again(store, harm, how):
     assert store.has(RUN)
     file = folder(store) / harm
     content = file.read_bytes()
@@ -141,7 +141,7 @@ def test_runs_and_sweeps_are_found_and_deleted(store):
         Store(store.root / "nowhere").folders()
 
 
-def test_reading_a_harmed_run_says_what_to_do(store):
+def test_reading_a_corrupt_run_says_what_to_do(store):
     history = folder(store) / "history.parquet"
     saved = store.load(RUN.folder)
     history.write_bytes(history.read_bytes()[:-1] + b"?")

@@ -151,7 +151,7 @@ def test_a_broken_list_is_a_sweep_that_was_not_finished(store, text):
     assert store.load_sweep("figure_0") == []
     [listed] = (store.root / "sweeps").iterdir()
     listed.write_text(text)
-    with pytest.raises(StoreError, match="no list of a sweep's runs; run it with sweep=figure_0"):
+    with pytest.raises(StoreError, match="not a list of a sweep's runs; run it with sweep=figure_0"):
         store.load_sweep("figure_0")
 
 
@@ -288,7 +288,7 @@ def test_what_could_not_be_saved_is_one_line_with_the_systems_word(store, monkey
         store.save(RUN, "completed", HISTORY, {}, 1.0)
     assert str(error.value) == (
         f"{store.root / RUN.folder}: not saved (No space left on device); complete runs are untouched: "
-        "mend the folder and give the same command again"
+        "fix the folder and run the same command again"
     )
     monkeypatch.setattr(pd.DataFrame, "to_parquet", lambda *a, **k: (_ for _ in ()).throw(OSError("no number")))
     with pytest.raises(StoreError, match=r"not saved \(no number\)"):

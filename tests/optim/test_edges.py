@@ -343,7 +343,7 @@ def test_rows_leave_the_gradients_as_they_were():
 def test_rows_of_sparse_gradients_are_refused_in_words():
     p = torch.nn.Parameter(torch.ones(2, 2))
     p.grad = torch.eye(2).to_sparse()
-    with pytest.raises(RuntimeError, match=r"^granularity='row' knows no sparse gradients; use granularity='global'$"):
+    with pytest.raises(RuntimeError, match=r"^granularity='row' takes no sparse gradients; use granularity='global'$"):
         AdaGradNorm([p], granularity="row").step()
 
 

@@ -211,12 +211,12 @@ CASES = {
         (made.lstm(losses={("adamloss", 400): np.full(300, np.inf)}), NOT_REPRODUCED),
     ],
     "at_most": [
-        {"tolerance": 1.05, "part": "adaloss", "beside": "sgd_constant"},
+        {"tolerance": 1.05, "part": "adaloss", "other": "sgd_constant"},
         (made.cost(), REPRODUCED),
         (made.cost(adaloss=0.11), NOT_REPRODUCED),
     ],
     "at_least": [
-        {"tolerance": 1.1, "part": "adagrad_norm", "beside": "adaloss"},
+        {"tolerance": 1.1, "part": "adagrad_norm", "other": "adaloss"},
         (made.cost(), REPRODUCED),
         (made.cost(adagrad_norm=0.105), NOT_REPRODUCED),
     ],

@@ -159,7 +159,7 @@ def refusal(root, monkeypatch):
     return stop.value.code
 
 
-def test_a_run_that_is_gone_or_harmed_is_an_error(root, monkeypatch):
+def test_a_run_that_is_gone_or_corrupt_is_an_error(root, monkeypatch):
     run = Store(root).load_sweep("figure_bounds")[0]
     (run.path / "history.parquet").write_bytes(b"x")
     command = f"python -m experiments.bounds sweep=figure_bounds scale=laptop runs={root}"

@@ -121,7 +121,7 @@ def test_files_that_cannot_be_read(copied, monkeypatch, capsys):
     assert (status, out) == (1, "")
     assert problems == [
         *(f"error: {name}: carries no mark of its runs; draw it again" for name in names[:4]),
-        "error: figure_0.txt: no figure or table; can be read: .png, .pdf, .svg, .csv, .md, .tex",
+        "error: figure_0.txt: not a figure or table; can be read: .png, .pdf, .svg, .csv, .md, .tex",
         "error: nowhere.pdf: No such file or directory",
     ]
 

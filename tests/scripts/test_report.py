@@ -98,7 +98,7 @@ def copied(made, root, *without):
     return root
 
 
-def test_harmed_runs_are_named_and_the_report_is_still_written(made, tmp_path, monkeypatch):
+def test_corrupt_runs_are_named_and_the_report_is_still_written(made, tmp_path, monkeypatch):
     root = copied(made, tmp_path)
     first, second, third = Store(root / "runs").load_sweep("figure_burn_in")[:3]
     bent = bytearray((first.path / "history.parquet").read_bytes())

@@ -115,7 +115,7 @@ def test_a_picture_that_is_a_link(root, monkeypatch):
     file.rename(secret)  # even a true one
     file.symlink_to(secret)
     lines, page = told(root, monkeypatch)
-    assert lines == [f"{file}: a link, no picture of this folder; delete it and draw it again"]
+    assert lines == [f"{file}: a link, not a picture of this folder; delete it and draw it again"]
     assert pictures(page) == ["figure_1_unit", "figure_burn_in"]
 
 

@@ -18,7 +18,7 @@ BUILD_STREAM = 3  # keeps the initial weights independent of the data of the sam
 
 @dataclass(frozen=True)
 class Task:
-    """What one seed's training needs; all in memory.
+    """The data, model and loss of one seed's training, all in memory.
 
     ``build`` makes the model, ``train`` and ``test`` are (inputs, targets), ``criterion`` the mean loss of a batch.
     ``metric`` says what decides in the end: "accuracy" on ``test``, or "loss" on it. ``facts`` go to the results.
@@ -34,13 +34,13 @@ class Task:
     facts: dict[str, float]
 
     def model(self) -> nn.Module:
-        """The model with the seed's initial weights: the same at every call. torch's own generator is untouched."""
+        """Return the model with the seed's initial weights, the same at every call; torch's generator is untouched."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(np.random.SeedSequence([self.seed, BUILD_STREAM]).generate_state(1, np.uint64)[0]))
             return self.build()
 
     def measure(self, model: nn.Module) -> dict[str, float]:
-        """Loss, and accuracy where that is the metric."""
+        """Return the loss, and the accuracy if that is the metric."""
         inputs, targets = self.test
         with torch.no_grad():
             out = model(inputs)
@@ -51,5 +51,5 @@ class Task:
 
 
 def module(name: str) -> ModuleType:
-    """The module of one problem, imported by name so that a run depends on the code of its own problem alone."""
+    """Import the module of one problem by name, so that a run depends on the code of its own problem alone."""
     return import_module(f"experiments.compare.problems.{name}")

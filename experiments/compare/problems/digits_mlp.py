@@ -20,7 +20,7 @@ class Config(Strict):
 
 
 def load(config: Config, seed: int) -> Task:
-    """The seed chooses the test images and the initial weights."""
+    """Load the digits; the seed chooses the test images and the initial weights."""
     return Task(
         build=lambda: nn.Sequential(
             nn.Linear(SIZE * SIZE, config.hidden), nn.ReLU(), nn.Linear(config.hidden, CLASSES)

@@ -32,7 +32,7 @@ class Config(Strict):
 
 
 def load(config: Config, seed: int) -> Task:
-    """The seed chooses the test images and the initial weights."""
+    """Load the digits; the seed chooses the test images and the initial weights."""
     parts = split(config.test, seed)
     for name in ("train", "test"):
         x, y = parts[name]

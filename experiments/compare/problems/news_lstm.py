@@ -27,7 +27,7 @@ class Config(Strict):
 
 
 def load(config: Config, seed: int) -> Task:
-    """The seed draws the articles, deals them, and draws the initial weights."""
+    """Load the articles; the seed draws and deals them, and draws the initial weights."""
     corpus = synthetic_news.load(
         synthetic_news.Config(
             name="synthetic_news",

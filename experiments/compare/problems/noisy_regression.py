@@ -39,7 +39,7 @@ def _half_mean_square(out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 
 def load(config: Config, seed: int) -> Task:
-    """The seed draws rows, w* and noise; the start is w = 0."""
+    """Draw rows, w* and noise from the seed; the start is w = 0."""
     problem, _ = gaussian.load(gaussian.Config(name="gaussian", n=config.n, d=config.d, w_star="normal"), seed)
     noise = config.noise * np.random.default_rng([seed, NOISE_STREAM]).normal(size=config.n)
     y = noise - problem.x @ problem.error0
