@@ -1,4 +1,4 @@
-"""Certificates of two-layer networks beside the trainings that they are about: every promise, at every step.
+"""Certificates of two-layer networks compared with the trainings that they are about: every promise, at every step.
 
 :func:`draw` makes networks and methods of all regimes, :func:`violations` trains one in float64 and counts what its
 certificate promised and the training broke. An :func:`adversary` trains what no network does, but the proofs allow: at
