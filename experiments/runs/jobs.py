@@ -123,7 +123,7 @@ class Composer:
         base = tuple(o.input_line for o in overrides if not any(o is other for other in plain))
         if (self._id, base) not in _bases:
             _bases[self._id, base] = pickle.dumps(self.loader.load_sweep_config(master, list(base)))
-        config = pickle.loads(_bases[self._id, base])  # six times as fast as copy.deepcopy
+        config = pickle.loads(_bases[self._id, base])  # noqa: S301 (of its own bytes; six times as fast as copy.deepcopy)
         for override in plain:
             OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
         _sign(config, overrides)

@@ -1,9 +1,11 @@
 """Foreign files that would run code or write elsewhere, given to everything that reads files.
 
-python -m tests.campaign.security
+    python -m tests.campaign.security
+
+Ruff sees to it that no call of ours runs what a file says (the rules S in pyproject.toml).
 """
 
-import ast
+import hashlib
 import io
 import os
 import pickle
@@ -11,6 +13,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from experiments.data import cifar100
@@ -18,16 +21,6 @@ from experiments.models import hub
 from experiments.runs.checkpoint import Checkpoint
 from experiments.runs.schema import ConfigError
 from experiments.runs.store import Run, Store, StoreError
-from tests.experiments.launch import ROOT
-
-# A call of these on a foreign file may run what the file says.
-DANGEROUS = {
-    "pickle.load", "pickle.loads", "pickle.Unpickler", "marshal.load", "marshal.loads", "shelve.open", "dill.load",
-    "joblib.load", "cloudpickle.load", "pd.read_pickle", "pandas.read_pickle", "yaml.unsafe_load", "yaml.full_load",
-    "eval", "exec", "os.system", "os.popen",
-}  # fmt: skip
-KEYWORDS = {"torch.load": ("weights_only", True), "np.load": ("allow_pickle", False)}
-SAFE_LOADERS = {"yaml.CSafeLoader", "yaml.SafeLoader"}
 
 
 class Trap:
@@ -38,27 +31,6 @@ class Trap:
 
     def __reduce__(self):
         return os.mkdir, (self.mark,)
-
-
-def dangerous_calls(text):
-    """Calls in a module's text that may run what a foreign file says."""
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Call):
-            name = ast.unparse(node.func)
-            given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
-            if name in KEYWORDS:
-                keyword, wanted = KEYWORDS[name]
-                if given.get(keyword) != str(wanted):
-                    yield node.lineno, name
-            elif name == "yaml.load":
-                if given.get("Loader") not in SAFE_LOADERS:
-                    yield node.lineno, name
-            elif name in DANGEROUS or name.endswith((".extractall", ".extract")) or given.get("shell") == "True":
-                yield node.lineno, name
-
-
-def sources():
-    return [file for folder in ("adaloss", "experiments", "scripts") for file in sorted((ROOT / folder).rglob("*.py"))]
 
 
 def tampered(folder):
@@ -73,8 +45,6 @@ def tampered(folder):
     torch.save({"model": Trap(mark)}, run.checkpoint)
     assert Checkpoint(run).load() is None and not mark.exists()
     yield "a checkpoint with a pickled call"
-
-    import pandas as pd
 
     store.save(run, "completed", pd.DataFrame({"t": [1]}), {}, 0.0)
     (store.root / run.folder / "config.yaml").write_text(f"!!python/object/apply:os.mkdir ['{mark}']\n")
@@ -96,8 +66,6 @@ def tampered(folder):
                     info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
                 info.size = len(data or b"")
                 tar.addfile(info, io.BytesIO(data or b""))
-        import hashlib
-
         md5 = hashlib.md5(archive.read_bytes(), usedforsecurity=False).hexdigest()
         before = set(folder.rglob("*"))
         _refused(ConfigError, lambda archive=archive, md5=md5: cifar100.read(archive, md5))
@@ -122,9 +90,6 @@ def _refused(error, work):
 
 
 def main():
-    found = {str(file.relative_to(ROOT)): [*dangerous_calls(file.read_text())] for file in sources()}
-    assert not any(found.values()), found
-    print(f"{len(found)} modules: no call that runs what a foreign file says")
     with tempfile.TemporaryDirectory() as folder:
         for what in tampered(Path(folder)):
             print(f"harmless: {what}")
