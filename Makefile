@@ -69,7 +69,7 @@ mutants: $(VENV)/.test $(VENV)/.mutants ## change a module a little, MODULE=adal
 	@$(PY) -m mutmut results
 
 campaign: $(VENV)/.test ## try to break everything (an hour or more; docs/reliability.md has what came of it)
-	@set -e; for kind in kill concurrency disk fuzz library scale security damage; do \
+	@set -e; for kind in kill concurrency disk fuzz library scale damage; do \
 	    echo "== $$kind"; $(PY) -m tests.campaign.$$kind; done
 
 smoke: ## the whole way at the smallest scale (a minute or two)
