@@ -105,7 +105,7 @@ compare: $(VENV)/.peers ## train our optimizers and their peers over eight decad
 	@set -e; for pair in $(COMPARISONS); do $(TRAIN); $(DRAW); done
 
 bench: $(VENV)/.peers ## time engines and optimizers beside the alternatives, each in one run
-	@for name in linear_regression gram two_layer optim; do $(PY) -m tests.benchmarks.$$name; done
+	@for name in engines optim; do $(PY) -m tests.benchmarks.$$name; done
 
 docs: $(VENV)/.docs ## build the documentation's site in site/
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
