@@ -123,7 +123,7 @@ def test_so_does_the_way_of_an_accelerator(dtype, monkeypatch):
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_a_compiled_step_is_the_step(dtype):
     cases = list(itertools.product(CASES, SGD_OPTIONS))
-    for case, options in random.Random(str(dtype)).sample(cases, 12):
+    for case, options in random.Random(str(dtype)).sample(cases, 5):
         torch._dynamo.reset()
         step = torch.compile(lambda optimizer, loss: optimizer.step(loss=loss), backend="eager")
         compare(AdaLoss, torch.optim.SGD, dtype, case, options, step=step)
@@ -140,6 +140,6 @@ def test_every_optimizer_of_torch_is_driven(name):
     driven = type("Driven", (LossDriven, base), {})
     takes = inspect.signature(base.__init__).parameters
     only = {"shapes": [(3, 4), (5, 7)]} if name == "Muon" else {"sparse": name == "SparseAdam"}
-    for dtype, case in itertools.product((torch.float64, torch.float32, torch.bfloat16), CASES):
+    for case, dtype in zip(CASES, itertools.cycle((torch.float64, torch.float32, torch.bfloat16)), strict=False):
         if all(flag in takes or not case[flag] for flag in ("weight_decay", "maximize")):
             compare(driven, base, dtype, case, {}, **only)
