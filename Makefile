@@ -66,7 +66,8 @@ coverage: $(VENV)/.test ## measure which lines and branches of adaloss its tests
 
 mutants: $(VENV)/.test $(VENV)/.mutants ## change a module a little, MODULE=adaloss.optim.update, and list what its tests do not notice
 	@$(PY) -m mutmut run --max-children $(jobs) '$(MODULE).*'
-	@$(PY) -m mutmut results
+	@for name in $$($(PY) -m mutmut results | sed -n 's/^ *\($(MODULE)\..*\): [^:]*\(survived\|no tests\)$$/\1/p'); do \
+	    $(PY) -m mutmut show $$name; done
 
 campaign: $(VENV)/.test ## try to break everything (an hour or more; docs/reliability.md has what came of it)
 	@set -e; for kind in kill concurrency disk fuzz library scale damage; do \
