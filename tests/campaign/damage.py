@@ -35,18 +35,8 @@ from experiments.runs.store import Run, Store, StoreError
 CONFIG = {"status": "mine", "data": {"name": "x"}}
 RUNS = [Run("exp", f"b0={b0:g}", {"b0": b0, **CONFIG}, "code", "data") for b0 in (1.0, 2.0)]
 HISTORY = pd.DataFrame({"iteration": [1, 2, 3], "loss": [0.5, 0.25, 0.125]})
-WAYS = {
-    "zero": 1,
-    "cut": 1,
-    "empty": 1,
-    "text": 1,
-    "twice": 1,
-    "flip": 4,
-    "insert": 4,
-    "noise": 4,
-    "remove": 4,
-    "move": 4,
-}
+WAYS = dict.fromkeys(("zero", "cut", "empty", "text", "twice"), 1)
+WAYS |= dict.fromkeys(("flip", "insert", "noise", "remove", "move"), 4)
 IMAGE = np.random.default_rng(0).integers(0, 256, size=(1, 3072), dtype=np.uint8)
 ARTICLES = [["title", "text", "label"], ['a "b"', "c\nd, é", "1"], ["e", "f", "0"]]
 WEIGHTS = {"w": torch.arange(200.0).reshape(50, 4), "b": torch.ones(2)}

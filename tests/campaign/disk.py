@@ -65,7 +65,7 @@ def read_only(name, folder, complete):
         assert content(disk / "runs") == content(complete)
 
 
-def corrupt(name, complete, expected, way=Forked):
+def corrupt(name, complete, expected):
     """Each kind of harm to one run, and what the same command then makes: that run and no other."""
     for harm in ("truncated history", "empty summary", "deleted folder", "file in the folder's place"):
         run = next(complete.glob(f"{name}/*-*/"))
@@ -84,7 +84,7 @@ def corrupt(name, complete, expected, way=Forked):
             remedy(lambda saved=saved: saved.history, ["delete", "and run the sweep again"])  # while a figure is drawn
             if harm == "file in the folder's place":
                 run.write_text("in the way")
-        code, out, errors = finish(way(name, complete))
+        code, out, errors = finish(Forked(name, complete))
         assert (code, errors, sum(made_by_job(out))) == (0, "", 1), (harm, code, out, errors)
         assert content(complete) == expected, harm
         for path, when in before.items():
@@ -101,7 +101,7 @@ def remedy(work, words):
         raise AssertionError("not noticed")
 
 
-def strays(name, complete, expected, way=Forked):
+def strays(name, complete, expected):
     """Files of others in every folder of a store: nothing is disturbed, and they stay."""
     files = [complete / "notes.txt", complete / name / ".DS_Store", complete / name / "plot-1.png"]
     files += [complete / "checkpoints" / "x.pt", complete / "checkpoints" / "a-b.txt", complete / "vit_pretrain" / "x"]
@@ -109,7 +109,7 @@ def strays(name, complete, expected, way=Forked):
     for file in files:
         file.parent.mkdir(exist_ok=True)
         file.write_text("mine")
-    code, out, errors = finish(way(name, complete))
+    code, out, errors = finish(Forked(name, complete))
     assert (code, errors, sum(made_by_job(out))) == (0, "", 0), errors
     assert all(file.read_text() == "mine" for file in files)
     for file in files:

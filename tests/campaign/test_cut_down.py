@@ -1,6 +1,8 @@
 """The campaigns cut down to seconds each."""
 
+import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -8,16 +10,17 @@ import time
 
 import pytest
 
-from tests.campaign import disk, fuzz, kill, library, portability, scale, security
+from experiments.runs.checkpoint import Checkpoint
+from experiments.runs.store import Run, Store
+from tests.campaign import disk, fuzz, kill, library, scale
 from tests.campaign.cases import CASES, Forked, content, leftovers, undisturbed
 from tests.experiments.launch import ROOT, finish, made_by_job
 
 
 @pytest.mark.parametrize("name", ["gram", "ppo"])
 def test_kills(name, tmp_path):
-    counts, stores, runs, _, late = kill.campaign(name, 3, random.Random(1), tmp_path, Forked)
-    assert (counts.total(), late) == (3, 0)
-    assert stores >= 1 and runs >= 4
+    counts, stores, runs, slowest = kill.campaign(name, 3, random.Random(1), tmp_path, Forked)
+    assert counts.total() == 3 and stores >= 1 and runs >= 4 and slowest <= kill.LIMIT
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -89,24 +92,23 @@ def test_a_process_waits_for_the_runs_of_another_and_makes_them_where_that_is_ki
     assert finish(second)[0] == 143
 
 
-@pytest.mark.parametrize("name", ["gram"])
-def test_harm_and_stray_files(name, tmp_path):
-    _, expected = undisturbed(name, tmp_path, Forked)
-    assert len([*disk.corrupt(name, tmp_path, expected, Forked)]) == 4
-    disk.strays(name, tmp_path, expected, Forked)
+def test_harm_and_stray_files(tmp_path):
+    _, expected = undisturbed("gram", tmp_path, Forked)
+    assert len([*disk.corrupt("gram", tmp_path, expected)]) == 4
+    disk.strays("gram", tmp_path, expected)
 
 
 def test_command_lines():
     counts, _, broken = fuzz.campaign(60, random.Random(1), slow=False)
     assert not broken
-    whats = {what for key in counts if key != "processes" for what in [key[1]]}
-    assert {"ran", "refused"} <= whats
+    assert {"ran", "refused"} <= {key[1] for key in counts if key != "processes"}
 
 
-@pytest.mark.parametrize("words", [["data=null"], ["data=[[1]]"], ["+data=-inf"], ["data={a:1}"], ["method=1.5"]])
-@pytest.mark.parametrize("multirun", [[], ["-m"]])
-def test_groups_that_are_no_names(words, multirun, tmp_path):
-    result = finish(Forked("linear_regression", tmp_path / "runs", *multirun, *words))
+@pytest.mark.parametrize(
+    "words", ["data=null", "data=[[1]]", "+data=-inf", "data={a:1}", "-m method=1.5", "-m data=null"]
+)
+def test_groups_that_are_no_names(words, tmp_path):
+    result = finish(Forked("linear_regression", tmp_path / "runs", *words.split()))
     fuzz.judge("linear_regression", words, *result, tmp_path / "runs")
     assert result[0] == 2
 
@@ -123,32 +125,24 @@ def test_reading_a_store_takes_time_in_proportion():
         assert many < 3 * few + 0.01  # seconds a run, and of a sweep of 50
 
 
-def test_spawned_processes_compute_the_same():
-    assert portability.spawn_gives_the_same()
+class Trap:
+    """Unpickled, it leaves a folder behind."""
+
+    def __init__(self, mark):
+        self.mark = str(mark)
+
+    def __reduce__(self):
+        return os.mkdir, (self.mark,)
 
 
-def test_names_are_allowed_everywhere(tmp_path):
-    undisturbed("linear_regression", tmp_path, Forked)
-    assert not portability.unsafe_names(tmp_path)
-
-
-def test_no_call_runs_what_a_foreign_file_says():
-    assert not [found for file in security.sources() for found in security.dangerous_calls(file.read_text())]
-
-
-DANGEROUS = (
-    "torch.load(f)", "torch.load(f, weights_only=False)", "pickle.load(f)", "yaml.load(f)", "tar.extractall(x)",
-    "yaml.load(f, yaml.Loader)", "np.load(f, allow_pickle=True)", "subprocess.run(x, shell=True)", "pd.read_pickle(f)",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("text", DANGEROUS)
-def test_a_dangerous_call_is_found(text):
-    assert len([*security.dangerous_calls(text)]) == 1
-
-
-def test_foreign_files_are_refused(tmp_path):
-    assert len([*security.tampered(tmp_path)]) == 7
+def test_a_checkpoint_with_a_call_in_it_is_none_and_calls_nothing(tmp_path):
+    """Nor is any loader asked to unpickle, which ruff's rules do not look for."""
+    run = Store(tmp_path).opened(Run("exp", "a", {"seed": 0}, "code", "data"))
+    Checkpoint(run, every=0.0).keep(lambda: {"model": Trap(tmp_path / "sprung")})
+    assert run.checkpoint.exists() and Checkpoint(run).load() is None
+    assert not (tmp_path / "sprung").exists()
+    code = "".join(file.read_text() for folder in ("adaloss", "experiments") for file in (ROOT / folder).rglob("*.py"))
+    assert not re.search(r"weights_only=False|allow_pickle=True|joblib\.load|full_load|unsafe_load", code)
 
 
 def test_every_experiment_is_in_every_campaign():

@@ -8,17 +8,12 @@ from torch.nn.functional import cross_entropy
 from adaloss.optim import AdaLoss
 from examples import problem
 from examples.accelerate_loop import train
-from tests.examples.comparing import assert_b_differs, assert_runs, assert_same, loader, observe_the_last_only
+from tests.examples.comparing import assert_runs, assert_same, loader
 
 
 @pytest.mark.parametrize("parts", [1, 4])
 def test_accelerate_is_the_plain_loop(parts, expected):
     assert_same(train(loader(parts), every=parts), expected)
-
-
-def test_a_micro_batch_left_out_is_noticed(monkeypatch, expected):
-    observe_the_last_only(monkeypatch, 4)
-    assert_b_differs(train(loader(4), every=4), expected)
 
 
 def test_resumed_from_a_checkpoint(tmp_path_factory):

@@ -4,6 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from adaloss.optim import AdaGradNorm, AdaLoss, AdamLoss, AdamSqrt, SGDConstant, SGDDecaySqrt
+
+ALL = [AdaLoss, AdamLoss, AdaGradNorm, SGDConstant, SGDDecaySqrt, AdamSqrt]
+by_name = {"ids": lambda cls: cls.__name__}
 SHAPES = [(4, 3), (4,), (2, 4), (2,)]
 COMPILES = pytest.mark.skipif(
     tuple(map(int, torch.__version__.split(".")[:2])) < (2, 13), reason="torch.compile of a step needs torch 2.13"
@@ -64,6 +68,13 @@ def par(n, dtype=torch.float32):
     p = torch.nn.Parameter(torch.ones(n, dtype=dtype))
     p.grad = torch.ones_like(p)
     return p
+
+
+def single(cls=AdaLoss, **options):
+    """An optimizer of w = (3, 4) with the gradient (3, 4)."""
+    p = torch.nn.Parameter(torch.tensor([3.0, 4.0], dtype=torch.float64))
+    p.grad = p.detach().clone()
+    return p, cls([p], **options)
 
 
 def b_after(loss, b0=1.0):

@@ -48,9 +48,9 @@ def test_no_recompilation_after_the_second_step(name):
     step = torch.compile(eager(optimizer), backend="eager")
     seen = run(optimizer, network, compiled, step, range(1, 3))
     with torch._dynamo.config.patch(error_on_recompile=True):
-        seen += run(optimizer, network, compiled, step, range(3, 101))
-    expected = run(reference, network, plain, eager(reference), range(1, 101))
-    assert len(set(seen)) == 100  # b changed at every step
+        seen += run(optimizer, network, compiled, step, range(3, 41))
+    expected = run(reference, network, plain, eager(reference), range(1, 41))
+    assert len(set(seen)) == 40  # b changed at every step
     assert seen == pytest.approx(expected, rel=1e-5)  # the step is rounded to float32
     for p, q in zip(compiled, plain, strict=True):
         torch.testing.assert_close(p, q, rtol=1e-4, atol=1e-5)

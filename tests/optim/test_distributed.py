@@ -111,35 +111,36 @@ def work(rank, ranks, folder):
     train(net, ZeroRedundancyOptimizer(net.parameters(), AdaLoss, lr=0.3, b0=2.0), share(rank, ranks))
     came["ZeRO, one parameter"] = result(net, [])
     mesh = init_device_mesh("cpu", (ranks,))  # without one fully_shard takes a GPU where it sees one
-    for name in OPTIMIZERS:
+
+    def sharded(name):
         net = model()
         fully_shard(net, mesh=mesh)
-        came[f"FSDP2 {name}"] = result(net, train(net, OPTIMIZERS[name](net.parameters()), share(rank, ranks)))
-        resumed = model()
-        fully_shard(resumed, mesh=mesh)
-        optimizer = OPTIMIZERS[name](resumed.parameters())
-        first = train(resumed, optimizer, share(rank, ranks), range(STEPS // 2))
-        dcp.save(
-            {"net": resumed.state_dict(), "optimizer": get_optimizer_state_dict(resumed, optimizer)},
-            checkpoint_id=f"{folder}/{name}",
+        return net, OPTIMIZERS[name](net.parameters())
+
+    def state(net, optimizer):
+        return {"net": net.state_dict(), "optimizer": get_optimizer_state_dict(net, optimizer)}
+
+    for name in OPTIMIZERS:
+        net, optimizer = sharded(name)
+        came[f"FSDP2 {name}"] = result(net, train(net, optimizer, share(rank, ranks)))
+        net, optimizer = sharded(name)
+        first = train(net, optimizer, share(rank, ranks), range(STEPS // 2))
+        dcp.save(state(net, optimizer), checkpoint_id=f"{folder}/{name}")
+        net, optimizer = sharded(name)
+        for p in net.parameters():
+            torch.nn.init.zeros_(p)
+        loaded = state(net, optimizer)
+        dcp.load(loaded, checkpoint_id=f"{folder}/{name}")
+        net.load_state_dict(loaded["net"])
+        set_optimizer_state_dict(net, optimizer, loaded["optimizer"])
+        came[f"resumed {name}"] = result(
+            net, first + train(net, optimizer, share(rank, ranks), range(STEPS // 2, STEPS))
         )
-        fresh = model()
-        with torch.no_grad():
-            for p in fresh.parameters():
-                p.zero_()
-        fully_shard(fresh, mesh=mesh)
-        optimizer = OPTIMIZERS[name](fresh.parameters())
-        state = {"net": fresh.state_dict(), "optimizer": get_optimizer_state_dict(fresh, optimizer)}
-        dcp.load(state, checkpoint_id=f"{folder}/{name}")
-        fresh.load_state_dict(state["net"])
-        set_optimizer_state_dict(fresh, optimizer, state["optimizer"])
-        rest = train(fresh, optimizer, share(rank, ranks), range(STEPS // 2, STEPS))
-        came[f"resumed {name}"] = result(fresh, first + rest)
     torch.save(came, f"{folder}/rank{rank}.pt")
     dist.destroy_process_group()
 
 
-@pytest.fixture(scope="module", params=[1, 2, 4], ids="{} ranks".format)
+@pytest.fixture(scope="module", params=[1, 3], ids="{} ranks".format)
 def ranks(request, tmp_path_factory):
     """What every rank came to."""
     folder = tmp_path_factory.mktemp("ranks")

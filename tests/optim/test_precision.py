@@ -1,12 +1,13 @@
 """Mixed precision, and the way that numbers take on an accelerator, which the CPU can take too."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from adaloss.optim import AdaGradNorm, AdaLoss, AdamLoss, SGDConstant, SGDDecaySqrt, update
-from tests.optim.problems import Network, train
 
 CUDA = pytest.param("cuda", marks=pytest.mark.gpu)
 PATHS = ["host", "device", CUDA]
@@ -62,7 +63,7 @@ class NoWaiting(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("place", ["device", CUDA], indirect=True)
-@pytest.mark.parametrize("options", [{}, {"weight_decay": 0.1}, {"fused": True}], ids=str)
+@pytest.mark.parametrize("options", [{"weight_decay": 0.1}, {"fused": True}], ids=str)
 @pytest.mark.parametrize("cls", OPTIMIZERS)
 def test_numbers_on_the_device_are_those_of_the_host(cls, options, place, monkeypatch):
     far = Linear(place)
@@ -123,8 +124,8 @@ def scaled_step(problem, optimizer, scaler, spoil=None):
 
 
 @pytest.mark.parametrize("place", PATHS, indirect=True)
-@pytest.mark.parametrize("options", [{}, {"foreach": True}, {"weight_decay": 0.1}], ids=str)
-@pytest.mark.parametrize("cls", OPTIMIZERS)
+@pytest.mark.parametrize("options", [{"foreach": True}, {"weight_decay": 0.1}], ids=str)
+@pytest.mark.parametrize("cls", [*OPTIMIZERS, partial(AdaGradNorm, granularity="row")])
 def test_a_grad_scaler_changes_nothing_but_the_steps_it_skips(cls, options, place):
     scaled, plain = Linear(place), Linear(place)
     optimizer, reference = (cls([p.w], lr=0.3, b0=0.7, **options) for p in (scaled, plain))
@@ -198,12 +199,12 @@ def test_a_nonfinite_loss_on_the_device_changes_nothing_and_is_told(nonfinite, p
     assert torch.equal(problem.w, reference.w) and torch.equal(optimizer.b, other.b)
 
 
-def test_b_is_exact_where_parameters_are_half_precision():
-    """bfloat16 parameters: the rule still runs in float64."""
-    network = Network()
-    parameters = network.parameters(torch.bfloat16)
-    optimizer, b = AdaLoss(parameters, lr=0.1, b0=0.5), 0.5
-    for t in range(1, 21):
-        b = (b**2 + network.loss(parameters, t).item()) ** 0.5
-        train(network, parameters, optimizer, 1, first=t)
-        assert float(optimizer.b) == pytest.approx(b, rel=1e-14)
+@pytest.mark.parametrize("kept", [True, False], ids=["graph kept", "graph freed"])
+def test_a_loss_that_is_a_product_of_two_things_that_are_trained_is_taken(kept):
+    p, q = torch.nn.Parameter(torch.tensor(5.0)), torch.nn.Parameter(torch.tensor(1.0))
+    optimizer, scaler = AdaLoss([p, q], b0=2.0), torch.amp.GradScaler("cpu")
+    loss = p * q
+    scaler.scale(loss).backward(retain_graph=kept)
+    scaler.step(optimizer, loss=loss)
+    assert float(optimizer.b) == 3.0
+    assert (p.item(), q.item()) == pytest.approx((5 - 1 / 3, 1 - 5 / 3), rel=1e-6)

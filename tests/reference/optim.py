@@ -7,28 +7,27 @@ out as its documentation states them.
 
 import numpy as np
 
+from tests.reference.stepsizes import rule
 
-def adaloss(problem, w, steps, eta, b0, alpha=1.0, c=0.0, **sgd):
+
+def adaloss(problem, w, steps, eta, b0, alpha=1.0, c=0.0, **options):
     """Algorithm 1."""
-    w, b, seen, memory = [x.copy() for x in w], b0, [], {}
+    return _sgd(problem, w, steps, eta, rule("adaloss", b0, alpha=alpha, c=c), **options)
+
+
+def adagrad_norm(problem, w, steps, eta, b0, **options):
+    """Equations (1) and (2)."""
+    return _sgd(problem, w, steps, eta, rule("adagrad_norm", b0), **options)
+
+
+def _sgd(problem, w, steps, eta, take, **options):
+    w, seen, memory = [x.copy() for x in w], [], {}
     for t in range(1, steps + 1):
         f, g = problem(w, t)
-        b = np.sqrt(b**2 + alpha * np.abs(f - c))
+        b, step = take(f, sum(np.sum(x**2) for x in g))
         seen.append(b)
         for i in range(len(w)):
-            w[i] = w[i] - eta[i] / b * sgd_direction(memory, i, w[i], g[i], **sgd)
-    return w, seen
-
-
-def adagrad_norm(problem, w, steps, eta, b0, **sgd):
-    """Equations (1) and (2)."""
-    w, b, seen, memory = [x.copy() for x in w], b0, [], {}
-    for t in range(1, steps + 1):
-        _, g = problem(w, t)
-        b = np.sqrt(b**2 + sum(np.sum(x**2) for x in g))
-        seen.append(b)
-        for i in range(len(w)):
-            w[i] = w[i] - eta[i] / b * sgd_direction(memory, i, w[i], g[i], **sgd)
+            w[i] = w[i] - eta[i] * step * sgd_direction(memory, i, w[i], g[i], **options)
     return w, seen
 
 
@@ -57,26 +56,25 @@ def sgd(problem, w, steps, step, **options):
     return w
 
 
-def adamloss(problem, w, steps, eta, b0, alpha=1.0, c=0.0, **adam_options):
+def adamloss(problem, w, steps, eta, b0, alpha=1.0, c=0.0, **options):
     """Algorithm 2."""
-    w, b, seen, memory = [x.copy() for x in w], b0, [], {}
+    return _adam(problem, w, steps, eta, rule("adamloss", b0, alpha=alpha, c=c), **options)
+
+
+def adam_sqrt(problem, w, steps, eta, b0, **options):
+    """AdamSqrt of Section 5."""
+    return _adam(problem, w, steps, eta, rule("adam_sqrt", b0), **options)[0]
+
+
+def _adam(problem, w, steps, eta, take, **options):
+    w, seen, memory = [x.copy() for x in w], [], {}
     for t in range(1, steps + 1):
         f, g = problem(w, t)
-        b = b + alpha * np.abs(f - c)
+        b, step = take(f, None)
         seen.append(b)
         for i in range(len(w)):
-            w[i] = adam_step(memory, i, w[i], g[i], t, eta[i] / np.sqrt(b), **adam_options)
+            w[i] = adam_step(memory, i, w[i], g[i], t, eta[i] * step, **options)
     return w, seen
-
-
-def adam_sqrt(problem, w, steps, eta, b0, **adam_options):
-    """AdamSqrt of Section 5."""
-    w, memory = [x.copy() for x in w], {}
-    for t in range(1, steps + 1):
-        _, g = problem(w, t)
-        for i in range(len(w)):
-            w[i] = adam_step(memory, i, w[i], g[i], t, eta[i] / np.sqrt(b0 + t), **adam_options)
-    return w
 
 
 def sgd_direction(memory, i, w, g, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, maximize=False):

@@ -3,43 +3,24 @@
 import math
 
 
-def adaloss(b0, losses, eta, alpha, c):
-    """Algorithm 1, lines 4-5: yields (b_{j+1}, eta / b_{j+1})."""
-    b_sq = b0**2
-    for f in losses:
-        b_sq = b_sq + alpha * abs(f - c)
-        yield math.sqrt(b_sq), eta / math.sqrt(b_sq)
+def rule(name, b0, eta=1.0, alpha=1.0, c=0.0, c_s=1.0, form="root"):
+    """A function of the loss and of the gradient's squared norm that yields b and the step at t = 1, 2, ..."""
+    b, b_sq, t = b0, b0**2, 0
 
+    def step(loss, norm_sq):
+        nonlocal b, b_sq, t
+        t += 1
+        match name:
+            case "adaloss" | "adagrad_norm":  # Algorithm 1, lines 4-5; equations (1)-(2)
+                b_sq += alpha * abs(loss - c) if name == "adaloss" else norm_sq
+                return math.sqrt(b_sq), eta / math.sqrt(b_sq)
+            case "adamloss":  # Algorithm 2, lines 3-4
+                b += alpha * abs(loss - c)
+                return b, eta / math.sqrt(b)
+            case "adam_sqrt":
+                return b0, eta / math.sqrt(b0 + t)
+            case "sgd_decay_sqrt":  # Figure 1's, and Table 1's
+                return b0, eta / (b0 + c_s * math.sqrt(t) if form == "linear" else math.sqrt(b0**2 + t))
+        return b0, eta / b0
 
-def adagrad_norm(b0, gradients, eta):
-    """Equations (1)-(2), from the gradient vectors themselves."""
-    b_sq = b0**2
-    for g in gradients:
-        b_sq = b_sq + math.fsum(x * x for x in g)
-        yield math.sqrt(b_sq), eta / math.sqrt(b_sq)
-
-
-def sgd_constant(b0, steps, eta):
-    """The step eta / b0."""
-    for _ in range(steps):
-        yield b0, eta / b0
-
-
-def sgd_decay_sqrt(b0, steps, eta, c_s, form):
-    """The steps 1 / (b0 + c_s sqrt t) of Figure 1 and eta / sqrt(b0^2 + t) of Table 1."""
-    for t in range(1, steps + 1):
-        yield b0, eta / (b0 + c_s * math.sqrt(t)) if form == "linear" else eta / math.sqrt(b0**2 + t)
-
-
-def adamloss(b0, losses, eta, alpha, c):
-    """Algorithm 2, lines 3-4: yields (b_t, eta / sqrt(b_t))."""
-    b = b0
-    for f in losses:
-        b = b + alpha * abs(f - c)
-        yield b, eta / math.sqrt(b)
-
-
-def adam_sqrt(b0, steps, eta):
-    """The step eta / sqrt(b0 + t)."""
-    for t in range(1, steps + 1):
-        yield b0, eta / math.sqrt(b0 + t)
+    return step

@@ -35,8 +35,10 @@ def empirical_gram(w, x):
     return (x @ x.T) * (active @ active.T) / len(w)
 
 
-@pytest.mark.parametrize("shape", [(12, 9), (30, 4), (5, 20)], ids=str)
-@pytest.mark.parametrize("batch", [1, 5, None])
+SHAPES = [(1, (12, 9)), (1, (5, 20)), (5, (30, 4)), (5, (12, 9)), (None, (30, 4)), (None, (5, 20))]
+
+
+@pytest.mark.parametrize(("batch", "shape"), SHAPES)
 def test_agrees_with_torch_autograd_and_its_optimizer(batch, shape):
     """Both sides of 2 d < n, more rows than columns and fewer. Signs change throughout, b0 = 0.05 oscillates."""
     problems, iterations = [network(k, *shape) for k in (3, 4)], 120
@@ -178,8 +180,7 @@ def beside_the_recurrence_of_w(problem, steps, batch=None, ahead=flips.AHEAD, se
 
 
 @pytest.mark.parametrize("ahead", [0.01, 1.0, flips.AHEAD])
-@pytest.mark.parametrize("batch", [None, 5])
-@pytest.mark.parametrize("shape", [(20, 20), (30, 4)], ids=str)
+@pytest.mark.parametrize(("batch", "shape"), [(None, (20, 20)), (5, (30, 4))])
 def test_long_runs_with_many_flips_are_the_recurrence_of_w(shape, batch, ahead):
     problem = network(11, *shape, m=300)
     steps = (2.0 if batch else 0.3) / np.sqrt(1 + np.arange(2000) % 500)  # from large to small, four times

@@ -35,6 +35,9 @@ def test_small_matrices_are_decomposed_once(monkeypatch):
         monkeypatch.setattr(gram, name, refuse)
     h = spectrum(np.linspace(1, 2, gram.SMALL))
     np.testing.assert_allclose(extreme_eigenvalues(h)[:2], (1, 2), rtol=1e-12)
+    monkeypatch.undo()
+    monkeypatch.setattr(gram, "eigsh", refuse)
+    assert largest_eigenvalue(h) == pytest.approx(2, rel=1e-13)
 
 
 def test_large_matrices_are_never_decomposed_wholly(monkeypatch):
@@ -60,12 +63,6 @@ def test_both_ends_of_a_large_matrix_whose_lower_end_is_clustered(scale):
 def test_the_least_eigenvalue_of_a_large_matrix_may_have_any_sign(least):
     h = spectrum([least, *np.linspace(0.5, 3, 299)])
     assert extreme_eigenvalues(h).lambda_min == pytest.approx(least, abs=4 * 300 * np.finfo(float).eps * 3)
-
-
-def test_the_greatest_of_a_small_matrix_needs_no_lanczos(monkeypatch):
-    monkeypatch.setattr(gram, "eigsh", refuse)
-    h = spectrum(np.linspace(1, 2, gram.SMALL))
-    assert largest_eigenvalue(h) == pytest.approx(2, rel=1e-13)
 
 
 def test_residuals_belong_to_their_own_values():
@@ -114,6 +111,7 @@ def test_lengths_of_rows_may_be_off_by_their_roundings_and_no_more():
 
 
 def test_the_memory_available_is_that_of_the_system(monkeypatch):
+    assert 2**20 < gram._available_memory() < 2**50
     monkeypatch.setattr(Path, "read_text", lambda self: "MemTotal:  9 kB\nMemAvailable:   7 kB\nBuffers: 1 kB\n")
     assert gram._available_memory() == 7 * 1024
     monkeypatch.setattr(gram.os, "sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 11}.__getitem__)
@@ -135,6 +133,7 @@ def test_the_memory_needed_is_the_result_and_one_block(monkeypatch):
         with pytest.raises(ValueError, match="n=30 rows need"):
             h_infinity(x, block=block, max_bytes=needed - 1)
     monkeypatch.setattr(gram, "_available_memory", lambda: 2**31)
+    monkeypatch.setattr(gram.np, "empty", None)  # what would allocate
     n = math.isqrt(2**31 // 8)
     with pytest.raises(ValueError, match=r"x: n=16385 rows need 2.01 GiB of memory, allowed are 2 GiB"):
         h_infinity(np.ones((n + 1, 1)))

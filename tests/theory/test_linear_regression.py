@@ -1,7 +1,5 @@
 """Every proved statement about the full gradient on random problems, against trajectories computed by plain loops."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -36,7 +34,7 @@ def trajectory(state, steps=STEPS):
     return np.array(b), np.array(s)
 
 
-@settings(max_examples=24)
+@settings(max_examples=12)
 @given(seeds, methods, st.integers(1, 20))
 def test_no_bound_is_violated(seed, p, d):
     state, targets = random_problems(np.random.default_rng(seed), 30, d, p)
@@ -67,7 +65,7 @@ def test_the_check_sees_a_bound_that_is_too_small(bound, violation, factor, monk
 
     if bound in ("b_max", "error_bounds", "target_bound"):
         too_small = lambda *args: true(*args) * factor  # noqa: E731
-    state, targets = random_problems(np.random.default_rng(3), 300, 4, 1)
+    state, targets = random_problems(np.random.default_rng(3), 100, 4, 1)
     monkeypatch.setattr(theory, bound, too_small)
     measured = Measurement(state, targets, 1500)
     measured.run(iter)
@@ -139,42 +137,6 @@ def test_exit_descent_and_key_inequality(seed, p):
     assert np.all((left <= (phi[:-1] - phi[1:]) / eta * (1 + 1e-9) + rounding)[past])
 
 
-@settings(max_examples=100)
-@given(seeds, methods, st.integers(0, 30))
-def test_b_and_t_bounds_hold_from_the_start_and_from_any_restart(seed, p, k):
-    state, targets = problem(seed, p)
-    b, s = trajectory(state)
-    for q in (0, 1):
-        psi = s @ state.eigenvalues**q
-        eps = targets[q] * psi[0]
-        for start in (0, k):
-            here = State(state.eigenvalues, s[start], b[start], state.eta, p)
-            assert b[-1] <= theory.b_max(here) * (1 + 1e-9)
-            assert theory.b_max(here) <= theory.b_max_headline(here) * (1 + 1e-9)
-            assert np.all(psi[start:] <= theory.target_bound(here, q) * (1 + 1e-9))
-            for steps in (0, 1, 3):
-                t = theory.iterations(here, eps, q, steps)
-                late = np.arange(STEPS + 1) >= start + t
-                assert np.all(psi[late] <= eps * (1 + 1e-9))
-
-
-@settings(max_examples=60)
-@given(seeds, methods, st.floats(-3, 3))
-def test_everything_is_scale_free(seed, p, exponent):
-    state, targets = problem(seed, p)
-    k = 10.0**exponent
-    scaled = State(state.eigenvalues, k**2 * state.s, k * state.b, k * state.eta, p)
-    same = partial(np.testing.assert_allclose, rtol=1e-7)
-    same(theory.b_max(scaled), k * theory.b_max(state))
-    same(theory.b_max_headline(scaled), k * theory.b_max_headline(state))
-    same(theory.exit_bounds(scaled)["paper"], theory.exit_bounds(state)["paper"])
-    same(theory.error_bounds(scaled), k**2 * theory.error_bounds(state))
-    eps = targets[0] * state.weighted(0)
-    t, t_scaled = theory.iterations(state, eps, 0), theory.iterations(scaled, k**2 * eps, 0)
-    assert abs(t - t_scaled) <= 2 + 1e-6 * t  # a rounding may move one of its whole numbers by one
-    same(theory.advance(scaled).b, k * theory.advance(state).b)
-
-
 def test_many_problems_at_once_are_the_problems_one_by_one():
     many, targets = random_problems(np.random.default_rng(1), 30, 6, 2)
     eps = targets[:, 1] * many.weighted(1)
@@ -183,15 +145,6 @@ def test_many_problems_at_once_are_the_problems_one_by_one():
         one = State(many.eigenvalues[i], many.s[i], many.b[i], many.eta[i], 2)
         alone = (theory.b_max(one), theory.iterations(one, eps[i], 1), theory.exit_bounds(one)["best"])
         np.testing.assert_allclose([value[i] for value in together], alone, rtol=1e-12)
-
-
-def test_one_direction_by_hand():
-    # lambda = 1, eta = 1, s = 1, b_0 = 1: b_1 = sqrt(2), s_1 = (1 - 1/sqrt 2)^2
-    state = State([1.0], [1.0], 1.0, 1.0, 1)
-    after = theory.advance(state)
-    np.testing.assert_allclose([after.b, after.s[0]], [2**0.5, (1 - 0.5**0.5) ** 2], rtol=1e-15)
-    assert theory.exit_bounds(state)["best"] == 0
-    np.testing.assert_allclose(theory.b_max_headline(state), 1 + 1, rtol=1e-14)
 
 
 def test_a_direction_without_error_may_never_let_b_out():

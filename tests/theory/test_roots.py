@@ -105,9 +105,3 @@ def test_hroot_below_its_least_k_is_the_least_root():
     """What a rounding may leave below 1 + log 2 is taken for it."""
     for below in (1e-15, 1e-9, 0.1):
         assert 0.5 <= hroot(1 + np.log(2) - below) <= 0.5 * (1 + 2e-7)
-
-
-def test_steps_until_over_more_problems_than_directions():
-    start = np.array([[1.0, 2.0], [4.0, 0.5], [0.01, 0.0]])
-    rho, eps = np.array([[0.5, 0.25], [0.125, 0.75], [0.5, 2.0]]), np.array([0.1, 0.01, 0.02])
-    np.testing.assert_array_equal(steps_until(start, rho, eps), [2, 7, 0])

@@ -65,7 +65,7 @@ def test_b1_needs_its_condition():
     assert errors[1, 0] > 1.03 * errors[0, 0]
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32), p=st.sampled_from([1, 2]), log_x0=st.floats(-6.0, 1.0))
 def test_b2_bounds_of_b_and_of_the_error_on_every_path(seed, p, log_x0):
     problem, eta, s_max, d0, _, b0 = draw(np.random.default_rng(seed), 10.0**log_x0)
@@ -76,30 +76,10 @@ def test_b2_bounds_of_b_and_of_the_error_on_every_path(seed, p, log_x0):
     assert np.max(errors) <= theory.error_limit(b0, eta, s_max, d0, p) * (1 + 1e-10)
 
 
-def test_b2_is_near_the_truth_for_one_row():
-    """A small error: b hardly moves, and neither may the bound. A large b_0: b_inf ~ b_0 + D_0 / (2 eta)."""
-    assert theory.b_limit(2.0, 1.0, 1.0, 1e-8, 1) <= 2.0 * (1 + 1e-8)
-    problem = Problem(np.array([[1.0]]), np.zeros(1), np.array([3.0]))
-    _, b = run(problem, [0], 1, 20.0, 1.0, 3000)
-    assert b[-1, 0] <= theory.b_limit(20.0, 1.0, 1.0, 9.0, 1) <= 1.002 * b[-1, 0]
-
-
-def test_b2_is_scale_free_and_takes_arrays():
-    rng = np.random.default_rng(1)
-    b0, eta, s_max, d0 = 10.0 ** rng.uniform(-3, 3, (4, 50))
-    for p in (1, 2):
-        many = theory.b_limit(b0, eta, s_max, d0, p)
-        np.testing.assert_allclose(many, [theory.b_limit(*one, p) for one in zip(b0, eta, s_max, d0, strict=True)])
-        unit = theory.b_limit(b0 / (eta * s_max), 1.0, 1.0, s_max ** (p - 2) * d0 / eta**2, p)
-        np.testing.assert_allclose(many, eta * s_max * unit, rtol=1e-9)
-    with pytest.raises(ValueError, match="p=3: should be 2"):
-        theory.b_limit(1.0, 1.0, 1.0, 1.0, 3)
-
-
 @pytest.mark.parametrize("p", [1, 2])
 @pytest.mark.parametrize("x0", [0.6, 1.0, 3.0])
 def test_b3_expected_contraction_within_four_standard_errors(p, x0):
-    for seed in range(6):
+    for seed in range(3):
         problem, eta, s_max, d0, mu_n, b0 = draw(np.random.default_rng([seed, p]), x0)
         errors, _ = run(problem, range(300), p, b0, eta, 150)
         rho = theory.contraction(b0, eta, s_max, d0, mu_n, p)
@@ -109,14 +89,6 @@ def test_b3_expected_contraction_within_four_standard_errors(p, x0):
         assert np.all(errors.mean(axis=1) <= bound + 4 * standard + 1e-12 * d0)
         if x0 >= 1:
             assert rho <= 1 - eta * mu_n / theory.b_limit(b0, eta, s_max, d0, p) + 1e-15
-
-
-def test_b3_is_the_exact_expectation_where_all_rows_are_alike():
-    """One direction, rows of one length, an error too small to move b: each step multiplies D by 1 - mu_n g(b_0)."""
-    problem = Problem(np.full((3, 1), 2.0), np.zeros(3), np.array([1e-7]))
-    errors, _ = run(problem, [0], 1, 2.6, 1.0, 20)
-    rho = theory.contraction(2.6, 1.0, 4.0, 1e-14, 4.0, 1)
-    np.testing.assert_allclose(errors[:, 0], 1e-14 * rho ** np.arange(21), rtol=1e-8)
 
 
 @settings(max_examples=25)
@@ -134,13 +106,6 @@ def test_b3_iterations_for_a_probability(seed, p, x0):
     if t <= 2000:
         errors, _ = run(problem, range(60), p, b0, eta, int(t))
         assert np.mean(errors[-1] > eps) <= delta + 4 * np.sqrt(delta * (1 - delta) / 60)
-
-
-def test_b3_iterations_at_the_edges():
-    assert theory.iterations(1.0, 1.0, 1.0, 0.5, 1.0, 1, 0.5, 0.1) == 0  # there already
-    assert theory.iterations(0.5, 1.0, 1.0, 1.0, 1.0, 1, 0.5, 0.1) == np.inf  # 2 b_0 = eta S: no rate
-    assert theory.contraction(0.4, 1.0, 1.0, 1.0, 1.0, 1) == np.inf
-    assert theory.iterations(1.0, 1.0, 1.0, 1e-30, 1.0, 1, 1e-31, 0.1) == 1  # rho = 0: one step, not none
 
 
 @settings(max_examples=100)

@@ -42,13 +42,16 @@ def factor(b0, eta, s_max, d0, mu_n, p):
 
 @pytest.mark.parametrize("p", [1, 2])
 def test_limits_of_the_error_and_of_b(p):
-    for given in numbers(p):
-        error, sharp, headline = limits(*given, p)
-        assert theory.error_limit(*given, p) == pytest.approx(error, rel=1e-12)
-        assert theory.b_limit(*given, p) == pytest.approx(sharp, rel=1e-7)  # near the double root 1/2
-        assert theory.b_limit_headline(*given, p) == pytest.approx(headline, rel=1e-12)
+    given = [*numbers(p)]
+    error, sharp, headline = np.array([limits(*one, p) for one in given]).T
+    many = np.array(given).T
+    np.testing.assert_allclose(theory.error_limit(*many, p), error, rtol=1e-12)
+    np.testing.assert_allclose(theory.b_limit(*many, p), sharp, rtol=1e-7)  # near the double root 1/2
+    np.testing.assert_allclose(theory.b_limit_headline(*many, p), headline, rtol=1e-12)
     whole = theory.error_limit(1, 3, 2, 5, p)  # whole numbers are numbers
     assert whole == pytest.approx(limits(1, 3, 2, 5, p)[0], rel=1e-12)
+    with pytest.raises(ValueError, match="p=3: should be 2"):
+        theory.b_limit(*many, 3)
 
 
 @pytest.mark.parametrize("p", [1, 2])
@@ -77,6 +80,9 @@ def test_on_the_edge_of_the_condition():
     assert theory.contraction(0.5, 1.0, 1.0, 1.0, 1.0, 1) == 1
     assert theory.contraction(np.nextafter(0.5, 0), 1.0, 1.0, 1.0, 1.0, 1) == np.inf
     assert 0 <= theory.error_limit(0.5, 1.0, 1.0, 3.0, 1) - 3.0 <= 1e-13
+    assert theory.iterations(0.5, 1.0, 1.0, 1.0, 1.0, 1, 0.5, 0.1) == np.inf
+    assert theory.iterations(1.0, 1.0, 1.0, 0.5, 1.0, 1, 0.5, 0.1) == 0  # there already
+    assert theory.iterations(1.0, 1.0, 1.0, 1e-30, 1.0, 1, 1e-31, 0.1) == 1  # rho = 0: one step, not none
 
 
 def test_a_factor_is_never_negative():
