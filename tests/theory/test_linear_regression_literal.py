@@ -66,7 +66,7 @@ def test_bounds_of_errors_and_of_b(p):
 @pytest.mark.parametrize("p", [1, 2])
 def test_iterations(p):
     exact, finite = 0, 0
-    for problem, target in problems(p, 40):
+    for problem, target in problems(p, 60):
         state = State(*problem)
         for q in (0, 1):
             eps = target * literal.weighted(problem[0], problem[1], q)
@@ -77,7 +77,7 @@ def test_iterations(p):
             # Two deltas may promise the same, and either be taken; a rounding moves a whole number by one, and the
             # rate, about 1 / T, by that of 1.
             assert got == want or abs(got - want) <= 2 + 1e-6 * want + 1e-15 * want**2, problem
-    assert finite > 0.95 * 8 * 40 and exact > 0.95 * 8 * 40
+    assert finite > 0.95 * 8 * 60 and exact > 0.95 * 8 * 60
 
 
 @pytest.mark.parametrize("p", [1, 2])
