@@ -49,9 +49,16 @@ def regression_runs(root, ends=ENDS, critical=5.0, seeds=(0, 1)):
             for b0, loss in zip(B0, at_end, strict=True):
                 for seed in seeds:
                     problem = {"name": "gaussian", "w_star": w_star, "d": 200, "n": 1000}
-                    config = {"data": problem, "method": {"name": method}, "eta": 0.5, "batch": 20}
+                    config = {
+                        "data": problem,
+                        "method": {"name": method},
+                        "eta": 0.5,
+                        "batch": 20,
+                        "b0": b0,
+                        "seed": seed,
+                    }
                     result = {"initial_gap": 0.5, "lambda_1": 4 * critical}
-                    cells.append((config | {"b0": b0, "seed": seed}, history(loss, b0, seed), result))
+                    cells.append((config, history(loss, b0, seed), result))
     return saved(root, "figure_1", cells)
 
 

@@ -14,6 +14,7 @@ from experiments.runs.store import Store
 from scripts.claims.claim import FALSE, NOT_RUN, VERDICTS
 from scripts.claims.errata import counterexample
 from scripts.claims.listed import ORDER, claims
+from scripts.shared.marks import digest
 from tests.scripts import claim_runs as made
 from tests.scripts.synthetic import check, refusal, saved, start
 
@@ -110,6 +111,12 @@ def test_provenance_finds_the_runs_of_both_tables(root, monkeypatch, capsys):
     saved(root, "errata", cells(made.errata())[:3])
     status, _, [line] = check(monkeypatch, capsys, files[0], "--runs", root)
     assert status == 1 and "draw it again: python -m scripts.claims" in line
+
+
+def test_many_runs_are_counted(root, monkeypatch):
+    runs = saved(root, "figure_1", cells(made.figure_1()))
+    row = decided(root, monkeypatch).loc["smaller-addition"]
+    assert row.runs == f"figure_1: {len(runs)} runs, digest {digest(run.id for run in runs)}"
 
 
 def test_no_sweep_of_the_paper(tmp_path, monkeypatch, capsys):
