@@ -20,10 +20,9 @@ from tests.experiments.launch import ROOT, launch
 from tests.scripts.synthetic import check as provenance
 from tests.scripts.synthetic import refusal, saved, start
 from tests.scripts.test_b0_panels import regression_runs
-from tests.scripts.test_drawing import RUNS
 
 NAME = "figure_1-0abc12"
-FILES = {f"{name}.{kind}" for name in ("figure_1", "figure_1_unit") for kind in ("csv", "pdf", "png")}
+FILES = {f"figure_1_unit.{kind}" for kind in ("csv", "pdf", "png")}
 SCRIPTS = [(sweep, experiment) for sweep, experiment, _ in scripts()]
 
 
@@ -33,8 +32,8 @@ def cells(runs):
 
 @pytest.fixture(scope="module")
 def runs():
-    """Figure 1's runs as (configuration, history, results)."""
-    return cells(regression_runs(None, seeds=[0]))
+    """Figure 1's runs from one of its two starts as (configuration, history, results)."""
+    return [cell for cell in cells(regression_runs(None, seeds=[0])) if cell[0]["data"]["w_star"] == "unit"]
 
 
 def where(root):
@@ -60,7 +59,7 @@ def test_a_list_of_its_own_has_a_folder_of_its_own(runs, tmp_path, monkeypatch, 
     assert {file.name for file in (folder / NAME).iterdir()} == {*FILES, "figure_1_messages.csv"}
     for name, content in paper.items():
         assert (folder / name).read_bytes() == content, name
-    file = f"figures/smoke/{NAME}/figure_1.csv"
+    file = f"figures/smoke/{NAME}/figure_1_unit.csv"
     assert json.loads((tmp_path / file).read_text().splitlines()[0][2:])["sweep"] == NAME
     assert set(pd.read_csv(file, comment="#").b0) == {config["b0"] for config, *_ in fewer}
     status, out, _ = provenance(monkeypatch, capsys, file)
@@ -71,22 +70,33 @@ def test_a_list_of_its_own_has_a_folder_of_its_own(runs, tmp_path, monkeypatch, 
 
 
 def test_another_dimension_and_two_methods_are_drawn_without_the_sentences(runs, tmp_path, monkeypatch, capsys):
-    """From one of the two starts; the sentences are about all methods."""
+    """The sentences are about all methods."""
     other = [(config | {"data": config["data"] | {"d": 50}}, *rest) for config, *rest in runs]
-    methods = ("adaloss", "adagrad_norm")
-    unit = [cell for cell in other if cell[0]["data"]["w_star"] == "unit" and cell[0]["method"]["name"] in methods]
-    assert draw(tmp_path, unit, monkeypatch) == {f"figure_1_unit.{kind}" for kind in ("csv", "pdf", "png")}
+    two = [cell for cell in other if cell[0]["method"]["name"] in ("adaloss", "adagrad_norm")]
+    assert draw(tmp_path, two, monkeypatch) == FILES
     assert capsys.readouterr().out.splitlines()[-1] == (
         f"no more than this is drawn: {NAME}: figure_1 needs runs as in configs/sweep/figure_1.yaml "
         "(KeyError: 'sgd_constant')"
     )
 
 
-@pytest.mark.parametrize("script", ["figure_5", "figure_bounds", "figure_critical_step", "figure_theorem_3"])
-def test_one_run_alone_is_drawn(script, tmp_path, monkeypatch):
-    """One width, one step, one method, one kind of data."""
-    one = cells(RUNS[script](None))[:1]
-    assert f"{script}.png" in draw(tmp_path, one, monkeypatch, script, f"{script}-0abc12")
+FEW = [
+    ("bounds", "figure_bounds", ("d=2", "problems=3", "max_steps=5")),
+    ("gram", "figure_5", ("-m", "data=digits", "data.n=20,30")),
+    ("two_layer", "figure_critical_step", ("m=20", "eta=1.0", "seed=0", "iterations=60")),
+    ("two_layer", "figure_theorem_3", ("m=20", "b0=1", "method=adaloss", "iterations=20")),
+]
+
+
+@pytest.mark.parametrize(("experiment", "sweep", "words"), FEW)
+def test_few_real_runs_are_drawn(experiment, sweep, words, tmp_path, monkeypatch):
+    """One width, one step, one method, one kind of data; no bound to compare with."""
+    named = f"sweep={sweep}" if "-m" not in words else "+sweep.name=mine"
+    launched = launch(*words, named, "scale=smoke", f"runs={tmp_path / 'runs'}", experiment=experiment)
+    assert launched.returncode == 0, launched.stderr
+    [name] = Store(tmp_path / "runs").sweeps()
+    start(sweep, monkeypatch, "--sweep", name, *where(tmp_path))
+    assert (tmp_path / "figures" / name / f"{sweep}.png").exists()
 
 
 def short(runs):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from experiments.runs.registry import listed
-from scripts import figure_1
+from scripts import figure_1, figure_6
 from scripts.claims.claim import NOT_REPRODUCED, NOT_RUN, PARTLY, REPRODUCED, ClaimError, Sweep, by_key
 from tests.scripts import claim_runs as made
 from tests.scripts import (
@@ -43,11 +43,11 @@ RUNS = {
     "figure_4": test_figure_4.runs,
     "figure_4_width": test_figure_4.widths,
     "figure_5": test_gram_and_bounds.gram_runs,
-    "figure_6": lambda root: test_b0_panels.network_runs(root, seeds=[0]),
+    "figure_6": lambda root: test_b0_panels.network_runs(root, problems=[*figure_6.SHOWN][:1], seeds=[0]),
     "figure_bounds": test_gram_and_bounds.bound_runs,
     "figure_burn_in": burn_in,
     "figure_c": test_c.runs_of,
-    "figure_compare": test_figure_compare.runs,
+    "figure_compare": lambda root: test_figure_compare.runs(root, ["noisy_regression"], seeds=[0]),
     "figure_critical_step": lambda root: test_critical_step.runs_of(root, (2.0, 2.0)),
     "figure_suggest": test_figure_suggest.runs,
     "figure_theorem_3": test_theorem_3.runs_of,
@@ -116,6 +116,9 @@ def test_messages_become_verdicts():
 
     assert found(made.figure_1()).verdict == REPRODUCED
     assert "better at 4, worse at 0 of 4 values of b0" in found(made.figure_1()).measured
+    # a problem is named alone where it has one sentence
+    assert "SGD-Constant" in found(made.figure_1()).measured
+    assert "SGD-Constant" not in found(made.figure_1(), "diverges").measured
     worse = {"adaloss": (2.0, 1.0, 3e-9)}
     assert found(made.figure_1(losses=worse)).verdict == PARTLY
     assert found(made.figure_1(losses=worse, constant={0.1: 1e-9, 0.5: 1e-9})).verdict == NOT_REPRODUCED

@@ -1,5 +1,7 @@
 """The comparison's figure: widths of constructed curves, messages that follow the table, and the smoke scale drawn."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,17 +25,18 @@ def drawn(curves, metric):
     return table.assign(**same, diverged=1 - np.isfinite(table.value), value_min=table.value, value_max=table.value)
 
 
-def runs(root):
-    """Every optimizer on two problems, two seeds; what diverged has no final value."""
+METRICS = {"digits_mlp": "accuracy", "noisy_regression": "loss"}
+
+
+def runs(root, problems=METRICS, seeds=(0, 1)):
+    """Every optimizer; what diverged has no final value."""
     cells = []
-    for problem, metric in (("digits_mlp", "accuracy"), ("noisy_regression", "loss")):
-        for k, (optimizer, peer) in enumerate(COMPARED.items()):
-            for step in STEPS:
-                for seed in (0, 1):
-                    final = None if metric == "loss" and step > 1 else 1 / (2 + k + abs(np.log10(step)) + seed)
-                    config = {"problem": {"name": problem}, "optimizer": optimizer, "step": step, "seed": seed}
-                    result = {"metric": metric, "final": final, "package": peer.package}
-                    cells.append((config, {"epoch": [1]}, result))
+    for problem, (k, (optimizer, peer)), step, seed in product(problems, enumerate(COMPARED.items()), STEPS, seeds):
+        lost = METRICS[problem] == "loss" and step > 1
+        final = None if lost else 1 / (2 + k + abs(np.log10(step)) + seed)
+        config = {"problem": {"name": problem}, "optimizer": optimizer, "step": step, "seed": seed}
+        result = {"metric": METRICS[problem], "final": final, "package": peer.package}
+        cells.append((config, {"epoch": [1]}, result))
     return saved(root, "figure_compare", cells)
 
 
