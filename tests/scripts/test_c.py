@@ -27,11 +27,11 @@ def runs_of(root, full=FULL, minibatch=MINIBATCH, there=THERE, left=LEFT):
 
 
 def decided(*args, **options):
-    return messages(trajectories(runs_of(*args, **options)))
+    return messages(trajectories(runs_of(None, *args, **options)))
 
 
 def test_what_one_expects_of_c_holds():
-    found = decided(None)
+    found = decided()
     assert [message.holds for message in found] == [True] * 4
     assert {message.problem for message in found} == {"full gradient, b0 = 10", "minibatch, b0 = 10"}
     growth = about(found, "b stops growing").evidence
@@ -52,5 +52,5 @@ def test_what_one_expects_of_c_holds():
     ],
 )
 def test_each_sentence_can_fail(change, words, evidence):
-    found = decided(None, **change)
+    found = decided(**change)
     assert only_fail(found, words) and evidence in about(found, words).evidence

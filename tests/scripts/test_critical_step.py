@@ -39,11 +39,11 @@ def runs_of(root, critical, widths=(100, 10_000), instead=None):
 
 
 def decided(*args, **options):
-    return messages(by_run(trajectories(runs_of(*args, **options))))
+    return messages(by_run(trajectories(runs_of(None, *args, **options))))
 
 
 def test_what_theory_expects_holds():
-    found = decided(None, (1.992, 2.006))
+    found = decided((1.992, 2.006))
     assert [message.holds for message in found] == [True] * 5
     first = found[0]
     assert first.problem == "m = 10000, the greatest width" and "in 1.95..2.05" in first.sentence
@@ -56,10 +56,10 @@ def test_what_theory_expects_holds():
 
 @pytest.mark.parametrize("critical", [(1.94, 2.0), (2.0, 2.06)])
 def test_a_critical_step_outside_the_claim_fails_at_great_width_only(critical):
-    wide = decided(None, critical)[0]
+    wide = decided(critical)[0]
     assert not wide.holds
     assert f"0: {critical[0]:.3f}, 1: {critical[1]:.3f}" in wide.evidence
-    narrow = decided(None, critical, widths=(100, 400))[0]
+    narrow = decided(critical, widths=(100, 400))[0]
     assert narrow.holds and narrow.problem == "m = 400, the greatest width"
     assert "1.95" not in narrow.sentence and "10000" not in narrow.sentence + narrow.evidence
 
@@ -67,18 +67,18 @@ def test_a_critical_step_outside_the_claim_fails_at_great_width_only(critical):
 def test_a_measured_bracket_beside_the_prediction_fails():
     # Seed 0 converges beyond the predicted critical c; for seed 1 a smaller c fails, though a greater one converges.
     instead = {(10_000, 0, 2.1): STAYED_BELOW, (10_000, 1, 1.5): UNFINISHED}
-    message = decided(None, (1.992, 2.006), instead=instead)[0]
+    message = decided((1.992, 2.006), instead=instead)[0]
     assert not message.holds
     assert message.evidence.endswith("0: 2.1 and 2.5, 1: nan and 1.5")
     for cell in instead:
-        one = decided(None, (1.992, 2.006), instead={cell: instead[cell]})
+        one = decided((1.992, 2.006), instead={cell: instead[cell]})
         assert not one[0].holds
     assert [m.holds for m in one] == [False, False, True, True, True]  # 1.5 is below the critical c
 
 
 def test_exceptions_above_the_critical_step_are_counted_and_named():
     instead = {(100, 0, 3.0): STAYED_BELOW, (100, 1, 4.0): UNFINISHED, (10_000, 1, 3.0): SHARP}
-    found = decided(None, (1.992, 2.006), instead=instead)
+    found = decided((1.992, 2.006), instead=instead)
     strong = about(found, "first grows")
     assert strong.holds is False and strong.evidence.count("seed") == 3
     assert strong.evidence.startswith(
@@ -94,7 +94,7 @@ def test_exceptions_above_the_critical_step_are_counted_and_named():
 
 
 def test_runs_that_survive_c_6_and_runs_that_diverge_are_told_apart():
-    far = about(decided(None, (2.0, 2.0), instead={(100, 0, 6.0): DIVERGED}), "is lost")
+    far = about(decided((2.0, 2.0), instead={(100, 0, 6.0): DIVERGED}), "is lost")
     assert far.holds and far.evidence == "4 of 4 runs, 1 of them diverged"
-    far = about(decided(None, (2.0, 2.0), instead={(100, 0, 6.0): GREW}), "is lost")
+    far = about(decided((2.0, 2.0), instead={(100, 0, 6.0): GREW}), "is lost")
     assert far.holds is False and far.evidence == "3 of 4 runs, 0 of them diverged"

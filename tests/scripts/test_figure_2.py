@@ -55,8 +55,8 @@ def overlapping(root):
     return saved(root, "figure_2_overlap", cells({"adamloss": (flat, GOOD), "adam": (FALLING, POOR)}))
 
 
-def messages(root, **curves):
-    return figure_2.messages(figure_2.finals(runs(root, **curves)))
+def messages(**curves):
+    return figure_2.messages(figure_2.finals(runs(None, **curves)))
 
 
 def test_final_values_and_what_is_drawn():
@@ -72,7 +72,7 @@ def test_final_values_and_what_is_drawn():
 
 
 def test_the_sentences_hold_for_the_papers_shape():
-    found = messages(None)
+    found = messages()
     assert len(found) == 10 and all(message.holds is True for message in found)
     robust = about(found, "AdamLoss's training loss is robust: within").evidence
     # 0.001 counts as log(2) / 100 = 0.00693
@@ -100,7 +100,7 @@ def test_the_sentences_hold_for_the_papers_shape():
     ],
 )
 def test_a_sentence_fails_where_it_should(changed, fails):
-    assert only_fail(messages(None, **changed), *fails)
+    assert only_fail(messages(**changed), *fails)
 
 
 def test_what_diverged_has_an_infinite_loss_and_guesses():

@@ -47,8 +47,8 @@ def readings(root, own=FLAT):
     return saved(root, "figure_3_readings", cells)
 
 
-def messages(root, **curves):
-    return figure_3.messages(figure_3.finals(runs(root, **curves)))
+def messages(**curves):
+    return figure_3.messages(figure_3.finals(runs(None, **curves)))
 
 
 ITS_BEST, BEST = "(b0 = 200): its best", "AdamLoss's best b0"  # fail for the paper's shape
@@ -66,7 +66,7 @@ def test_means_ranges_and_what_is_drawn():
 
 
 def test_the_sentences_hold_for_the_papers_shape():
-    found = messages(None)
+    found = messages()
     assert len(found) == 7
     # to win: from -1200 to Adam's -230
     assert "11% of the 970" in about(found, "AdamLoss is very robust").evidence
@@ -90,7 +90,7 @@ def test_the_sentences_hold_for_the_papers_shape():
     ],
 )
 def test_a_sentence_turns_where_it_should(changed, fails):
-    assert only_fail(messages(None, **changed), *fails)
+    assert only_fail(messages(**changed), *fails)
 
 
 def test_what_diverged_counts_as_the_lowest_return():

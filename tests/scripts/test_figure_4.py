@@ -24,8 +24,8 @@ def cells(by_b0, hidden=64, seeds=3):
             yield config, {"iteration": range(1, len(loss) + 1), "loss": loss, "b": b0 + np.cumsum(loss)}, {}
 
 
-def runs(root, **changed):
-    return saved(root, "figure_4", cells(PRINTED | changed.get("changed", {})))
+def runs(root, changed=()):
+    return saved(root, "figure_4", cells(PRINTED | dict(changed)))
 
 
 def widths(root):
@@ -33,12 +33,12 @@ def widths(root):
     return saved(root, "figure_4_width", [*cells(narrow, 32), *cells(wide, 128)])
 
 
-def messages(root, **changed):
-    return figure_4.messages(figure_4.by_iteration(runs(root, **changed)))
+def messages(changed=()):
+    return figure_4.messages(figure_4.by_iteration(runs(None, changed)))
 
 
 def test_the_sentences_hold_for_the_papers_shape():
-    found = messages(None)
+    found = messages()
     assert len(found) == 7 and all(message.holds is True for message in found)
     evidence = about([m for m in found if m.problem == "b0 = 0.1"], "stabilizes").evidence
     # b = 0.1 + 100 at t = 25 and 35 more at t = 200
@@ -56,13 +56,13 @@ def test_the_sentences_hold_for_the_papers_shape():
     ],
 )
 def test_a_sentence_fails_where_it_should(changed, problem, fails):
-    found = messages(None, changed=changed)
+    found = messages(changed)
     assert only_fail([message for message in found if message.problem == problem], *fails)
     assert all(message.holds for message in found if message.problem != problem)
 
 
 def test_short_runs_decide_nothing():
-    found = messages(None, changed={b0: losses(4, 0.2, steps=60) for b0 in B0})
+    found = messages({b0: losses(4, 0.2, steps=60) for b0 in B0})
     assert [(message.holds, message.evidence) for message in found] == [(None, "the runs have 60")] * 2
 
 

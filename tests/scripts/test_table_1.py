@@ -24,12 +24,8 @@ RIVALS = ("AdaGrad-Norm", "AdaGrad-Norm, by row", "SGD-Constant")
 
 def cell(method, b0, seed, accuracy):
     config = {"method": {"name": method}, "b0": b0, "seed": seed, "data": {"name": "digit_images"}}
-    config |= {
-        "model": {"patch": 4, "width": 64, "depth": 2},
-        "weights": {"name": "rotation"},
-        "epochs": 10,
-        "batch": 8,
-    }
+    config |= {"model": {"patch": 4, "width": 64, "depth": 2}, "weights": {"name": "rotation"}}
+    config |= {"epochs": 10, "batch": 8}
     return config, {"iteration": [1]}, {"classes": 10, "test_accuracy": accuracy}
 
 
@@ -43,8 +39,8 @@ def runs(root, curves=AS_PRINTED, spread=0.01, seeds=3):
     return saved(root, "table_1", cells)
 
 
-def messages(root, **curves):
-    return table_1.messages(table_1.over_seeds(runs(root, AS_PRINTED | curves)))
+def messages(**curves):
+    return table_1.messages(table_1.over_seeds(runs(None, AS_PRINTED | curves)))
 
 
 def test_mean_deviation_and_the_papers_numbers():
@@ -70,7 +66,7 @@ def test_divergence_and_chance_are_no_numbers():
 
 
 def test_the_sentences_hold_for_the_papers_shape():
-    found = messages(None)
+    found = messages()
     assert len(found) == 8 and all(message.holds is True for message in found)
     assert "AdaLoss 90.00, SGD-Constant N/A" in about(found, "SGD-Constant loses").evidence
 
@@ -93,7 +89,7 @@ def test_the_sentences_hold_for_the_papers_shape():
     ],
 )
 def test_a_sentence_fails_where_it_should(changed, fails):
-    assert only_fail(messages(None, **changed), *fails)
+    assert only_fail(messages(**changed), *fails)
 
 
 def test_the_three_tables(tmp_path, monkeypatch):
