@@ -58,11 +58,7 @@ def test_the_training_loop_of_the_readme_trains():
     torch.manual_seed(0)
     x, w = torch.randn(60, 4), torch.randn(4, 1)
     model = torch.nn.Linear(4, 1)
-    names = {
-        "model": model,
-        "loss_function": torch.nn.functional.mse_loss,
-        "batches": [(x, x @ w)] * 300,
-    }
+    names = {"model": model, "loss_function": torch.nn.functional.mse_loss, "batches": [(x, x @ w)] * 300}
     first = torch.nn.functional.mse_loss(model(x), x @ w).item()
     exec(next(code for _, code in blocks("README.md", "python") if "optimizer" in code), names)
     assert names["loss"].item() < 0.01 * first

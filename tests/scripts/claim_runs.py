@@ -1,11 +1,9 @@
 """Made-up runs, in memory, that bear the paper's claims out; a change of one number has to change a verdict."""
 
-from types import SimpleNamespace
-
 import numpy as np
-import pandas as pd
 
 from scripts.claims.claim import Sweep
+from tests.scripts.synthetic import saved
 
 WINDOWS = ((101, 200), (991, 1000), (4901, 5000))
 ITERATIONS = np.concatenate([[1], *(np.arange(a, b + 1, 9) for a, b in WINDOWS)])
@@ -13,17 +11,7 @@ ITERATIONS = np.concatenate([[1], *(np.arange(a, b + 1, 9) for a, b in WINDOWS)]
 
 def sweep(name, cells):
     """Cells are (configuration, history, results)."""
-    runs = [
-        SimpleNamespace(
-            id=f"{k:012x}",
-            path=f"made_up/{k}",
-            config=config,
-            history=pd.DataFrame(history),
-            summary={"result": result, "status": "completed", "machine": "made up"},
-        )
-        for k, (config, history, result) in enumerate(cells)
-    ]
-    return Sweep(name, runs)
+    return Sweep(name, saved(None, name, cells))
 
 
 # Figure 1: loss and b in the three windows, by method; eta = 1, critical b0 = 1.

@@ -1,4 +1,4 @@
-"""What several modules share: a report of two sweeps, and a copy of what a module has drawn."""
+"""A report of two sweeps, made once for all modules that read it."""
 
 import shutil
 
@@ -19,7 +19,7 @@ ROWS = [
 ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def made(tmp_path_factory):
     """Figure 1 from made-up runs and the burn-in from real ones, drawn, with claims."""
     root = tmp_path_factory.mktemp("report")
@@ -47,15 +47,14 @@ def written(root, monkeypatch):
     return (root / "figures/report.html").read_text()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def page(made):
     with pytest.MonkeyPatch.context() as patch:
         return written(made, patch)
 
 
 @pytest.fixture
-def copied(drawn, tmp_path, monkeypatch):
-    """A copy of what the module's fixture ``drawn`` made, to change, entered."""
-    shutil.copytree(drawn, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
+def root(made, tmp_path):
+    """A copy to change."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     return tmp_path

@@ -2,6 +2,7 @@
 
 import runpy
 import sys
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -11,13 +12,22 @@ from tests.experiments.launch import ROOT
 
 
 def saved(root, sweep, cells):
-    """Write cells (configuration, history, results) as the sweep's runs and read them back."""
+    """Cells (configuration, history, results) as the sweep's runs, written and read back; in memory without a root."""
+    if root is None:
+        return [in_memory(f"{k:012x}", *cell) for k, cell in enumerate(cells)]
     store, runs = Store(root), []
     for k, (config, history, result) in enumerate(cells):
         runs.append(Run(experiment="made_up", label=f"cell_{k}", config=config, code="none", data="none"))
         store.save(runs[-1], "completed", pd.DataFrame(history), result, 0.0)
     store.save_sweep(sweep, runs)
     return store.load_sweep(sweep)
+
+
+def in_memory(name, config, history, result):
+    summary = {"result": result, "status": "completed", "machine": "made up"}
+    return SimpleNamespace(
+        id=name, path=f"made_up/{int(name, 16)}", config=config, history=pd.DataFrame(history), summary=summary
+    )
 
 
 def start(script, monkeypatch, *arguments):
@@ -36,13 +46,22 @@ def check(monkeypatch, capsys, *arguments):
     return stop.value.code, out, err.splitlines()
 
 
-def draw_and_write(draw, output):
-    """What a script's ``draw`` does with these runs, written."""
-    draw(output)
-    output.write()
+def refusal(script, monkeypatch, *arguments):
+    """The one line with which a script ends, printed as it is, with status 1."""
+    with pytest.raises(SystemExit) as stop:
+        start(script, monkeypatch, *arguments)
+    assert isinstance(stop.value.code, str) and "\n" not in stop.value.code
+    return stop.value.code
 
 
 def about(messages, words):
     """The one message whose sentence contains the words."""
     [message] = [message for message in messages if words in message.sentence]
     return message
+
+
+def only_fail(messages, *words):
+    """Whether just the messages fail whose sentence contains one of the words, and one for each of them."""
+    failed = [message.sentence for message in messages if not message.holds]
+    assert failed == [m.sentence for m in messages if any(word in m.sentence for word in words)]
+    return all(any(word in sentence for sentence in failed) for word in words)

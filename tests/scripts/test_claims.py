@@ -11,12 +11,12 @@ import pytest
 
 from experiments.runs.registry import listed
 from experiments.runs.store import Store
-from scripts.claims.claim import FALSE, NOT_RUN, REPRODUCED, VERDICTS
+from scripts.claims.claim import FALSE, NOT_RUN, VERDICTS
 from scripts.claims.errata import counterexample
 from scripts.claims.listed import ORDER, claims
-from scripts.provenance import digest
+from scripts.shared.marks import digest
 from tests.scripts import claim_runs as made
-from tests.scripts.synthetic import saved, start
+from tests.scripts.synthetic import check, refusal, saved, start
 
 CLAIMS = claims()
 BY_ID = {claim.id: claim for claim in CLAIMS}
@@ -43,21 +43,17 @@ def test_every_figure_theorem_and_table_has_a_claim():
 
 def test_the_cells_of_the_papers_tables():
     """By hand, one of each kind."""
-    cell = BY_ID["table-1-adagrad-norm-0.01"]
-    assert (cell.quote, cell.place, cell.paper) == ("68.34 ± 2.87", "Table 1, AdaGrad-Norm, b0 = 0.01", 68.34)
     of = {"paper": 68.34, "std": 2.87, "best": (90.83, 0.17), "method": "adagrad_norm_rowwise", "b0": 0.01}
-    assert cell.measure.keywords == of | {"tolerance": 1.0}
-    lost = BY_ID["table-1-sgd-constant-0.1"]
-    assert (lost.quote, lost.place, lost.paper) == ("N/A", "Table 1, SGD_Constant, b0 = 0.1", None)
-    assert (lost.measure.keywords["paper"], lost.measure.keywords["best"]) == (None, (90.36, 0.11))
-    other = BY_ID["resnet-sgd-decaysqrt-0.1"]
-    place = "the code's second table, SGD-DecaySqrt, b0 = 0.1"
-    assert (other.quote, other.place, other.paper) == ("83.7", place, 83.7)
-    assert (other.measure.keywords["paper"], other.measure.keywords["best"]) == (83.7, (84.79, 0.0))
+    assert BY_ID["table-1-adagrad-norm-0.01"].measure.keywords == of | {"tolerance": 1.0}
+    for name, quote, place, paper, best in (
+        ("table-1-adagrad-norm-0.01", "68.34 ± 2.87", "Table 1, AdaGrad-Norm, b0 = 0.01", 68.34, (90.83, 0.17)),
+        ("table-1-sgd-constant-0.1", "N/A", "Table 1, SGD_Constant, b0 = 0.1", None, (90.36, 0.11)),
+        ("resnet-sgd-decaysqrt-0.1", "83.7", "the code's second table, SGD-DecaySqrt, b0 = 0.1", 83.7, (84.79, 0.0)),
+    ):
+        cell = BY_ID[name]
+        assert (cell.quote, cell.place, cell.paper) == (quote, place, paper)
+        assert (cell.measure.keywords["paper"], cell.measure.keywords["best"]) == (paper, best)
     assert [sum(claim.sweep == name for claim in CLAIMS) for name in ("table_1", "table_resnet50")] == [21, 20]
-
-
-# The tables
 
 
 def cells(sweep):
@@ -78,9 +74,8 @@ def decided(root, monkeypatch):
 
 def test_the_table_has_a_row_for_every_claim_and_is_of_its_runs(root, monkeypatch, capsys):
     found = decided(root, monkeypatch)
-    assert found.reset_index().columns.tolist() == [
-        "id", "place", "quote", "measured", "paper", "tolerance", "verdict", "runs",
-    ]  # fmt: skip
+    columns = ["id", "place", "quote", "measured", "paper", "tolerance", "verdict", "runs"]
+    assert found.reset_index().columns.tolist() == columns
     assert found.index.tolist() == list(BY_ID)
     for name, row in found.iterrows():
         there = BY_ID[name].sweep in ("errata", "figure_bounds")
@@ -107,17 +102,15 @@ def test_the_table_has_a_row_for_every_claim_and_is_of_its_runs(root, monkeypatc
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} <= {5, 7, 8}
 
 
-def test_other_runs_give_other_verdicts(root, monkeypatch):
-    before = decided(root, monkeypatch).verdict
-    shutil.rmtree(root / "made_up")  # a complete run stays as it is
-    saved(root, "errata", cells(made.errata(erratum_3={"growth": 0.5})))
-    saved(root, "figure_bounds", cells(made.bounds(violations=1)))
-    after = decided(root, monkeypatch).verdict
-    changed = before[before != after].index
-    assert set(changed) == {
-        "proposition-1-condition", "linear-convergence-adaloss", "theorem-1-any-b0", "independent-of-accuracy",
-    }  # fmt: skip
-    assert (before["proposition-1-condition"], after["proposition-1-condition"]) == (FALSE, REPRODUCED)
+def test_provenance_finds_the_runs_of_both_tables(root, monkeypatch, capsys):
+    decided(root, monkeypatch)
+    files = [root / "figures/claims.csv", root / "figures/claims.md"]
+    status, out, _ = check(monkeypatch, capsys, *files, "--runs", root)
+    assert status == 0 and out.count(f"11 runs in {root} are as they were saved") == 2
+    shutil.rmtree(root / "made_up")
+    saved(root, "errata", cells(made.errata())[:3])
+    status, _, [line] = check(monkeypatch, capsys, files[0], "--runs", root)
+    assert status == 1 and "draw it again: python -m scripts.claims" in line
 
 
 def test_many_runs_are_counted(root, monkeypatch):
@@ -126,61 +119,33 @@ def test_many_runs_are_counted(root, monkeypatch):
     assert row.runs == f"figure_1: {len(runs)} runs, digest {digest(run.id for run in runs)}"
 
 
-def test_provenance_finds_the_runs_of_both_tables(root, monkeypatch, capsys):
-    decided(root, monkeypatch)
-    files = [root / "figures/claims.csv", root / "figures/claims.md"]
-    with pytest.raises(SystemExit) as stop:
-        start("provenance", monkeypatch, *files, "--runs", root)
-    assert stop.value.code == 0 and capsys.readouterr().out.count(f"11 runs in {root} are as they were saved") == 2
-    shutil.rmtree(root / "made_up")
-    saved(root, "errata", cells(made.errata())[:3])
-    with pytest.raises(SystemExit) as stop:
-        start("provenance", monkeypatch, files[0], "--runs", root)
-    assert stop.value.code == 1 and "draw it again: python -m scripts.claims" in capsys.readouterr().err
-
-
 def test_no_sweep_of_the_paper(tmp_path, monkeypatch, capsys):
     saved(tmp_path, "of_somebody", cells(made.errata()))
     found = decided(tmp_path, monkeypatch)
     assert (found.verdict == NOT_RUN).all() and f"{len(found)} {NOT_RUN}\n" in capsys.readouterr().out
 
 
-def test_no_runs_at_all(tmp_path, monkeypatch):
-    assert refusal(tmp_path, monkeypatch) == (
-        f"error: {tmp_path}: no runs there; make some (make reproduce SCALE=laptop) or name their folder"
-    )
-
-
-def refusal(root, monkeypatch):
-    with pytest.raises(SystemExit) as stop:
-        decided(root, monkeypatch)
-    assert isinstance(stop.value.code, str) and "\n" not in stop.value.code
+def refused(root, monkeypatch):
+    line = refusal("claims", monkeypatch, "--runs", root, "--figures", root / "figures")
     assert not (root / "figures").exists()
-    return stop.value.code
+    return line
 
 
 def test_a_run_that_is_gone_or_corrupt_is_an_error(root, monkeypatch):
     run = Store(root).load_sweep("figure_bounds")[0]
     (run.path / "history.parquet").write_bytes(b"x")
     command = f"python -m experiments.bounds sweep=figure_bounds scale=laptop runs={root}"
-    assert refusal(root, monkeypatch) == (
+    assert refused(root, monkeypatch) == (
         f"error: {run.path}/history.parquet: missing or not as it was saved; delete {run.path} and run the sweep "
         f"again: {command}"
     )
     (run.path / "summary.json").unlink()
     line = f"error: {run.path}: run missing or unreadable; delete it and run the sweep again: {command}"
-    assert refusal(root, monkeypatch) == line
+    assert refused(root, monkeypatch) == line
 
 
 def test_runs_that_cannot_decide_name_the_claim(root, monkeypatch):
     saved(root, "errata", cells(made.errata())[:3])
-    assert refusal(root, monkeypatch) == (
+    assert refused(root, monkeypatch) == (
         "error: claim 'threshold-of-two-rates': erratum 6: 0 runs of it in the sweep errata, one is needed"
     )
-
-
-def test_a_folder_that_cannot_be_written(root, monkeypatch):
-    (root / "file").write_text("")
-    with pytest.raises(SystemExit) as stop:
-        start("claims", monkeypatch, "--runs", root, "--figures", root / "file/figures")
-    assert stop.value.code == f"error: {root}/file/figures: Not a directory"

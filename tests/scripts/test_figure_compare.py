@@ -1,5 +1,7 @@
 """The comparison's figure: widths of constructed curves, messages that follow the table, and the smoke scale drawn."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,32 +11,33 @@ from experiments.methods import METHODS
 from experiments.runs.store import Store
 from scripts import figure_compare as figure
 from tests.experiments.launch import launch
-from tests.scripts.synthetic import start
+from tests.scripts.synthetic import saved, start
 
 COMPARED = {name: peer for name, peer in peers.PEERS.items() if not peer.looks}
-PROBLEMS = ("digits_mlp", "noisy_regression")
 STEPS = [1e-3, 1e-2, 1e-1, 1.0, 10.0]
 
 
-def drawn(curves, metric, steps=STEPS):
-    rows = [
-        {
-            "problem": "one",
-            "metric": metric,
-            "optimizer": optimizer,
-            "package": "some 1.0",
-            "step": step,
-            "seeds": 2,
-            "diverged": int(not np.isfinite(value)),
-            "value": value,
-            "value_min": value,
-            "value_max": value,
-            "optimal_loss": np.nan,
-        }
-        for optimizer, values in curves.items()
-        for step, value in zip(steps, values, strict=True)
-    ]
-    return pd.DataFrame(rows)
+def drawn(curves, metric):
+    """Curves over the steps as the figure's table has them."""
+    rows = [(name, step, value) for name, values in curves.items() for step, value in zip(STEPS, values, strict=True)]
+    table = pd.DataFrame(rows, columns=["optimizer", "step", "value"])
+    same = {"problem": "one", "metric": metric, "package": "some 1.0", "seeds": 2, "optimal_loss": np.nan}
+    return table.assign(**same, diverged=1 - np.isfinite(table.value), value_min=table.value, value_max=table.value)
+
+
+METRICS = {"digits_mlp": "accuracy", "noisy_regression": "loss"}
+
+
+def runs(root, problems=METRICS, seeds=(0, 1)):
+    """Every optimizer; what diverged has no final value."""
+    cells = []
+    for problem, (k, (optimizer, peer)), step, seed in product(problems, enumerate(COMPARED.items()), STEPS, seeds):
+        lost = METRICS[problem] == "loss" and step > 1
+        final = None if lost else 1 / (2 + k + abs(np.log10(step)) + seed)
+        config = {"problem": {"name": problem}, "optimizer": optimizer, "step": step, "seed": seed}
+        result = {"metric": METRICS[problem], "final": final, "package": peer.package}
+        cells.append((config, {"epoch": [1]}, result))
+    return saved(root, "figure_compare", cells)
 
 
 def measured(values, metric, other=None):
@@ -81,18 +84,6 @@ def test_what_is_wide_but_bad_has_no_overall_width():
     assert (row.width_own, row.width_overall, row.points_own) == (0, 0, 0)
 
 
-def test_halving_the_grid_keeps_a_width_that_is_linear():
-    fine, coarse = np.linspace(-3, 1, 17), np.linspace(-3, 1, 5)
-
-    def height(x):
-        return np.abs(x + 1)
-
-    limit = 0.7
-    for x in (fine, coarse):
-        low, high, _ = figure.interval(x, height(x), limit)
-        assert (low, high) == (pytest.approx(-1.7), pytest.approx(-0.3))
-
-
 def full(of_ours, of_others):
     names = [name for family in figure.FAMILIES.values() for name in family]
     curves = {name: of_ours if name in ("adaloss", "adamloss") else of_others for name in names}
@@ -117,44 +108,30 @@ def test_every_optimizer_is_drawn():
     assert len({look.color for look in METHODS.values()}) == len(METHODS)
 
 
-def test_the_markdown_says_what_the_table_says():
-    text = figure.markdown(full([0.9] * 5, [0.1, 0.1, 0.95, 0.1, 0.1]))
-    lines = text.splitlines()
-    assert lines[0] == "### one: final accuracy"
-    assert "| **AdaLoss** | 90.0% | 0.001 | ≥ 4.0 | 0.0 | 0 of 10 |" in lines
-    assert "| SGD | 95.0% | 0.1 | 0.0 | 0.0 | 0 of 10 |" in lines
-    assert len([line for line in lines if " of 10 |" in line]) == len(COMPARED)
-
-
-@pytest.fixture(scope="module")
-def smoke(tmp_path_factory):
-    """The whole way at the smallest scale, on two of the four problems."""
-    root = tmp_path_factory.mktemp("compare")
-    words = ("sweep=figure_compare", "scale=smoke", f"hydra.sweeper.params.problem='{','.join(PROBLEMS)}'")
-    result = launch(*words, f"runs={root / 'runs'}", experiment="compare")
-    assert (result.returncode, result.stderr) == (0, "")
-    [name] = Store(root / "runs").sweeps()  # no sweep of all problems, so it has a name of its own
-    with pytest.MonkeyPatch.context() as patch:
-        for figures in ("one", "two"):
-            where = ("--runs", root / "runs", "--figures", root / figures)
-            start("figure_compare", patch, "--sweep", name, *where)
-            (root / figures / name).rename(root / f"{figures}_files")
-    return root
-
-
-def test_the_smoke_scale_is_drawn_from_every_run_and_alike_twice(smoke):
-    files = {file.name: file.read_bytes() for file in (smoke / "one_files").iterdir()}
-    assert set(files) == {
-        *(f"figure_compare.{kind}" for kind in ("png", "pdf", "csv")),
-        *(f"figure_compare_widths.{kind}" for kind in ("csv", "md")),
-        "figure_compare_messages.csv",
-    }
-    assert files == {file.name: file.read_bytes() for file in (smoke / "two_files").iterdir()}
-    curves = pd.read_csv(smoke / "one_files/figure_compare.csv", comment="#")
-    assert len(curves) == len(PROBLEMS) * len(COMPARED) * 3  # problems, optimizers, steps
-    assert (curves.seeds == 1).all() and (curves.value_min == curves.value).all()
-    table = pd.read_csv(smoke / "one_files/figure_compare_widths.csv", comment="#")
-    assert len(table) == len(PROBLEMS) * len(COMPARED)
+def test_the_curves_and_the_table_are_the_runs():
+    found = figure.over_seeds(runs(None))
+    assert len(found) == 2 * len(COMPARED) * len(STEPS) and (found.seeds == 2).all()
+    curves = found.set_index(["problem", "optimizer", "step"]).sort_index()
+    k = [*COMPARED].index("sgd")
+    row, ends = curves.loc["digits_mlp", "sgd", 0.1], (1 / (4 + k), 1 / (3 + k))
+    assert (row.value_min, row.value_max, row.value) == pytest.approx((*ends, sum(ends) / 2))
+    assert np.isinf(curves.loc["noisy_regression", "sgd", 10.0].value)
+    table = figure.widths(found)
+    assert len(table) == 2 * len(COMPARED)
     for row in table.itertuples():
-        curve = curves[(curves.problem == row.problem) & (curves.optimizer == row.optimizer)]
+        curve = curves.loc[row.problem, row.optimizer]
         assert row.best == (curve.value.max() if row.metric == "accuracy" else curve.value.min())
+
+
+def test_real_runs_are_drawn(tmp_path, monkeypatch, capsys):
+    """Two optimizers on one problem, at the smallest scale."""
+    words = ("sweep=figure_compare", "scale=smoke", "problem=noisy_regression", "optimizer=adaloss,sgd")
+    launched = launch("-m", *words, f"runs={tmp_path}", experiment="compare")
+    assert (launched.returncode, launched.stderr) == (0, "")
+    [name] = Store(tmp_path).sweeps()  # no sweep of all problems, so it has a name of its own
+    start("figure_compare", monkeypatch, "--sweep", name, "--runs", tmp_path, "--figures", tmp_path)
+    curves = pd.read_csv(tmp_path / name / "figure_compare.csv", comment="#")
+    finals = {(run.config["optimizer"], run.config["step"]): run.summary["result"]["final"]
+              for run in Store(tmp_path).load_sweep(name)}  # fmt: skip
+    assert len(curves) == len(finals) == 2 * 3
+    assert {(row.optimizer, row.step): row.value for row in curves.itertuples()} == finals

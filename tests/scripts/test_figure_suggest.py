@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from scripts import figure_suggest
-from scripts.shared.output import Output
-from tests.scripts.synthetic import about, draw_and_write, saved
+from tests.scripts.synthetic import about, saved
 
 # problem -> (metric, optimizer) -> step -> final values of three seeds
 VALUES = {
@@ -35,16 +34,16 @@ def runs(root):
     return saved(root, "figure_suggest", cells)
 
 
-def test_only_defaults_and_suggestions_count(tmp_path):
-    table = figure_suggest.by_run(runs(tmp_path)).set_index(["method", "start", "seed"]).sort_index()
+def test_only_defaults_and_suggestions_count():
+    table = figure_suggest.by_run(runs(None)).set_index(["method", "start", "seed"]).sort_index()
     assert len(table) == 2 * 4 * 3
     assert list(table.loc[("adaloss", "default")].value) == [0.9, 0.9, 0.9]
     assert list(table.loc[("adamloss", "default")].value) == [1.0, 1.0, np.inf]
     assert list(table.loc[("adamloss", "suggested × 10")].value) == [0.1, 0.7, np.inf]
 
 
-def test_the_counts_and_what_is_a_tie(tmp_path):
-    counts = figure_suggest.counted(figure_suggest.by_run(runs(tmp_path))).set_index("method")
+def test_the_counts_and_what_is_a_tie():
+    counts = figure_suggest.counted(figure_suggest.by_run(runs(None))).set_index("method")
     ours = counts.loc["adaloss"]
     assert (ours["better than default"], ours["worse than default"]) == (1, 1)  # one image more is a tie
     assert (ours["better than suggested × 10"], ours["worse than suggested × 10"]) == (3, 0)
@@ -54,8 +53,8 @@ def test_the_counts_and_what_is_a_tie(tmp_path):
     assert ours["suggested, mean"] == pytest.approx((0.5 + 1.0005 + 0.7) / 3)
 
 
-def test_the_sentences_and_the_files(tmp_path):
-    found = figure_suggest.messages(figure_suggest.counted(figure_suggest.by_run(runs(tmp_path))))
+def test_the_sentences():
+    found = figure_suggest.messages(figure_suggest.counted(figure_suggest.by_run(runs(None))))
     held = {(message.problem, message.sentence.split("the start ")[1]): message.holds for message in found}
     assert held == {
         ("digits_mlp, AdaLoss", "default"): False,
@@ -66,11 +65,3 @@ def test_the_sentences_and_the_files(tmp_path):
         ("noisy_regression, AdamLoss", "suggested × 10"): False,
     }
     assert "better in 2, worse in 0 of 3 trainings" in about(found[3:], "default").evidence
-    draw_and_write(figure_suggest.draw, Output(tmp_path, "figure_suggest", runs(tmp_path)))
-    assert {file.name for file in tmp_path.glob("figure_suggest*.*")} == {
-        "figure_suggest.png",
-        "figure_suggest.pdf",
-        "figure_suggest.csv",
-        "figure_suggest_counts.csv",
-        "figure_suggest_messages.csv",
-    }

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scripts import figure_5, figure_bounds
-from tests.scripts.synthetic import saved, start
+from tests.scripts.synthetic import saved
 
 SPHERE = [(800, d) for d in (3200, 1600, 800, 200, 50)] + [(n, n) for n in (50, 200)]
 DIGITS = (50, 100, 400)
@@ -34,8 +34,8 @@ def said(runs):
     return figure_5.messages(table, figure_5.over_seeds(table))
 
 
-def test_spectra_at_the_edges_bear_every_sentence_out(tmp_path):
-    found = said(gram_runs(tmp_path))
+def test_spectra_at_the_edges_bear_every_sentence_out():
+    found = said(gram_runs(None))
     assert [message.holds for message in found] == [True] * 6
     # 1/4 + (1 + 1)^2 / 4 and 1/4 + (1 + 4)^2 / 4
     assert found[0].evidence.startswith("||H_inf|| = 1.25 at n/d = 1 and 6.5 at n/d = 16 (n/(4d) = 4)")
@@ -73,14 +73,14 @@ def times(column, factor, seeds=(0, 1, 2), **where):
         (times("lambda_max", 1.15, data="digits", n=100), {5}, "||H_inf|| / n from 0.26 to 0.299; at n = 400"),
     ],
 )
-def test_each_sentence_of_figure_5_can_fail(change, failing, evidence, tmp_path):
-    found = said(gram_runs(tmp_path, change))
+def test_each_sentence_of_figure_5_can_fail(change, failing, evidence):
+    found = said(gram_runs(None, change))
     assert {k for k, message in enumerate(found) if not message.holds} == failing
     assert found[min(failing)].evidence.startswith(evidence)
 
 
-def test_one_odd_seed_moves_the_range_and_not_the_median(tmp_path):
-    drawn = figure_5.over_seeds(figure_5.measured(gram_runs(tmp_path, times("lambda_max", 3.0, seeds=(2,), d=200))))
+def test_one_odd_seed_moves_the_range_and_not_the_median():
+    drawn = figure_5.over_seeds(figure_5.measured(gram_runs(None, times("lambda_max", 3.0, seeds=(2,), d=200))))
     row = drawn[(drawn.data == "sphere") & (drawn.d == 200) & (drawn.n == 800)].iloc[0]
     np.testing.assert_allclose([row.lambda_max, row.lambda_max_least, row.lambda_max_greatest], [2.5, 2.5, 7.5])
     assert (row.ratio, row.seeds) == (4.0, 3)
@@ -107,19 +107,19 @@ def bound_runs(root, broken=None):
     return saved(root, "figure_bounds", cells)
 
 
-def test_no_violation_holds_and_a_single_one_fails_its_method(tmp_path):
+def test_no_violation_holds_and_a_single_one_fails_its_method():
     checked = "200 problems, d = 2..7, 20 of them stopped early (then one-sided checks); b: 0, exit: "
-    found = figure_bounds.messages(figure_bounds.problems(bound_runs(tmp_path / "kept")))
+    found = figure_bounds.messages(figure_bounds.problems(bound_runs(None)))
     assert [(m.problem, m.holds, m.evidence) for m in found] == [
         ("AdaLoss", True, checked + "0"),
         ("AdaGrad-Norm", True, checked + "0"),
     ]
-    found = figure_bounds.messages(figure_bounds.problems(bound_runs(tmp_path / "broken", broken=(2, 7))))
+    found = figure_bounds.messages(figure_bounds.problems(bound_runs(None, broken=(2, 7))))
     assert [(m.holds, m.evidence) for m in found] == [(True, checked + "0"), (False, checked + "3")]
 
 
-def test_quantiles_of_bound_over_measured(tmp_path):
-    runs = bound_runs(tmp_path)
+def test_quantiles_of_bound_over_measured():
+    runs = bound_runs(None)
     made = figure_bounds.quantiles(figure_bounds.problems(runs)).set_index("bound")
 
     def expected(column, over, chosen):
@@ -134,12 +134,3 @@ def test_quantiles_of_bound_over_measured(tmp_path):
     small = expected("t_0_first", 10.0, lambda h: (h.index < 50) & ~h.stopped)
     name = "T, b_0 < 0.4 eta lambda_1, first step exact"
     assert made.loc[name].tolist() == pytest.approx([2 * small[0], *small[1:]])  # q = 0 and 1 alike
-
-
-@pytest.mark.parametrize(("script", "runs"), [("figure_5", gram_runs), ("figure_bounds", bound_runs)])
-def test_the_scripts_write_the_verdicts(script, runs, tmp_path, monkeypatch, capsys):
-    runs(tmp_path)
-    start(script, monkeypatch, "--runs", tmp_path, "--figures", tmp_path / "figures")
-    out = capsys.readouterr().out
-    assert "FAILS" not in out and out.count("[holds]") == {"figure_5": 6, "figure_bounds": 2}[script]
-    assert {file.suffix for file in (tmp_path / "figures").iterdir()} == {".png", ".pdf", ".csv"}

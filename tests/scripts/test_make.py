@@ -24,22 +24,23 @@ def make(*words):
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("target", ["claims", "report", "figures", "reproduce", "theory-check", "compare"])
-@pytest.mark.parametrize("scale", ["nonsense", "", "Smoke", "smoke laptop", "smoke,laptop"])
-def test_a_scale_that_is_none(target, scale):
-    status, out, error = make(target, f"SCALE={scale}")
-    assert (status, out) == (2, "")
-    assert re.fullmatch(rf"Makefile:\d+: \*\*\* SCALE={scale}: allowed are smoke, laptop, paper\.  Stop\.\n", error)
+SCALES = [("claims", "nonsense"), ("report", ""), ("figures", "Smoke"), ("reproduce", "smoke laptop"),
+          ("theory-check", "smoke,laptop"), ("compare", "nonsense")]  # fmt: skip
+JOBS = [("reproduce", "0"), ("smoke", "abc"), ("sweep EXPERIMENT=gram", "-1"), ("theory-check", ""), ("test", "1.5"),
+        ("test", "2 3"), ("test", "007")]  # fmt: skip
 
 
-@pytest.mark.parametrize("jobs", ["0", "abc", "-1", "", "1.5", "2 3", "007"])
-@pytest.mark.parametrize("words", [["reproduce"], ["smoke"], ["sweep", "EXPERIMENT=gram"], ["theory-check"], ["test"]])
-def test_jobs_that_are_no_number(words, jobs):
-    status, out, error = make(*words, f"JOBS={jobs}")
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [(f"{target}|SCALE={scale}", "smoke, laptop, paper") for target, scale in SCALES]
+    + [(f"{target}|JOBS={jobs}", "a whole number of at least 1") for target, jobs in JOBS],
+)
+def test_a_scale_or_jobs_that_are_none(words, says):
+    targets, _, given = words.partition("|")
+    status, out, error = make(*targets.split(), given)
+    allowed = "allowed are" if "SCALE" in given else "allowed is"
     assert (status, out) == (2, "")
-    assert re.fullmatch(
-        rf"Makefile:\d+: \*\*\* JOBS={jobs}: allowed is a whole number of at least 1\.  Stop\.\n", error
-    )
+    assert re.fullmatch(rf"Makefile:\d+: \*\*\* {given}: {allowed} {says}\.  Stop\.\n", error)
 
 
 @pytest.mark.parametrize("scale", ["smoke", "laptop", "paper"])
@@ -48,15 +49,11 @@ def test_what_is_allowed(scale):
     assert (status, error) == (0, "") and f"scale={scale}" in out and "n_jobs=10" in out
 
 
-@pytest.mark.parametrize("goals", [["claims", "report"], ["report", "claims"], ["report", "figures", "claims"]])
-def test_the_report_waits_for_what_it_shows(goals):
-    status, out, _ = make("-j4", *goals)
-    drawn = re.findall(r"scripts\.(claims|report|\$\{pair##)", out)
-    assert status == 0 and drawn[-1] == "report" and len(drawn) == len(goals)
-
-
-def test_the_report_alone_decides_no_claims():
-    assert re.findall(r"scripts\.(\w+)", make("report")[1]) == ["report"]
+def test_the_report_waits_for_what_it_shows_and_decides_no_claims():
+    for goals in (["claims", "report"], ["report", "figures", "claims"], ["report"]):
+        status, out, _ = make("-j4", *goals)
+        drawn = re.findall(r"scripts\.(claims|report|\$\{pair##)", out)
+        assert status == 0 and drawn[-1] == "report" and len(drawn) == len(goals)
 
 
 def test_a_real_j_runs_one_target_after_the_other(tmp_path):

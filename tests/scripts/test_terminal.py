@@ -9,8 +9,9 @@ import pytest
 
 from experiments.runs.store import StoreError
 from experiments.runs.terminal import RefusalError, run_main
-from tests.experiments.launch import ROOT, launch
-from tests.scripts.synthetic import start
+from tests.experiments.launch import ROOT
+from tests.scripts.synthetic import refusal
+from tests.scripts.test_drawing import burn_in
 
 # A script that says more than a pipe holds and then writes a file.
 TALKATIVE = """
@@ -26,7 +27,6 @@ def main():
 
 run_main(main)
 """
-SCRIPTS = sorted(file.stem for file in (ROOT / "scripts").glob("*.py") if '__name__ == "__main__"' in file.read_text())
 
 
 def shell(command, folder, **environment):
@@ -43,7 +43,6 @@ def shell(command, folder, **environment):
     [
         ("| head -1", 0, ""),
         (">&-", 0, ""),
-        (">&- 2>&-", 0, ""),
         ("<&- >&- 2>&-", 0, ""),
         (">/dev/full", 1, "error: stdout: No space left on device; all else is done\n"),
         (">/dev/full 2>/dev/full", 1, ""),
@@ -90,39 +89,20 @@ def test_a_bug_is_no_line():
         run_main(lambda: 1 / 0)
 
 
-@pytest.mark.parametrize("script", [name for name in SCRIPTS if name not in ("provenance", "runs")])
-def test_an_unknown_scale_is_refused(script, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as stop:
-        start(script, monkeypatch, "--scale", "nonsense")
-    assert stop.value.code == "error: --scale nonsense: allowed are smoke, laptop, paper"
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize("script", ["claims", "report"])
 def test_a_scale_without_runs_is_no_table_of_claims_not_run(script, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for made in (False, True):
-        if made:
-            (tmp_path / "runs/paper").mkdir(parents=True)
-        with pytest.raises(SystemExit) as stop:
-            start(script, monkeypatch, "--scale", "paper")
-        assert stop.value.code == (
-            "error: runs/paper: no runs there; make some (make reproduce SCALE=paper) or name their folder"
-        )
-    assert not (tmp_path / "figures").exists()
+    allowed = "error: --scale nonsense: allowed are smoke, laptop, paper"
+    assert refusal(script, monkeypatch, "--scale", "nonsense") == allowed
+    none = "error: runs/paper: no runs there; make some (make reproduce SCALE=paper) or name their folder"
+    assert refusal(script, monkeypatch, "--scale", "paper") == none and list(tmp_path.iterdir()) == []
+    (tmp_path / "runs/paper").mkdir(parents=True)
+    assert refusal(script, monkeypatch, "--scale", "paper") == none and not (tmp_path / "figures").exists()
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    """A real sweep's runs."""
-    runs = tmp_path_factory.mktemp("terminal") / "runs"
-    assert launch("sweep=figure_burn_in", "scale=smoke", f"runs={runs}").returncode == 0
-    return runs
-
-
-def test_a_figure_for_a_reader_that_leaves_and_a_notebooks_backend(store, tmp_path):
-    command = f"$PYTHON -m scripts.figure_burn_in --runs {store} --figures figures | head -1"
+def test_a_figure_for_a_reader_that_leaves_and_a_notebooks_backend(tmp_path):
+    burn_in(tmp_path / "runs")
+    command = "$PYTHON -m scripts.figure_burn_in --runs runs --figures figures | head -1"
     done = shell(command, tmp_path, MPLBACKEND="module://matplotlib_inline.backend_inline")
     assert (done.returncode, done.stderr) == (0, "") and done.stdout.count("\n") == 1
     names = {file.name for file in (tmp_path / "figures").iterdir()}
@@ -130,10 +110,20 @@ def test_a_figure_for_a_reader_that_leaves_and_a_notebooks_backend(store, tmp_pa
 
 
 @pytest.mark.skipif(not shutil.which("setpriv"), reason="needs setpriv: root may read everything")
-@pytest.mark.parametrize("script", ["figure_burn_in", "claims", "report"])
-@pytest.mark.parametrize("locked", ["runs", "runs/sweeps", "figures"])
-def test_a_folder_that_may_not_be_read_is_one_line(script, locked, store, tmp_path):
-    shutil.copytree(store, tmp_path / "runs")
+@pytest.mark.parametrize(
+    ("script", "locked"),
+    [
+        ("figure_burn_in", "runs"),
+        ("figure_burn_in", "runs/sweeps"),
+        ("figure_burn_in", "figures"),
+        ("claims", "runs/sweeps"),
+        ("claims", "figures"),
+        ("report", "runs/sweeps"),
+        ("report", "figures"),
+    ],
+)
+def test_a_folder_that_may_not_be_read_is_one_line(script, locked, tmp_path):
+    burn_in(tmp_path / "runs")
     (tmp_path / "figures").mkdir()
     (tmp_path / locked).chmod(0)
     plain = "setpriv --bounding-set -dac_override,-dac_read_search --inh-caps -dac_override,-dac_read_search"
