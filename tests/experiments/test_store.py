@@ -10,6 +10,7 @@ import subprocess
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -48,8 +49,7 @@ def temporary(store):
     return [path.name for path in store.root.glob(".tmp-*")]
 
 
-def full(*args, **kwargs):
-    raise OSError(errno.ENOSPC, "a paragraph\nof pyarrow's")
+FULL = OSError(errno.ENOSPC, "a paragraph\nof pyarrow's")
 
 
 # What is saved
@@ -239,7 +239,7 @@ def test_a_root_that_cannot_be_written_is_one_line_and_leaves_no_folders(tmp_pat
     for root, reason in ((tmp_path / "kept/file", "File exists"), (tmp_path / "kept/file/runs", "Not a directory")):
         with pytest.raises(StoreError, match=rf"cannot be written \({reason}\)"):
             Store(root).prepare()
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(Path, "write_bytes", Mock(side_effect=FULL))
     for root in (tmp_path / "new/er/runs", tmp_path / "kept/runs", tmp_path / "kept"):
         with pytest.raises(StoreError) as error:
             Store(root).prepare()
@@ -264,7 +264,7 @@ def test_another_process_may_take_away_what_is_being_removed(tmp_path, monkeypat
 
         def full_and_gone(*args):
             patch.setattr(shutil, "rmtree", lambda *a, **k: (remove(tmp_path / "new"), remove(*a, **k)))
-            raise OSError(errno.ENOSPC, "")
+            raise FULL
 
         remove = shutil.rmtree
         patch.setattr(Path, "write_bytes", full_and_gone)
@@ -320,18 +320,14 @@ def test_what_could_not_be_saved_is_one_line_with_the_systems_word(store, monkey
         store.save_sweep("figure_0", [RUN])
     with pytest.raises(StoreError, match=r"not saved \(Not a directory\)"):
         Store(store.root / "sweeps").save(OTHER, "completed", HISTORY, {}, 1.0)
-    for error, word in ((full, "No space left on device"), (OSError("no number"), "no number")):
-        monkeypatch.setattr(pd.DataFrame, "to_parquet", full if error is full else lambda *a, **k: _raise(error))
+    for error, word in ((FULL, "No space left on device"), (OSError("no number"), "no number")):
+        monkeypatch.setattr(pd.DataFrame, "to_parquet", Mock(side_effect=error))
         with pytest.raises(StoreError) as caught:
             store.save(OTHER, "completed", HISTORY, {}, 1.0)
         assert str(caught.value) == (
             f"{store.root / OTHER.folder}: not saved ({word}); complete runs are untouched: {again}"
         )
     assert not (store.root / OTHER.folder).exists() and not temporary(store) and store.has(RUN)
-
-
-def _raise(error):
-    raise error
 
 
 @pytest.mark.parametrize("whole", [True, False])
