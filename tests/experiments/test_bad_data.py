@@ -125,24 +125,19 @@ ENCODED = b"c_codecs\nencode\nh\x00X\x06\x00\x00\x00latin1\x86R"
 HARMFUL = {
     "an object out of the file's bytes": pickled(b"cnumpy\nndarray\n(K\x01\x85" + OBJECT + POINTER + b"tR"),
     "objects as an array's state": pickled(array(b"K\x01\x85", OBJECT, content=POINTER)),
-    "an array of no type": pickled(array(dtype=b"N")),
     "a type half told": pickled(array(dtype=b"cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R")),
     "a type with fields": pickled(array(dtype=UINT8.replace(b"NNN", b"N(K\x01tN"))),
     "a shape above the content": pickled(array(b"K\x02M\x00\x0c\x86")),
     "a huge shape": pickled(array(b"J\xff\xff\xff\x7fJ\xff\xff\xff\x7f\x86")),
     "a negative shape": pickled(array(b"J\xff\xff\xff\xffJ\x00\xf4\xff\xff\x86")),
     "a shape of many dimensions": pickled(array(b"(" + 10**5 * b"J\xff\xff\xff\x7f" + b"t")),
-    "a shape of no numbers": pickled(array(b"NN\x86")),
     "column after column": pickled(array(order=b"\x88")),
-    "a list as content": pickled(array(content=b"](K\x01K\x02e")),
     "text as content": pickled(array(content=b"X\x00\x0c\x00\x00" + bytes(3072))),
     "an array as its own type": b"\x80\x02" + RECONSTRUCT + b"q\x00(K\x01K\x00\x85h\x00\x89U\x00tb.",
     "an attribute of a type": b"\x80\x02cnumpy\nndarray\n}U\x01xK\x01sb.",
     "a call of bytes": b"\x80\x02c__builtin__\nbytes\nJ\xff\xff\xff\x7f\x85R.",
-    "a call of a number": b"\x80\x02K\x01K\x02\x85R.",
     "another function": b"\x80\x02cnumpy\nfromfile\nU\x09/dev/zero\x85R.",
     "another function, protocol 4": b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x04true\x85R.",
-    "a name of numbers": b"\x80\x04K\x01K\x02\x93.",
     "a long name": b"\x80\x02c" + 10**7 * b"a " + b"\nx\n.",
     "a memo far away": b"\x80\x02Nr\xff\xff\xff\xff0.",
     "a memo that is not there": b"\x80\x02h\x07.",
@@ -154,10 +149,8 @@ HARMFUL = {
     "lists of lists of lists": pickled(array(), b"]q\x00" + 40 * b"](h\x00h\x00eq\x00"),
     "a list of itself": pickled(array(), b"]q\x00h\x00a"),
     "lists, very deep": b"\x80\x02" + 300_000 * b"]" + 200_000 * b"a" + b".",
-    "marks without an end": b"\x80\x02" + 2_000_000 * b"(" + b".",
     "tuples, very deep": b"\x80\x02N" + 200_000 * b"\x85" + b".",
     "nothing": b"",
-    "nothing but an end": b".",
     "no end": b"\x80\x02N",
     "an operation of old": b"I1\n.",
     "an object of a class": pickle.dumps(np.random.default_rng),
@@ -185,30 +178,20 @@ def test_harmful_pickles_are_refused_in_little_memory(tmp_path):
 @pytest.mark.parametrize(
     ("spoilt", "words"),
     [
-        ({b"fine_labels": np.array([0, 1, 2, 3], np.int8)}, "array of another type"),
-        ({b"fine_labels": np.array([0, 1, 2, 3], np.int64)}, "array of another type"),
         ({b"fine_labels": np.array([0, 1, 2, 3], np.uint8)}, "fine_labels should be integers from 0 to 99"),
         ({b"fine_labels": [[0, 1]] * 4}, "fine_labels should be"),
         ({b"fine_labels": [True] * 4}, "fine_labels should be"),
-        ({b"fine_labels": [0, 1, 2, None]}, "fine_labels should be"),
         ({b"fine_labels": [0, 1, 2, -1]}, "fine_labels should be"),
         ({b"fine_labels": [0, 1, 2, 100]}, "fine_labels should be"),
-        ({b"fine_labels": (0, 1, 2, 3)}, "fine_labels should be"),
-        ({b"fine_labels": b"\0\1\2\3"}, "fine_labels should be"),
         ({b"fine_labels": [0.0, 1.0, 2.0, 3.0]}, "operation b'G'"),
         ({b"fine_labels": [0, 1, 2, 2**80]}, "operation"),
         ({b"fine_labels": [0, 1, 2]}, "n the number of fine_labels"),
-        ({b"fine_labels": []}, "n the number of fine_labels"),
         ({b"fine_labels": [], b"data": IMAGES[:0]}, "train: holds no image"),
         ({b"data": np.asfortranarray(IMAGES)}, "row after row"),
         ({b"data": IMAGES.reshape(4, 3, 32, 32)}, "a strange shape"),
         ({b"data": IMAGES.ravel()}, "n the number of fine_labels"),
         ({b"data": IMAGES.astype(np.float32)}, "array of another type"),
-        ({b"data": IMAGES > 9}, "array of another type"),
-        ({b"data": IMAGES.tolist()}, "data should be bytes"),
         ({b"data": IMAGES.tobytes()}, "data should be bytes"),
-        ({b"data": None}, "data should be bytes"),
-        ({b"data": IMAGES[:, :-1]}, "data should be bytes of shape"),
         ({b"data": "not an array"}, "data should be bytes of shape"),
     ],
 )
@@ -232,8 +215,8 @@ def test_another_batch_is_refused(tmp_path):
 # Archives that are none
 
 
-def member(name="x", **fields):
-    info = tarfile.TarInfo(name)
+def member(**fields):
+    info = tarfile.TarInfo("x")
     for field, value in fields.items():
         setattr(info, field, value)
     return info
@@ -252,15 +235,12 @@ def resized(archive, size):
 
 ARCHIVES = {
     "a symbolic link": tarred(b"", type=tarfile.SYMTYPE, linkname="test"),
-    "a link to itself": tarred(b"", type=tarfile.SYMTYPE, linkname="train"),
     "a link out": tarred(b"", type=tarfile.SYMTYPE, linkname="/etc/passwd"),
     "a hard link": tarred(b"", type=tarfile.LNKTYPE, linkname="cifar-100-python/test"),
     "a folder": tarred(b"", type=tarfile.DIRTYPE),
     "a pipe": tarred(b"", type=tarfile.FIFOTYPE),
-    "a device": tarred(b"", type=tarfile.CHRTYPE, devmajor=1, devminor=5),
     "a sparse file": tarred(type=tarfile.GNUTYPE_SPARSE),
     "another folder": tarred(name="cifar-100/train"),
-    "one folder more": tarred(name="cifar-100-python/cifar-100-python/train"),
     "a huge size": resized(tarred(), b"77777777777\0"),
     "a size of 2**80": resized(tarred(), b"\x80" + bytes(1) + (2**79).to_bytes(10, "big")),
     "a negative size": resized(tarred(), b"\xff" * 10 + b"\xfc\x00"),
@@ -268,8 +248,6 @@ ARCHIVES = {
     "no number as size": resized(tarred(), b"twelve\0\0\0\0\0\0"),
     "a wrong checksum": tarred()[:140] + b"9" + tarred()[141:],
     "no tar archive": b"CIFAR-100" * 1000,
-    "a tar archive in a tar archive": tarred(tarred()),
-    "nothing but zeros": bytes(10240),
     "nothing": b"",
     "half": tarred()[: len(tarred()) // 3],
     "digits without an end": tarred(b"", before=[(member("pax", type=tarfile.XHDTYPE, size=10**6), b"1" * 10**6)]),

@@ -111,18 +111,20 @@ NO_HEADERS = [struct.pack("<Q", 2**63) + bytes(64), struct.pack("<Q", 10**5) + 1
 def test_a_strange_header_is_one_short_line(content, tmp_path):
     path = tmp_path / "strange.safetensors"
     path.write_bytes(content)
+    assert refused(path, "no safetensors")
+
+
+def refused(path, why):
     with pytest.raises(ConfigError) as caught:
         hub.read(path)
-    assert str(caught.value).startswith(f"{path}: no safetensors (")
-    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+    line = str(caught.value)
+    return line.startswith(f"{path}: {why} (") and "\n" not in line and len(line) < 1000
 
 
 def test_a_pipe_or_folder_in_place_of_weights_is_one_line(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path / "pipe", tmp_path, tmp_path / "absent", tmp_path / "nul\0", tmp_path / ("long" * 100)):
-        with pytest.raises(ConfigError) as caught:
-            hub.read(path)
-        assert str(caught.value).startswith(f"{path}: cannot be read (") and "\n" not in str(caught.value)
+    for name in ("pipe", "", "absent", "nul\0", "long" * 100):
+        assert refused(tmp_path / name, "cannot be read")
 
 
 HUB = {"name": "hub", "repo": "timm/vit_small_patch16_224.augreg_in21k_ft_in1k", "revision": 40 * "a"}

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiments.kept import kept_state
-from tests.experiments.launch import ROOT, Fork, command, content, eager, finish, launch, made
+from tests.experiments.launch import ROOT, Fork, command, content, eager, finish, kept_state, launch, made
 
 SWEEP = ("-m", "method=adaloss,sgd_constant", "b0=[0.1,1,10]", "seed=[0,1,2,3]", "data.d=100", "iterations=2000")
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")

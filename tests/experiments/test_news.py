@@ -51,15 +51,8 @@ def test_two_files_and_what_is_said_about_them(tmp_path, capsys):
 
 def test_cells_as_they_come(tmp_path):
     """Several lines in one cell, quotes in quotes, commas, missing cells, the words NA and None, an empty line."""
-    true = (
-        HEAD
-        + '"A ""quoted"" title","first line\n\nsecond, line","politics","Dec 31, 2017"\n'
-        + ",text without a title,news,\n"
-        + "title without text,,news,\n"
-        + "NA,None null nan,news,\n"
-        + "\n"
-        + " , ,news,\n"
-    )
+    true = HEAD + '"A ""quoted"" title","first line\n\nsecond, line","politics","Dec 31, 2017"\n'
+    true += ",text without a title,news,\ntitle without text,,news,\nNA,None null nan,news,\n\n , ,news,\n"
     tables = news.read(folder(tmp_path, true=true))
     assert tables["true"].values.tolist() == [
         ['A "quoted" title', "first line\n\nsecond, line"],
@@ -101,14 +94,13 @@ def test_one_file_with_labels(tmp_path):
 
 
 def test_where_the_files_lie_is_no_matter_and_what_is_in_them_is(tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
-    first, second = load(folder(tmp_path / "a")), load(folder(tmp_path / "b"))
-    assert first.checksum == second.checksum
-    (tmp_path / "b/True.csv").write_text(articles("real", 8).replace("real 3", "other 3"))
+    a, b = tmp_path / "a", tmp_path / "b"
+    a.mkdir(), b.mkdir()
+    first = load(folder(a))
+    assert load(folder(b)).checksum == first.checksum != load(a, split=1).checksum
+    (b / "True.csv").write_text(articles("real", 8).replace("real 3", "other 3"))
     news.load.cache_clear()
-    assert load(tmp_path / "b").checksum != first.checksum
-    assert load(tmp_path / "a", split=1).checksum != first.checksum
+    assert load(b).checksum != first.checksum
 
 
 REAL = {"True.csv": articles("real", 8)}
@@ -148,20 +140,16 @@ def test_what_is_refused_in_one_line(files, path, line, tmp_path):
     assert str(refused.value) == f"data.path={tmp_path}{line}"
 
 
-@pytest.mark.parametrize(
-    ("changed", "line"),
-    [
+def test_bad_fields_are_one_line():
+    for changed, line in (
         ({"test": 0.8}, "data.test=0.8: with data.validation=0.25 it should be less than 1"),
         ({"vocabulary": 0}, "data.vocabulary=0: input should be greater than or equal to 1"),
         ({"length": "long"}, "data.length='long': input should be a valid integer"),
         ({"validation": 0}, "data.validation=0: input should be greater than 0"),
-        ({"encoding": "utf-8"}, "data.encoding='utf-8': no such field; allowed are "),
-    ],
-)
-def test_bad_fields_are_one_line(changed, line):
-    with pytest.raises(ConfigError) as refused:
-        validated(news.Config, SETTINGS | {"name": "news", "path": "."} | changed, "data")
-    assert str(refused.value).startswith(line)
+    ):
+        with pytest.raises(ConfigError) as refused:
+            validated(news.Config, SETTINGS | {"name": "news", "path": "."} | changed, "data")
+        assert str(refused.value).startswith(line)
 
 
 def test_a_folder_that_may_not_be_listed_is_one_line(tmp_path, monkeypatch):
@@ -272,13 +260,9 @@ def test_a_bag_of_words_does_not_see_the_order():
     """One class says a b, the other b a: chance for the bag. A word of the class: all right."""
     rng = np.random.default_rng(0)
     ends = [" ".join(rng.choice(list("uvwxyz"), 8)) for _ in range(400)]
-    ordered = {
-        "fake": table(*(f"b a {end}" for end in ends[:200])),
-        "true": table(*(f"a b {end}" for end in ends[200:])),
-    }
-    assert (
-        abs(corpus(ordered, PROCESSING, "here").bag_of_words_accuracy - 0.5) < 0.15
-    )  # 3 standard errors of 100 articles
+    a_b = (table(*(f"{words} {end}" for end in ends[k::2])) for k, words in enumerate(("b a", "a b")))
+    ordered = corpus(dict(zip(("fake", "true"), a_b, strict=True)), PROCESSING, "here")
+    assert abs(ordered.bag_of_words_accuracy - 0.5) < 0.15  # 3 standard errors of 100 articles
     told = {name: table(*(f"{name} {end}" for end in ends)) for name in CLASSES}
     assert corpus(told, PROCESSING, "here").bag_of_words_accuracy == 1
 
