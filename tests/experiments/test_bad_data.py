@@ -149,6 +149,7 @@ HARMFUL = {
     "lists of lists of lists": pickled(array(), b"]q\x00" + 40 * b"](h\x00h\x00eq\x00"),
     "a list of itself": pickled(array(), b"]q\x00h\x00a"),
     "lists, very deep": b"\x80\x02" + 300_000 * b"]" + 200_000 * b"a" + b".",
+    "marks without an end": b"\x80\x02" + 2_000_000 * b"(" + b".",
     "tuples, very deep": b"\x80\x02N" + 200_000 * b"\x85" + b".",
     "nothing": b"",
     "no end": b"\x80\x02N",
@@ -250,7 +251,7 @@ ARCHIVES = {
     "no tar archive": b"CIFAR-100" * 1000,
     "nothing": b"",
     "half": tarred()[: len(tarred()) // 3],
-    "digits without an end": tarred(b"", before=[(member("pax", type=tarfile.XHDTYPE, size=10**6), b"1" * 10**6)]),
+    "digits without an end": tarred(b"", before=[(member(type=tarfile.XHDTYPE, size=10**6), b"1" * 10**6)]),
     "very many members": tarred(b"", before=[(member(), b"")] * 2000),
     "long names without an end": tarred(b"", before=[(member(type=tarfile.GNUTYPE_LONGNAME), b"")] * 900),
 }

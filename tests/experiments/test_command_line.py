@@ -7,23 +7,13 @@ import sys
 
 import pytest
 
-from experiments.runs import app, streams
+from experiments.runs import streams
 from experiments.runs.registry import maker
 from experiments.runs.store import Store
 from tests.experiments.launch import ROOT, launch, made
 
+pytestmark = pytest.mark.usefixtures("compiled")
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compiled(tmp_path_factory):
-    """The simulator, for all forks at once."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(ROOT)
-        patch.setattr(
-            sys, "argv", ["linear_regression", "iterations=20", f"runs={tmp_path_factory.mktemp('compiled')}"]
-        )
-        app.main("linear_regression")
 
 
 @pytest.fixture
@@ -74,7 +64,7 @@ def test_the_name_of_the_papers_sweep_does_not_make_it(paper):
     [(name, count)] = lists(paper).items()
     assert count == 2 and name.startswith("figure_burn_in-")
     assert result.stdout.startswith(f"figure_burn_in with b0=1,2 iterations=20 is listed as {name}; ")
-    own = ("sweep=figure_burn_in", "sweep.name=my-own.2", "b0=1", "iterations=20")
+    own = ("sweep=figure_burn_in", "sweep.name=my-own.2", "b0=1", "iterations=200")
     assert launch("-m", *own, f"runs={paper}").returncode == 0
     assert sorted(lists(paper)) == [name, "my-own.2"]
 

@@ -14,13 +14,14 @@ import pytest
 
 from tests.experiments.launch import ROOT, Fork, command, content, eager, finish, kept_state, launch, made
 
+pytestmark = pytest.mark.usefixtures("compiled")
 SWEEP = ("-m", "method=adaloss,sgd_constant", "b0=[0.1,1,10]", "seed=[0,1,2,3]", "data.d=100", "iterations=2000")
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 KILLS = 2  # python -m tests.campaign.kill has more, of every experiment
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
+def undisturbed(compiled, tmp_path_factory):
     root = tmp_path_factory.mktemp("undisturbed")
     assert made(launch(*SWEEP, f"runs={root}")) == 24
     return content(root)

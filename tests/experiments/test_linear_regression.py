@@ -2,10 +2,12 @@ import shutil
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from experiments.runs.store import Store
 from tests.experiments.launch import content, launch, made
 
+pytestmark = pytest.mark.usefixtures("compiled")
 SHORT = ("iterations=300", "record.windows=[[101,110]]")
 
 
