@@ -1,4 +1,4 @@
-"""Killed, interrupted, run twice at once: complete runs stay whole, and the same command finishes the rest."""
+"""Killed or interrupted: complete runs stay whole, and the same command finishes the rest."""
 
 import os
 import random
@@ -154,11 +154,3 @@ def test_nohup(tmp_path):
         threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGHUP)).start()
 
     assert made(launch("iterations=20", f"runs={tmp_path}", prepare=ignoring)) == 1
-
-
-def test_two_processes_on_one_store(undisturbed, tmp_path):
-    both = [Fork("linear_regression", (*SWEEP, f"runs={tmp_path}")) for _ in range(2)]
-    for code, _, errors in map(finish, both):
-        assert (code, errors) == (0, "")
-    assert content(tmp_path) == undisturbed
-    assert not list(tmp_path.glob(".tmp-*"))
