@@ -124,12 +124,14 @@ def test_a_command_that_needs_more_is_composed(page, command, inside):
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         config = compose(f"experiment/{name}", first, return_hydra_config=True)
         if "ARCHIVE" in command:
-            assert (config.data.path, config.weights.revision) == ("ARCHIVE", 40 * "a")
+            assert (config.data.path, config.weights.name, config.weights.revision) == ("ARCHIVE", "hub", 40 * "a")
+            assert (config.model.width, config.batch, config.precision) == (384, 128, "bfloat16")
         launcher = re.search(r"launcher=submitit_(\w+)", command)
         if launcher:
             assert config.hydra.launcher._target_.lower().endswith(f"{launcher[1]}launcher")
         if "NEWS" in command:
-            assert config.data.path == "NEWS"
+            assert (config.data.path, config.hidden) == ("NEWS", config.scale.figure_2.hidden)
+            assert config.data.vocabulary == 20000 or "sweep=" not in command
         elif "ARCHIVE" not in command:
             OmegaConf.set_struct(config, False)
             del config["hydra"]

@@ -3,8 +3,13 @@
 What an experiment does on a GPU is compared with the CPU in ``test_accelerator.py``, which is marked ``gpu``.
 """
 
+import sys
+
 import pytest
 import torch
+
+from experiments.runs import app
+from tests.experiments.launch import ROOT
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -15,3 +20,13 @@ def no_accelerator(request):
             patch.setenv("CUDA_VISIBLE_DEVICES", "")
             patch.setattr(torch.cuda, "is_available", lambda: False)
         yield
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory):
+    """The simulator, for all forks at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        words = ["linear_regression", "iterations=20", f"runs={tmp_path_factory.mktemp('compiled')}"]
+        patch.setattr(sys, "argv", words)
+        app.main("linear_regression")

@@ -1,23 +1,23 @@
-"""Data files that were made to do harm, or are broken: each is refused in one line, soon, and without much memory."""
+"""Archives of images that were made to do harm, or are broken: refused in one line, soon, without much memory."""
 
 import gzip
 import hashlib
 import io
 import os
 import pickle
+import resource
 import struct
-import subprocess
-import sys
 import tarfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from itertools import product
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
 
 from experiments.data import cifar100, news
 from experiments.runs.schema import ConfigError
-from tests.experiments.launch import ROOT
-from tests.experiments.test_cifar100 import python2
 
 rng = np.random.default_rng(0)
 IMAGES = rng.integers(0, 256, size=(4, 3072), dtype=np.uint8)
@@ -81,12 +81,6 @@ def test_every_protocol_of_today_is_read(protocol, tmp_path):
         assert same(read(tmp_path, packed(content, content)))
 
 
-def test_what_python_2_wrote_is_read(tmp_path):
-    content = python2({key.decode(): value for key, value in BATCH.items()})
-    assert b"cnumpy.core.multiarray\n_reconstruct" in content
-    assert same(read(tmp_path, packed(content, content)))
-
-
 def test_an_archive_of_files_and_folders_is_read(tmp_path):
     """As ``tar`` makes it of files on a disk: with owners, times in fractions, a folder."""
     folder = tmp_path / "cifar-100-python"
@@ -131,24 +125,19 @@ ENCODED = b"c_codecs\nencode\nh\x00X\x06\x00\x00\x00latin1\x86R"
 HARMFUL = {
     "an object out of the file's bytes": pickled(b"cnumpy\nndarray\n(K\x01\x85" + OBJECT + POINTER + b"tR"),
     "objects as an array's state": pickled(array(b"K\x01\x85", OBJECT, content=POINTER)),
-    "an array of no type": pickled(array(dtype=b"N")),
     "a type half told": pickled(array(dtype=b"cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R")),
     "a type with fields": pickled(array(dtype=UINT8.replace(b"NNN", b"N(K\x01tN"))),
     "a shape above the content": pickled(array(b"K\x02M\x00\x0c\x86")),
     "a huge shape": pickled(array(b"J\xff\xff\xff\x7fJ\xff\xff\xff\x7f\x86")),
     "a negative shape": pickled(array(b"J\xff\xff\xff\xffJ\x00\xf4\xff\xff\x86")),
     "a shape of many dimensions": pickled(array(b"(" + 10**5 * b"J\xff\xff\xff\x7f" + b"t")),
-    "a shape of no numbers": pickled(array(b"NN\x86")),
     "column after column": pickled(array(order=b"\x88")),
-    "a list as content": pickled(array(content=b"](K\x01K\x02e")),
     "text as content": pickled(array(content=b"X\x00\x0c\x00\x00" + bytes(3072))),
     "an array as its own type": b"\x80\x02" + RECONSTRUCT + b"q\x00(K\x01K\x00\x85h\x00\x89U\x00tb.",
     "an attribute of a type": b"\x80\x02cnumpy\nndarray\n}U\x01xK\x01sb.",
     "a call of bytes": b"\x80\x02c__builtin__\nbytes\nJ\xff\xff\xff\x7f\x85R.",
-    "a call of a number": b"\x80\x02K\x01K\x02\x85R.",
     "another function": b"\x80\x02cnumpy\nfromfile\nU\x09/dev/zero\x85R.",
     "another function, protocol 4": b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x04true\x85R.",
-    "a name of numbers": b"\x80\x04K\x01K\x02\x93.",
     "a long name": b"\x80\x02c" + 10**7 * b"a " + b"\nx\n.",
     "a memo far away": b"\x80\x02Nr\xff\xff\xff\xff0.",
     "a memo that is not there": b"\x80\x02h\x07.",
@@ -163,42 +152,25 @@ HARMFUL = {
     "marks without an end": b"\x80\x02" + 2_000_000 * b"(" + b".",
     "tuples, very deep": b"\x80\x02N" + 200_000 * b"\x85" + b".",
     "nothing": b"",
-    "nothing but an end": b".",
     "no end": b"\x80\x02N",
     "an operation of old": b"I1\n.",
     "an object of a class": pickle.dumps(np.random.default_rng),
 }
 
 
-@pytest.mark.parametrize("name", HARMFUL)
-def test_a_harmful_pickle_is_refused(name, tmp_path):
-    refusal(tmp_path, packed(HARMFUL[name]))
+def refused_in(folder):
+    """Kilobytes that it takes to refuse them all."""
+    begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for name, content in HARMFUL.items():
+        line = refusal(folder, packed(content))
+        assert "it asks for numpy.random" in line or name != "an object of a class"
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - begin
 
 
-def test_the_program_lives_on_in_little_memory(tmp_path):
-    """All of them in a process of its own, which a crash would end; half a gigabyte above what it needs to begin."""
-    for k, content in enumerate(HARMFUL.values()):
-        (tmp_path / f"{k}.tar.gz").write_bytes(packed(content))
-    program = """
-import hashlib, resource, sys
-from pathlib import Path
-from experiments.data import cifar100
-from experiments.runs.schema import ConfigError
-
-begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-for file in Path(sys.argv[1]).iterdir():
-    try:
-        cifar100.read(file, hashlib.md5(file.read_bytes()).hexdigest())
-    except ConfigError:
-        print("refused")
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - begin)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program, tmp_path], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
-    )
-    *lines, kilobytes = done.stdout.split()
-    assert done.returncode == 0 and lines == ["refused"] * len(HARMFUL), done.stderr
-    assert int(kilobytes) < 500_000
+def test_harmful_pickles_are_refused_in_little_memory(tmp_path):
+    """In a fork, which a crash would end; half a gigabyte above what it begins with."""
+    with ProcessPoolExecutor(1, mp_context=get_context("fork")) as fork:
+        assert fork.submit(refused_in, tmp_path).result() < 500_000
 
 
 # Labels and images that are none
@@ -207,41 +179,45 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - begin)
 @pytest.mark.parametrize(
     ("spoilt", "words"),
     [
-        ({b"fine_labels": np.array([0, 1, 2, 3], np.int8)}, "array of another type"),
-        ({b"fine_labels": np.array([0, 1, 2, 3], np.int64)}, "array of another type"),
         ({b"fine_labels": np.array([0, 1, 2, 3], np.uint8)}, "fine_labels should be integers from 0 to 99"),
         ({b"fine_labels": [[0, 1]] * 4}, "fine_labels should be"),
         ({b"fine_labels": [True] * 4}, "fine_labels should be"),
-        ({b"fine_labels": [0, 1, 2, None]}, "fine_labels should be"),
         ({b"fine_labels": [0, 1, 2, -1]}, "fine_labels should be"),
         ({b"fine_labels": [0, 1, 2, 100]}, "fine_labels should be"),
-        ({b"fine_labels": (0, 1, 2, 3)}, "fine_labels should be"),
-        ({b"fine_labels": b"\0\1\2\3"}, "fine_labels should be"),
         ({b"fine_labels": [0.0, 1.0, 2.0, 3.0]}, "operation b'G'"),
         ({b"fine_labels": [0, 1, 2, 2**80]}, "operation"),
         ({b"fine_labels": [0, 1, 2]}, "n the number of fine_labels"),
-        ({b"fine_labels": []}, "n the number of fine_labels"),
         ({b"fine_labels": [], b"data": IMAGES[:0]}, "train: holds no image"),
         ({b"data": np.asfortranarray(IMAGES)}, "row after row"),
         ({b"data": IMAGES.reshape(4, 3, 32, 32)}, "a strange shape"),
         ({b"data": IMAGES.ravel()}, "n the number of fine_labels"),
         ({b"data": IMAGES.astype(np.float32)}, "array of another type"),
-        ({b"data": IMAGES > 9}, "array of another type"),
-        ({b"data": IMAGES.tolist()}, "data should be bytes"),
         ({b"data": IMAGES.tobytes()}, "data should be bytes"),
-        ({b"data": None}, "data should be bytes"),
+        ({b"data": "not an array"}, "data should be bytes of shape"),
     ],
 )
-@pytest.mark.parametrize("protocol", [2, 5])
-def test_other_labels_and_images_are_refused(spoilt, words, protocol, tmp_path):
-    assert words in refusal(tmp_path, packed(pickle.dumps(BATCH | spoilt, protocol=protocol)))
+def test_other_labels_and_images_are_refused(spoilt, words, tmp_path):
+    for protocol in (2, 5):
+        assert words in refusal(tmp_path, packed(pickle.dumps(BATCH | spoilt, protocol=protocol)))
+
+
+def test_another_batch_is_refused(tmp_path):
+    texts = {key.decode(): value for key, value in BATCH.items()}
+    for batch, words in (
+        ([BATCH], "train holds a list"),
+        ({b"data": IMAGES}, "fine_labels should be"),
+        ({b"fine_labels": [0, 1, 2, 3]}, "data should be bytes of shape"),
+        (texts, "fine_labels should be"),
+        (os.system, f"it asks for {os.name}.system"),
+    ):
+        assert words in refusal(tmp_path, packed(pickle.dumps(batch, protocol=2)))
 
 
 # Archives that are none
 
 
-def member(name="x", **fields):
-    info = tarfile.TarInfo(name)
+def member(**fields):
+    info = tarfile.TarInfo("x")
     for field, value in fields.items():
         setattr(info, field, value)
     return info
@@ -260,15 +236,12 @@ def resized(archive, size):
 
 ARCHIVES = {
     "a symbolic link": tarred(b"", type=tarfile.SYMTYPE, linkname="test"),
-    "a link to itself": tarred(b"", type=tarfile.SYMTYPE, linkname="train"),
     "a link out": tarred(b"", type=tarfile.SYMTYPE, linkname="/etc/passwd"),
     "a hard link": tarred(b"", type=tarfile.LNKTYPE, linkname="cifar-100-python/test"),
     "a folder": tarred(b"", type=tarfile.DIRTYPE),
     "a pipe": tarred(b"", type=tarfile.FIFOTYPE),
-    "a device": tarred(b"", type=tarfile.CHRTYPE, devmajor=1, devminor=5),
     "a sparse file": tarred(type=tarfile.GNUTYPE_SPARSE),
     "another folder": tarred(name="cifar-100/train"),
-    "one folder more": tarred(name="cifar-100-python/cifar-100-python/train"),
     "a huge size": resized(tarred(), b"77777777777\0"),
     "a size of 2**80": resized(tarred(), b"\x80" + bytes(1) + (2**79).to_bytes(10, "big")),
     "a negative size": resized(tarred(), b"\xff" * 10 + b"\xfc\x00"),
@@ -276,11 +249,9 @@ ARCHIVES = {
     "no number as size": resized(tarred(), b"twelve\0\0\0\0\0\0"),
     "a wrong checksum": tarred()[:140] + b"9" + tarred()[141:],
     "no tar archive": b"CIFAR-100" * 1000,
-    "a tar archive in a tar archive": tarred(tarred()),
-    "nothing but zeros": bytes(10240),
     "nothing": b"",
     "half": tarred()[: len(tarred()) // 3],
-    "digits without an end": tarred(b"", before=[(member("pax", type=tarfile.XHDTYPE, size=10**6), b"1" * 10**6)]),
+    "digits without an end": tarred(b"", before=[(member(type=tarfile.XHDTYPE, size=10**6), b"1" * 10**6)]),
     "very many members": tarred(b"", before=[(member(), b"")] * 2000),
     "long names without an end": tarred(b"", before=[(member(type=tarfile.GNUTYPE_LONGNAME), b"")] * 900),
 }
@@ -291,20 +262,10 @@ def test_a_strange_archive_is_refused(name, tmp_path):
     refusal(tmp_path, gzip.compress(ARCHIVES[name], compresslevel=1))
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"\x1f\x8b",
-        b"\x1f\x8b\x08" + bytes(100),
-        packed()[:-9],
-        packed()[:-4] + b"\0\0\0\0",
-        gzip.compress(b"") * 1000 + packed(),
-        tarred(),
-    ],
-)
-def test_what_is_no_gzip_is_refused(content, tmp_path):
-    refusal(tmp_path, content)
+def test_what_is_no_gzip_is_refused(tmp_path):
+    begun = (b"", b"\x1f\x8b", b"\x1f\x8b\x08" + bytes(100), packed()[:-9], packed()[:-4] + b"\0\0\0\0")
+    for content in (*begun, gzip.compress(b"") * 1000 + packed(), tarred()):
+        refusal(tmp_path, content)
 
 
 def test_an_archive_that_grows_without_bounds_is_refused(tmp_path, monkeypatch):
@@ -312,21 +273,13 @@ def test_an_archive_that_grows_without_bounds_is_refused(tmp_path, monkeypatch):
     assert "it unpacks to more than 10000000 bytes" in refusal(tmp_path, gzip.compress(bytes(10**8), compresslevel=1))
 
 
-def places(folder):
-    os.mkfifo(folder / "pipe")
-    (folder / "loop").symlink_to("loop")
-    return [folder / "pipe", folder / "loop", folder / "absent", folder / "nul\0", folder / ("n" * 300)]
-
-
 def test_pipes_loops_and_names_that_none_has_are_one_line(tmp_path):
-    for path in [*places(tmp_path), "/dev/zero"]:
-        for reader in (lambda path: cifar100.read(path, 32 * "0"), news.read):
-            with pytest.raises(ConfigError) as caught:
-                reader(tmp_path / path)
-            line = str(caught.value)
-            assert line.startswith(f"data.path={path}: cannot be read (") and "\n" not in line
-
-
-def test_a_folder_in_place_of_the_archive_is_one_line(tmp_path):
-    with pytest.raises(ConfigError, match=rf"^data\.path={tmp_path}: cannot be read \("):
-        cifar100.read(tmp_path, 32 * "0")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    places = [tmp_path / name for name in ("pipe", "loop", "absent", "nul\0", "n" * 300, "/dev/zero")]
+    readers = (lambda path: cifar100.read(path, 32 * "0"), news.read)
+    for path, reader in [*product(places, readers), (tmp_path, readers[0])]:
+        with pytest.raises(ConfigError) as caught:
+            reader(path)
+        line = str(caught.value)
+        assert line.startswith(f"data.path={path}: cannot be read (") and "\n" not in line

@@ -4,58 +4,41 @@ import errno
 import os
 import resource
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from experiments.runs import app
 from tests.experiments.launch import ROOT, command, launch
 
 WRONG = [
     # arguments, words that the line must have
     (["b0=0"], ["b0=0", "greater than 0"]),
-    (["b0=-1.5"], ["b0=-1.5", "greater than 0"]),
     (["b0=nan"], ["b0=nan", "finite"]),
-    (["b0=inf"], ["b0=inf", "finite"]),
     (["b0=small"], ["b0='small'", "number"]),
-    (["b0=true"], ["b0=True", "number"]),
     (["b0=1e200"], ["b0=1e+200", "less than or equal to"]),
     (["b0=[]"], ["b0=[]", "at least 1"]),
-    (["b0=[1,0]"], ["b0=0", "greater than 0"]),
     (["b0=[1,1.0]"], ["b0=[1, 1.0]", "distinct"]),
-    (["b0=null"], ["b0=None", "number"]),
     (["b0=[1,[2]]"], ["b0=[2]", "number"]),
     (["b0=[0.1"], ["b0=[0.1", "not understood"]),
-    (["~b0"], ["b0", "missing"]),
     (["b0=???"], ["b0", "Missing mandatory value"]),
     (["bo=1"], ["bo=1", "no such field", "allowed are", "b0"]),
-    (["+bo=1"], ["bo=1", "no such field", "b0"]),
     (["seed=-1"], ["seed=-1", "greater than or equal to 0"]),
-    (["seed=0.5"], ["seed=0.5", "integer"]),
     (["seed=[0,1,0]"], ["seed=[0, 1, 0]", "distinct", "[0]"]),
-    (["seed=[]"], ["seed=[]", "at least 1"]),
-    (["seed=one"], ["seed='one'", "integer"]),
     (["method=adalos"], ["method/adalos", "adaloss", "sgd_constant"]),
     (["method.name=adamloss"], ["method='adamloss'", "allowed are adaloss"]),
     (["method.alpha=0"], ["method.alpha=0", "greater than 0"]),
-    (["method.alpha=-2"], ["method.alpha=-2", "greater than 0"]),
     (["method.c=nan"], ["method.c=nan", "finite"]),
     (["method.c_unit=loss"], ["method.c_unit='loss'", "'absolute' or 'f_star'"]),
     (["+method.gamma=1"], ["method.gamma=1", "no such field", "alpha"]),
     (["method=sgd_decay_sqrt", "method.form=cubic"], ["method.form='cubic'", "'linear' or 'root'"]),
-    (["method=sgd_decay_sqrt", "method.c_s=-1"], ["method.c_s=-1", "greater than 0"]),
     (["eta=0"], ["eta=0", "greater than 0"]),
-    (["eta=fast"], ["eta='fast'", "number"]),
-    (["alpha=0"], ["method.alpha=0", "greater than 0"]),
     (["batch=0"], ["batch=0", "greater than or equal to 1"]),
-    (["batch=2.5"], ["batch=2.5", "integer"]),
-    (["iterations=0"], ["iterations=0", "greater than or equal to 1"]),
-    (["iterations=many"], ["iterations='many'", "integer"]),
     (["data=mnist"], ["data/mnist", "diabetes", "gaussian", "spectrum"]),
-    (["data.n=0"], ["data.n=0", "greater than or equal to 1"]),
     (["data.w_star=zero"], ["data.w_star='zero'", "'normal' or 'unit'"]),
     (["batch=null", "data.d=2000"], ["data.d=2000", "at most data.n=1000"]),
     (["data=spectrum", "data.eigenvalues=[1,2]"], ["data.eigenvalues=[1, 2]", "descending"]),
-    (["data=spectrum", "data.eigenvalues=[1,0]"], ["data.eigenvalues=0", "greater than 0"]),
     (["data=spectrum", "data.s0=0"], ["data.s0=0", "greater than 0"]),
     (["record.windows=[[5,1]]"], ["record.windows=[5, 1]", "first <= last"]),
     (["record.windows=[[1,9999]]"], ["record.windows=[1, 9999]", "5000"]),
@@ -63,10 +46,8 @@ WRONG = [
     (["record.log_points=-1"], ["record.log_points=-1", "greater than or equal to 0"]),
     (["record.log_points=0"], ["record.log_points=0", "no iteration"]),
     (["record.columns=[los]"], ["record.columns='los'", "'loss'"]),
-    (["record.columns=[]"], ["record.columns=[]", "at least 1"]),
     (["scale=huge"], ["scale/huge", "laptop", "paper", "smoke"]),
     (["sweep=figure_9"], ["sweep/figure_9", "figure_1"]),
-    (["b0="], ["b0=''", "number"]),
     (["b0=${nothing}"], ["nothing", "not found"]),
     (["b0.x=1"], ["b0.x=1", "no such field", "b0 has no fields"]),
     (["record.column=[loss]"], ["record.column=[loss]", "no such field in record", "columns, log_points, windows"]),
@@ -82,10 +63,24 @@ WRONG = [
     (["+sweep.name=" + "x" * 101], ["sweep.name='xxx", "at most 100"]),
     (["-m", "+sweep.names=x"], ["sweep.names='x'", "allowed are name, experiment, part"]),
     (["-m", "b0=1,2,-3", "method=adaloss,sgd_constant"], ["b0=-3", "greater than 0"]),
-    (["-m", "b0=1,2", "method=adaloss,adagrad"], ["method/adagrad", "adagrad_norm"]),
     (["-m", "hydra/launcher=joblib", "seed=0,-1"], ["seed=-1", "greater than or equal to 0"]),
     (["seed=0,1", "-m", "b0=1"], ["-m: should come before the overrides or after them"]),
     (["-m", "hydra.sweeper.max_batch_size=0"], ["hydra.sweeper.max_batch_size=0: should be at least 1"]),
+    (["two_layer", "m=0"], ["m=0: input should be greater than or equal to 1"]),
+    (["two_layer", "data=gaussian"], ["data='gaussian': allowed are sphere, near_orthogonal, clusters, digits"]),
+    (["two_layer", "eta_unit=lambda"], ["eta_unit='lambda': input should be 'absolute' or 'gram'"]),
+    (
+        ["two_layer", "method.c_unit=f_star"],
+        ["method.c_unit='f_star': should be absolute (f* is 0 for these networks)"],
+    ),
+    (["two_layer", "batch=5", "record.columns=[linear_loss]"], ["record.columns: linear_loss needs batch=null"]),
+    (["gram", "data=gaussian"], ["data='gaussian': allowed are sphere, near_orthogonal, clusters, digits"]),
+    (["gram", "data=digits", "data.n=1798"], ["data.n=1798: input should be less than or equal to 1797"]),
+    (["gram", "data=near_orthogonal", "data.n=201"], ["data.n=201: should be at most data.d=200 (orthogonal rows)"]),
+    (["gram", "data.d=0"], ["data.d=0: input should be greater than or equal to 1"]),
+    (["gram", "b0=1"], ["b0=1: no such field; allowed are alpha, ", "data, decay, runs, scale, seed, sweep"]),
+    (["ppo", "envs=0"], ["envs=0: input should be greater than or equal to 1"]),
+    (["compare", "-m", "optimizer=adam,addam"], ["optimizer='addam': allowed are adaloss, "]),
 ]
 
 
@@ -101,25 +96,18 @@ def refused(result, words, folder):
 
 
 @pytest.mark.parametrize(("arguments", "words"), WRONG, ids=lambda v: " ".join(v) if isinstance(v, list) else None)
-def test_wrong_configuration(arguments, words, tmp_path):
-    refused(launch(*arguments, f"runs={tmp_path / 'runs'}"), words, tmp_path)
+def test_wrong_configuration(arguments, words, tmp_path, monkeypatch, capsys):
+    experiment, *rest = arguments if arguments[0].isidentifier() else ("linear_regression", *arguments)
+    monkeypatch.setattr(sys, "argv", [experiment, *rest, f"runs={tmp_path / 'runs'}"])
+    with pytest.raises(SystemExit) as stop:
+        app.main(experiment)
+    said = capsys.readouterr()
+    refused(subprocess.CompletedProcess(arguments, stop.value.code, said.out, said.err), words, tmp_path)
 
 
-@pytest.mark.parametrize("multirun", [[], ["-m"]])
-def test_folder_that_cannot_be(multirun, tmp_path):
-    file = tmp_path / "file"
-    file.write_text("")
-    result = launch(*multirun, f"runs={file}")
-    assert result.returncode == 2
-    assert result.stderr.splitlines() == [
-        f"error: runs={file}: cannot be written (File exists); free it or choose another folder"
-    ]
-
-
-def test_read_only_folder(tmp_path):
+def test_read_only_folder():
     result = launch("runs=/proc/sys/runs")  # root can write anywhere but in a file system that forbids it
-    assert result.returncode == 2
-    assert len(result.stderr.splitlines()) == 1
+    assert result.returncode == 2 and result.stderr.count("\n") == 1
     assert "runs=/proc/sys/runs: cannot be written" in result.stderr
 
 
@@ -166,32 +154,26 @@ def test_folder_that_the_locale_cannot_name(tmp_path):
     refused(result, ["runs=", "needs UTF-8"], tmp_path)
 
 
-@pytest.mark.parametrize("value", ["runs=null", "runs=''", "runs=[1]"])
-def test_no_folder(value):
-    result = launch(value)
-    assert result.returncode == 2
-    assert "should be a folder" in result.stderr
+def test_no_folder():
+    for value in ("runs=null", "runs=''", "runs=[1]"):
+        result = launch(value)
+        assert result.returncode == 2 and "should be a folder" in result.stderr
 
 
-def limited(most, *arguments):
-    """A process of its own whose files may have so many bytes."""
-
-    def little():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-
-    return subprocess.run(command(*arguments), cwd=ROOT, capture_output=True, text=True, check=False, preexec_fn=little)
+def limited(most):
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 
 
 def test_full_disk_before_the_work(tmp_path):
-    result = limited(0, f"runs={tmp_path / 'runs'}")
+    words = command(f"runs={tmp_path / 'runs'}")
+    result = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, preexec_fn=limited(0))
     refused(result, [f"runs={tmp_path / 'runs'}", "cannot be written", "File too large"], tmp_path)
 
 
 def test_full_disk_during_the_work(tmp_path):
     runs = tmp_path / "runs"
     assert launch("iterations=10", f"runs={runs}").returncode == 0
-
-    result = limited(4096, "iterations=5000", "record.windows=[[1,5000]]", f"runs={runs}")
+    result = launch("iterations=5000", "record.windows=[[1,5000]]", f"runs={runs}", prepare=limited(4096))
     assert result.returncode == 2
     [line] = result.stderr.splitlines()
     assert "not saved (File too large)" in line

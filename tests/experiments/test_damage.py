@@ -1,22 +1,20 @@
-"""Stores and checkpoints that are damaged, or come from elsewhere: never a wrong number, a traceback or a wait."""
+"""Checkpoints; and stores that are damaged, or come from elsewhere: never a wrong number, a traceback or a wait."""
 
 import json
 import os
 import random
+import resource
 import subprocess
-import sys
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
+import torch
 
 from experiments.runs.checkpoint import Checkpoint
 from experiments.runs.saved import sealed, sha256
-from experiments.runs.store import Store, StoreError, verify
-from scripts.shared import marks
+from experiments.runs.store import Store, StoreError, provenance, verify
 from tests.campaign.damage import KINDS, RUNS, answer, filled
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.experiments.launch import launch, made
 
 
 @pytest.fixture
@@ -33,6 +31,42 @@ def forge(store, run, **changes):
 
 
 # Checkpoints
+
+
+STATE = {"model": {"w": torch.arange(3.0)}, "rows": [[1, 0.5]], "generator": torch.get_rng_state(), "t": 7}
+
+
+def test_what_was_kept_comes_back(tmp_path):
+    run = Store(tmp_path).opened(RUNS[0])
+    assert Checkpoint(run).load() is None
+    Checkpoint(run, every=0.0).keep(lambda: STATE)
+    found = Checkpoint(run).load()
+    assert torch.equal(found["model"]["w"], STATE["model"]["w"]) and torch.equal(found["generator"], STATE["generator"])
+    assert (found["rows"], found["t"]) == (STATE["rows"], 7)
+
+
+def test_it_is_kept_no_more_often_than_asked(tmp_path):
+    run, calls = Store(tmp_path).opened(RUNS[0]), []
+    often, seldom, nowhere = Checkpoint(run, every=0.0), Checkpoint(run, every=3600.0), Checkpoint(RUNS[0], every=0.0)
+    for checkpoint in (often, often, seldom, seldom, nowhere):
+        checkpoint.keep(lambda: calls.append(1) or STATE)
+    assert len(calls) == 2 and nowhere.load() is None
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_last_checkpoint(tmp_path):
+    run = Store(tmp_path).opened(RUNS[0])
+    checkpoint = Checkpoint(run, every=0.0)
+    checkpoint.keep(lambda: STATE)
+    before = run.checkpoint.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
+    try:
+        with pytest.raises(StoreError, match="File too large") as caught:
+            checkpoint.keep(lambda: STATE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "\n" not in str(caught.value)
+    assert [file.read_bytes() for file in run.checkpoint.parent.iterdir()] == [before]
 
 
 def test_a_checkpoint_of_another_run_is_none(tmp_path):
@@ -80,21 +114,13 @@ def test_a_sealed_configuration_that_is_none_is_a_corrupt_run(store, text):
     assert answer(store, "verify")[1] == 1
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"PAR1", b"PAR1" + bytes(100) + b"PAR1", b"iteration,loss\n1,2\n", bytes(1000)]
-)
-def test_a_sealed_history_that_is_no_table_is_one_line(store, content):
-    (store.root / RUNS[0].folder / "history.parquet").write_bytes(content)
-    forge(store, RUNS[0], history_sha256=sha256(content))
-    with pytest.raises(StoreError, match="not a table") as error:
-        _ = store.load(RUNS[0].folder).history
-    assert "\n" not in str(error.value)
-
-
-def test_a_truncated_history_is_not_listed_as_completed(store):
-    file = store.root / RUNS[0].folder / "history.parquet"
-    file.write_bytes(file.read_bytes()[:-1])
-    assert answer(store, "status=corrupt")[0].endswith("1 of 2 runs in " + str(store.root))
+def test_a_sealed_history_that_is_no_table_is_one_line(store):
+    for content in (b"", b"PAR1", b"PAR1" + bytes(100) + b"PAR1", b"iteration,loss\n1,2\n", bytes(1000)):
+        (store.root / RUNS[0].folder / "history.parquet").write_bytes(content)
+        forge(store, RUNS[0], history_sha256=sha256(content))
+        with pytest.raises(StoreError, match="not a table") as error:
+            _ = store.load(RUNS[0].folder).history
+        assert "\n" not in str(error.value)
 
 
 def test_the_status_is_the_stores_whatever_the_configuration_says(store):
@@ -174,15 +200,6 @@ def test_what_lies_about_in_a_store_stops_nothing(store):
     assert all(map(store.has, RUNS))
 
 
-def test_temporary_folders_of_others_stay_for_a_day(store):
-    young, old = store.root / ".tmp-other-1-aaaaaaaa", store.root / ".tmp-other-1-bbbbbbbb"
-    for folder in (young, old):
-        folder.mkdir()
-    os.utime(old, (1e9, 1e9))
-    store.prepare()
-    assert (young.exists(), old.exists()) == (True, False)
-
-
 # Two stores
 
 
@@ -214,19 +231,12 @@ def test_40_mutations(mutate, tmp_path):
     mutate(tmp_path, 40, random.Random(1))
 
 
-def test_without_git_a_sweep_is_saved_and_drawn(tmp_path):
+def test_without_git_a_sweep_is_saved(tmp_path):
     """An empty PATH, as in a slim container."""
-    (tmp_path / "empty").mkdir()
-    environment = {**os.environ, "PATH": str(tmp_path / "empty"), "MPLCONFIGDIR": str(tmp_path)}
-    runs, figures = tmp_path / "runs", tmp_path / "figures"
-    for words in (
-        ("experiments.linear_regression", "sweep=figure_burn_in", "scale=smoke", f"runs={runs}"),
-        ("scripts.figure_burn_in", "--scale", "smoke", "--runs", runs, "--figures", figures),
-    ):
-        done = subprocess.run(
-            [sys.executable, "-m", *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-        )
-        assert (done.returncode, done.stderr) == (0, "")
-    assert {run.summary["commit"] for run in Store(runs).load_sweep("figure_burn_in")} == {"unknown"}
-    content = (figures / "figure_burn_in.png").read_bytes()
-    assert marks.parsed(".png", content)["commit"] == "unknown"
+
+    def slim():
+        os.environ["PATH"] = str(tmp_path / "empty")
+        provenance.cache_clear()
+
+    assert made(launch("sweep=figure_burn_in", "scale=smoke", f"runs={tmp_path}", prepare=slim))
+    assert {run.summary["commit"] for run in Store(tmp_path).load_sweep("figure_burn_in")} == {"unknown"}

@@ -1,4 +1,4 @@
-"""Killed, interrupted, run twice at once: complete runs stay whole, and the same command finishes the rest."""
+"""Killed or interrupted: complete runs stay whole, and the same command finishes the rest."""
 
 import os
 import random
@@ -12,31 +12,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiments.launch import ROOT, command, content, launch, made
+from tests.experiments.launch import ROOT, Fork, command, content, eager, finish, kept_state, launch, made
 
-SWEEP = (
-    "-m",
-    "method=adaloss,sgd_constant",
-    "b0=[0.1,1,10]",
-    "seed=[0,1,2,3]",
-    "data.d=100",
-    "iterations=2000",
-)
+pytestmark = pytest.mark.usefixtures("compiled")
+SWEEP = ("-m", "method=adaloss,sgd_constant", "b0=[0.1,1,10]", "seed=[0,1,2,3]", "data.d=100", "iterations=2000")
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
-KILLS = 3  # for each launcher; python -m tests.campaign.kill has more, of every experiment
+KILLS = 2  # python -m tests.campaign.kill has more, of every experiment
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
+def undisturbed(compiled, tmp_path_factory):
     root = tmp_path_factory.mktemp("undisturbed")
     assert made(launch(*SWEEP, f"runs={root}")) == 24
     return content(root)
 
 
-@pytest.mark.parametrize("launcher", [(), JOBLIB], ids=["basic", "joblib"])
-def test_sigkill_at_random_moments(launcher, undisturbed, tmp_path):
-    rng = random.Random(len(launcher))
-    arguments = (*SWEEP, *launcher, f"runs={tmp_path}")
+def test_sigkill_at_random_moments(undisturbed, tmp_path):
+    rng = random.Random(2)
+    arguments = (*SWEEP, *JOBLIB, f"runs={tmp_path}")
     killed = 0
     for _ in range(3 * KILLS):
         lacking = len(undisturbed) - len(list(tmp_path.glob("linear_regression/*")))
@@ -65,18 +58,52 @@ def test_sigkill_at_random_moments(launcher, undisturbed, tmp_path):
     assert not list(tmp_path.glob(".tmp-*"))  # what the killed left behind is gone
 
 
+VIT = "data.test=1600 weights.share=0.5 weights.epochs=2 epochs=6 batch=8 model.width=16 model.depth=1 model.heads=2"
+TRAININGS = {  # the words, and whose checkpoint is there when the process is killed
+    "lstm": ("data.articles=120 embedding=8 hidden=8 batch=16 epochs=60 b0=0.1", ("lstm", "lstm")),
+    "ppo": ("frames=25600 envs=4 steps=64 epochs=2 batch=32 actor=[8] critic=[8,8] b0=100", ("ppo", "ppo")),
+    "vit": (f"{VIT} b0=0.1", ("vit_pretrain", "vit")),
+}
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_killed_in_the_middle_and_started_again_gives_the_same_bits(name, tmp_path):
+    words, stems = TRAININGS[name]
+    undisturbed, root, reached = tmp_path / "undisturbed", tmp_path / "killed", 0
+    assert made(launch(*words.split(), f"runs={undisturbed}", experiment=name)) == 1
+
+    def steps(stem):
+        files = list(root.glob(f"checkpoints/{stem}-*.pt"))
+        return len(kept_state(files[0])["rows"]) if files else 0
+
+    for stem in stems:
+        process = Fork(name, (*words.split(), f"runs={root}"), eager)
+        deadline = time.monotonic() + 120
+        before = steps(stem)
+        while steps(stem) < before + 8:
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.002)
+        process.kill()
+        assert process.returncode == -signal.SIGKILL
+        reached += steps(stem) > before
+    assert reached == 2 and not content(root, name)
+    assert made(launch(*words.split(), f"runs={root}", experiment=name)) == 1
+    for experiment in {name, *stems}:
+        assert len(content(root, experiment)) == 1
+        assert content(root, experiment) == content(undisturbed, experiment)
+    assert not list(root.glob("checkpoints/*"))
+
+
 def test_ctrl_c_ends_with_one_line_and_the_same_command_continues(undisturbed, tmp_path):
     arguments = (*SWEEP, f"runs={tmp_path}")
-    process = subprocess.Popen(command(*arguments), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.time() + 60
-    while not list(tmp_path.glob("linear_regression/*")) and time.time() < deadline:
-        time.sleep(0.02)
+    process = Fork("linear_regression", arguments)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("linear_regression/*")) and time.monotonic() < deadline:
+        time.sleep(0.002)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=5)
-    assert process.returncode == 130
-    assert errors.splitlines() == [
-        "linear_regression: interrupted; complete runs are saved, the same command continues"
-    ]
+    code, _, errors = finish(process, timeout=5)
+    word = "linear_regression: interrupted; complete runs are saved, the same command continues\n"
+    assert (code, errors) == (130, word)
     saved = len(content(tmp_path))
     assert 0 < saved < 24
     assert made(launch(*arguments)) == 24 - saved
@@ -99,11 +126,10 @@ def descendants(pid):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
 def test_workers_end_with_the_process_that_started_them(number, tmp_path):
     """What ends the main process reaches it alone."""
-    root = tmp_path / "disturbed"
     words = (f"b0=[{','.join(map(str, range(1, 13)))}]", "iterations=3000", "data.d=20", "record.log_points=20")
-    sweep = ("-m", "seed=0,1,2,3,4,5,6,7", *words, f"runs={root}", *JOBLIB)
+    sweep = ("-m", "seed=0,1,2,3,4,5,6,7", *words, f"runs={tmp_path}", *JOBLIB)
     process = subprocess.Popen(command(*sweep), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    while process.poll() is None and not list(root.glob("linear_regression/*")):
+    while process.poll() is None and not list(tmp_path.glob("linear_regression/*")):
         time.sleep(0.01)
     workers = descendants(process.pid)
     process.send_signal(number)
@@ -116,12 +142,7 @@ def test_workers_end_with_the_process_that_started_them(number, tmp_path):
     word = "linear_regression: hung up; complete runs are saved, the same command continues\n"
     expected = (129, word) if number == signal.SIGHUP else (-signal.SIGKILL, "")
     assert (process.returncode, errors) == expected
-    saved = content(root)
-    assert 0 < len(saved) < 96
-    if number == signal.SIGKILL:
-        assert made(launch(*sweep)) == 96 - len(saved)
-        assert made(launch("seed=[0,1,2,3,4,5,6,7]", *words, f"runs={tmp_path / 'undisturbed'}")) == 96
-        assert content(root) == content(tmp_path / "undisturbed")
+    assert 0 < len(content(tmp_path)) < 96
 
 
 def test_nohup(tmp_path):
@@ -133,17 +154,3 @@ def test_nohup(tmp_path):
         threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGHUP)).start()
 
     assert made(launch("iterations=20", f"runs={tmp_path}", prepare=ignoring)) == 1
-
-
-def test_two_processes_on_one_store(undisturbed, tmp_path):
-    both = [
-        subprocess.Popen(
-            command(*SWEEP, f"runs={tmp_path}"), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        for _ in range(2)
-    ]
-    for process in both:
-        _, errors = process.communicate(timeout=120)
-        assert (process.returncode, errors) == (0, "")
-    assert content(tmp_path) == undisturbed
-    assert not list(Path(tmp_path).glob(".tmp-*"))

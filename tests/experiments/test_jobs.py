@@ -3,6 +3,8 @@
 import re
 import sys
 from functools import cache
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import hydra
 import pytest
@@ -24,20 +26,6 @@ def loader():
         yield GlobalHydra.instance().config_loader()
 
 
-class Counted:
-    """Hydra's loader; ``jobs`` counts what it composes."""
-
-    def __init__(self, loader):
-        self.loader, self.jobs = loader, 0
-
-    def get_sources(self):
-        return self.loader.get_sources()
-
-    def load_sweep_config(self, *arguments):
-        self.jobs += 1
-        return self.loader.load_sweep_config(*arguments)
-
-
 @cache
 def master(loader, *words, experiment="linear_regression"):
     return loader.load_configuration(f"experiment/{experiment}", list(words), RunMode.MULTIRUN)
@@ -46,8 +34,6 @@ def master(loader, *words, experiment="linear_regression"):
 @pytest.mark.parametrize(
     "line",
     [
-        "b0=1 eta=2",
-        "b0=1,2 eta=2,3,4 seed=0",
         "method=adaloss,sgd_constant data=spectrum data.s0=1,2",
         "b0=[1,2],[3] record.windows=[[1,2]],[]",
         "b0=${eta} eta=0.5,2",
@@ -67,7 +53,6 @@ def test_the_jobs_are_those_of_hydras_sweeper(line, loader):
 
 
 ALIKE = [
-    ("linear_regression", "b0=[1,2] data.d=7 method=sgd_constant record.windows=[[1,2]] eta=1e-3 runs='a,b=c'"),
     ("linear_regression", "b0=${eta} eta=2 method.alpha=${alpha} alpha=3 seed=null batch=??? scale.name=a scale=smoke"),
     ("linear_regression", "~record.windows record.log_points=3 +record.more={a:1} ++record.columns=[gap] b0=[3]"),
     ("linear_regression", "record={log_points:5} record.columns=[gap] record.windows=[[1,2]] record.windows.0=[5,6]"),
@@ -75,12 +60,8 @@ ALIKE = [
     ("linear_regression", "++sweep.name=x sweep=figure_1 hydra.job.name=mine hydra/job_logging=disabled b0=1"),
     ("bounds", "d=[1,3] problems=5 scale=paper"),
     ("compare", "problem=noisy_regression optimizer=adam step=[0.1] epochs=${seed} seed=2"),
-    ("cost", "scale=smoke model.width=8 turns=1"),
-    ("errata", "number=[2,3] scale=smoke"),
-    ("gram", "data=sphere data.n=9 seed=[1,2]"),
     ("lstm", "scale=smoke epochs=3 b0=1 data.articles=9 +data.more=1"),
     ("ppo", "method=adam env=x actor=[1] ~clip"),
-    ("two_layer", "data=digits m=3 record.columns=[loss] b0=${m}"),
     ("vit", "scale=smoke weights=rotation weights.epochs=1 model.width=8 weight_decay={value:1} b0=2"),
 ]
 
@@ -108,8 +89,8 @@ def test_hydra_has_the_word_on_what_is_wrong(line, loader):
 
 @pytest.mark.parametrize("process", ["main", "launcher's"])
 def test_hydra_composes_once_for_each_choice_of_groups(process, loader, monkeypatch):
-    counted = Counted(loader)
-    composer = Composer(counted)
+    counted = Mock(wraps=loader.load_sweep_config)
+    composer = Composer(SimpleNamespace(get_sources=loader.get_sources, load_sweep_config=counted))
     config = master(loader, "hydra/launcher=joblib")
     if process != "main":  # there Hydra imports its plugins twice
         monkeypatch.setattr(sys.modules["hydra_plugins.hydra_joblib_launcher.config"], "JobLibLauncherConf", None)
@@ -117,23 +98,20 @@ def test_hydra_composes_once_for_each_choice_of_groups(process, loader, monkeypa
     for _ in ("the plan", "the launcher"):
         for words in jobs:
             composer.load_sweep_config(config, words)
-    assert (len(jobs), counted.jobs) == (20, 2)
+    assert (len(jobs), counted.call_count) == (20, 2)
 
 
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
+def test_values_of_a_sweep_are_those_that_were_meant(loader):
+    for values, expected in (
         ("range(0.1,0.4,0.1)", [0.1, 0.2, 0.3]),
         ("range(0.7,0.1,-0.2)", [0.3, 0.5, 0.7]),
         ("range(1,4)", [1, 2, 3]),
         ("shuffle(range(0.1,0.4,0.1))", [0.1, 0.2, 0.3]),
         ("float(range(1,3))", [1, 2]),
         ("sort(0.3,0.1)", [0.1, 0.3]),
-    ],
-)
-def test_values_of_a_sweep_are_those_that_were_meant(values, expected, loader):
-    jobs = expanded([f"b0={values}"], loader)
-    assert sorted(float(word.removeprefix("b0=")) for [word] in jobs) == expected
+    ):
+        jobs = expanded([f"b0={values}"], loader)
+        assert sorted(float(word.removeprefix("b0=")) for [word] in jobs) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,10 @@
-"""The LSTM: the model and its training against plain loops, what a run saves, kills, what a configuration may say."""
+"""The LSTM: the model and its training against plain loops, what a run saves, what a configuration may say."""
 
 import math
-import re
-import signal
-import time
-from functools import partial
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from torch.nn import functional
 
 from experiments.data.articles import PADDING
@@ -19,37 +13,12 @@ from experiments.models.lstm import LSTMClassifier
 from experiments.runs.checkpoint import Checkpoint
 from experiments.runs.schema import ConfigError, validated
 from experiments.runs.store import Run
-from tests.experiments.kept import kept_state
-from tests.experiments.launch import ROOT, Fork, content, eager, made
-from tests.experiments.launch import launch as launch_experiment
+from tests.experiments.launch import launch, made
 
-DATA = {
-    "name": "synthetic_news",
-    "articles": 120,
-    "seed": 7,
-    "ordered": 0.95,
-    "vocabulary": 300,
-    "length": 32,
-    "validation": 0.1,
-    "test": 0.3,
-    "split": 7,
-}
-VALUES = {
-    "method": {"name": "adamloss", "alpha": 1.0, "c": 0.0},
-    "data": DATA,
-    "embedding": 8,
-    "hidden": 8,
-    "pooling": "mean",
-    "b0": 400.0,
-    "seed": 7,
-    "eta": 1.0,
-    "epochs": 3,
-    "batch": 16,
-}
-SMALL = ("data.articles=120", "embedding=8", "hidden=8", "epochs=3", "batch=16")
-
-
-launch = partial(launch_experiment, experiment="lstm")
+DATA = {"name": "synthetic_news", "articles": 120, "seed": 7, "ordered": 0.95, "vocabulary": 300, "length": 32}
+DATA |= {"validation": 0.1, "test": 0.3, "split": 7}
+VALUES = {"method": {"name": "adamloss", "alpha": 1.0, "c": 0.0}, "data": DATA, "embedding": 8, "hidden": 8}
+VALUES |= {"pooling": "mean", "b0": 400.0, "seed": 7, "eta": 1.0, "epochs": 3, "batch": 16}
 
 
 def lstm(**changed):
@@ -63,9 +32,6 @@ def nothing_kept():
 def executed(config):
     [made] = config.execute(config.runs(), lambda steps, **words: steps)
     return made
-
-
-# The model
 
 
 @pytest.mark.parametrize("pooling", ["mean", "last"])
@@ -89,14 +55,9 @@ def test_a_padded_batch_is_each_article_alone(pooling):
     expected = torch.cat(expected)
     out = model(ids)
     torch.testing.assert_close(out, expected, rtol=1e-12, atol=1e-12)
-    weight = torch.randn(5, 2).double()
-    parameters = [model.embedding.weight, model.head.weight]
-    for ours, theirs in zip(
-        torch.autograd.grad((out * weight).sum(), parameters),
-        torch.autograd.grad((expected * weight).sum(), parameters),
-        strict=True,
-    ):
-        torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-12)
+    weight, parameters = torch.randn(5, 2).double(), [model.embedding.weight, model.head.weight]
+    ours, theirs = (torch.autograd.grad((logits * weight).sum(), parameters) for logits in (out, expected))
+    torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-12)
 
 
 # The training
@@ -165,6 +126,7 @@ def test_all_methods_and_b0_share_what_a_seed_draws():
     expected += [(b0 + loss) ** -0.5 for b0 in (1, 1e6)]
     np.testing.assert_allclose(steps, expected, rtol=1e-6)
     assert executed(lstm(seed=8, epochs=1)).history["loss"][0] not in first
+    assert (torch.tensor([1e-310], dtype=torch.float64) * 0.5).item() > 0  # subnormal numbers are back
 
 
 def test_divergence_is_a_result():
@@ -173,11 +135,6 @@ def test_divergence_is_a_result():
     assert made.results["train_loss"] is None and made.results["test_accuracy"] is None
     last = made.history.iloc[-1]
     assert len(made.history) < 15 and not math.isfinite(last["step"] + last["loss"])
-
-
-def test_subnormal_numbers_are_back_after_the_training():
-    executed(lstm(epochs=1))
-    assert (torch.tensor([1e-310], dtype=torch.float64) * 0.5).item() > 0
 
 
 def test_an_lstm_learns_what_a_bag_of_words_cannot_see():
@@ -193,53 +150,28 @@ def test_an_lstm_learns_what_a_bag_of_words_cannot_see():
 # As a user starts it
 
 
-def test_lists_are_single_runs_and_nothing_is_made_twice(tmp_path):
-    assert made(launch("-m", *SMALL, "b0=1,100", "seed=0,1", f"runs={tmp_path / 'one'}")) == 4
-    assert made(launch(*SMALL, "b0=[1,100]", "seed=[0,1]", f"runs={tmp_path / 'many'}")) == 4
-    assert content(tmp_path / "one", "lstm") == content(tmp_path / "many", "lstm")
-    assert made(launch(*SMALL, "b0=[1,100]", "seed=[0,1]", f"runs={tmp_path / 'many'}")) == 0
-
-
-def test_killed_in_the_middle_and_started_again_gives_the_same_bits(tmp_path):
-    arguments = (*SMALL, "epochs=60", "b0=0.1", "seed=0")
-    assert made(launch(*arguments, f"runs={tmp_path / 'undisturbed'}")) == 1
-    reached = [0]
-    for _ in range(2):
-        process = Fork("lstm", (*arguments, f"runs={tmp_path / 'killed'}"), eager)
-        deadline = time.time() + 120
-        while kept(tmp_path / "killed") < reached[-1] + 8:
-            assert time.time() < deadline and process.poll() is None
-            time.sleep(0.002)
-        process.kill()
-        assert process.returncode == -signal.SIGKILL
-        reached.append(kept(tmp_path / "killed"))
-    assert 0 < reached[1] < reached[2] < 300 and any(steps % 5 for steps in reached)
-    assert made(launch(*arguments, f"runs={tmp_path / 'killed'}")) == 1
-    assert content(tmp_path / "killed", "lstm") == content(tmp_path / "undisturbed", "lstm")
-    assert not list(tmp_path.glob("killed/checkpoints/*.pt"))
-    [history] = [pd.read_parquet(file) for file in tmp_path.glob("killed/lstm/*/history.parquet")]
-    assert len(history) == 300
-
-
-def kept(root):
-    """The steps in the checkpoint, 0 where there is none."""
-    files = list(root.glob("checkpoints/*.pt"))
-    return len(kept_state(files[0])["rows"]) if files else 0
-
-
 def test_real_files_are_read_once_and_found_elsewhere(tmp_path):
     for name in ("True", "Fake"):
         lines = [f'"{name} story {k}","what {name} people {k}\nsay","news","May {k}"' for k in range(30)]
         (tmp_path / f"{name}.csv").write_text("\n".join(["title,text,subject,date", *lines]))
-    words = ("-m", "data=news", *SMALL[1:], "epochs=1", "b0=1,400", f"runs={tmp_path / 'runs'}")
-    result = launch(*words, f"data.path={tmp_path}")
+    words = (
+        "-m",
+        "data=news",
+        "embedding=8",
+        "hidden=8",
+        "batch=16",
+        "epochs=1",
+        "b0=1,400",
+        f"runs={tmp_path / 'runs'}",
+    )
+    result = launch(*words, f"data.path={tmp_path}", experiment="lstm")
     assert made(result) == 2
     assert sum(line.startswith("news: 30 fake, 30 true") for line in result.stdout.splitlines()) == 1
     for name in ("True", "Fake"):
         (tmp_path / "elsewhere").mkdir(exist_ok=True)
         (tmp_path / f"{name}.csv").rename(tmp_path / "elsewhere" / f"{name}.csv")
-    assert "nothing to train" in launch(*words, f"data.path={tmp_path / 'elsewhere'}").stdout
-    gone = launch(*words, f"data.path={tmp_path / 'True.csv'}")
+    assert "nothing to train" in launch(*words, f"data.path={tmp_path / 'elsewhere'}", experiment="lstm").stdout
+    gone = launch(*words, f"data.path={tmp_path / 'True.csv'}", experiment="lstm")
     line = f"data.path={tmp_path / 'True.csv'}: cannot be read (No such file or directory)"
     assert gone.returncode == 2 and gone.stderr == f"error: {line}; docs/paper_scale.md says where it is\n"
 
@@ -260,23 +192,3 @@ def test_bad_input_is_one_line(changed, line):
     with pytest.raises(ConfigError) as refused:
         lstm(**changed)
     assert str(refused.value) == line
-
-
-def test_the_scales_compose():
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        for scale, data in (("smoke", "synthetic_news"), ("laptop", "synthetic_news"), ("paper", "news")):
-            config = compose("experiment/lstm", [f"scale={scale}", "+data.path=x" if data != "news" else "data.path=x"])
-            assert (config.data.name, config.data.vocabulary) == (data, config.scale.figure_2.vocabulary)
-            assert config.hidden == config.scale.figure_2.hidden
-
-
-PAGE = (ROOT / "docs/paper_scale.md").read_text()
-
-
-@pytest.mark.parametrize("command", re.findall(r"^python -m experiments\.lstm (.*)$", PAGE, flags=re.MULTILINE))
-def test_the_commands_of_the_page_are_composed(command):
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        config = compose("experiment/lstm", command.split())
-    assert (config.data.name, config.data.path) == ("news", "NEWS")
-    if "sweep" in command:
-        assert f"sweep={config.sweep.name} " in command and config.data.vocabulary == 20000

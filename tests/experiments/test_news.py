@@ -8,12 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import yaml
 
 from experiments.data import news, synthetic_news
 from experiments.data.articles import CLASSES, FIRST, PADDING, UNKNOWN, NewsConfig, corpus, vocabulary, words_of
 from experiments.runs.schema import ConfigError, validated
-from tests.experiments.launch import ROOT
 
 SETTINGS = {"vocabulary": 50, "length": 12, "validation": 0.25, "test": 0.25, "split": 0}
 PROCESSING = validated(NewsConfig, SETTINGS)
@@ -24,8 +22,8 @@ def load(path, **changed):
     return news.load(validated(news.Config, SETTINGS | {"name": "news", "path": str(path)} | changed))
 
 
-def articles(word, count, head=HEAD):
-    return head + "".join(f'"{word} {k}","the {word} text {k}","{word}s","May {k}, 2017"\n' for k in range(count))
+def articles(word, count):
+    return HEAD + "".join(f'"{word} {k}","the {word} text {k}","{word}s","May {k}, 2017"\n' for k in range(count))
 
 
 def folder(tmp_path, true=None, fake=None, encoding="utf-8"):
@@ -53,15 +51,8 @@ def test_two_files_and_what_is_said_about_them(tmp_path, capsys):
 
 def test_cells_as_they_come(tmp_path):
     """Several lines in one cell, quotes in quotes, commas, missing cells, the words NA and None, an empty line."""
-    true = (
-        HEAD
-        + '"A ""quoted"" title","first line\n\nsecond, line","politics","Dec 31, 2017"\n'
-        + ",text without a title,news,\n"
-        + "title without text,,news,\n"
-        + "NA,None null nan,news,\n"
-        + "\n"
-        + " , ,news,\n"
-    )
+    true = HEAD + '"A ""quoted"" title","first line\n\nsecond, line","politics","Dec 31, 2017"\n'
+    true += ",text without a title,news,\ntitle without text,,news,\nNA,None null nan,news,\n\n , ,news,\n"
     tables = news.read(folder(tmp_path, true=true))
     assert tables["true"].values.tolist() == [
         ['A "quoted" title', "first line\n\nsecond, line"],
@@ -103,63 +94,44 @@ def test_one_file_with_labels(tmp_path):
 
 
 def test_where_the_files_lie_is_no_matter_and_what_is_in_them_is(tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
-    first, second = load(folder(tmp_path / "a")), load(folder(tmp_path / "b"))
-    assert first.checksum == second.checksum
-    (tmp_path / "b/True.csv").write_text(articles("real", 8).replace("real 3", "other 3"))
+    a, b = tmp_path / "a", tmp_path / "b"
+    a.mkdir(), b.mkdir()
+    first = load(folder(a))
+    assert load(folder(b)).checksum == first.checksum != load(a, split=1).checksum
+    (b / "True.csv").write_text(articles("real", 8).replace("real 3", "other 3"))
     news.load.cache_clear()
-    assert load(tmp_path / "b").checksum != first.checksum
-    assert load(tmp_path / "a", split=1).checksum != first.checksum
+    assert load(b).checksum != first.checksum
 
 
-TRUE_ONLY = "should have True.csv and Fake.csv in it, or news.csv; docs/paper_scale.md"
+REAL = {"True.csv": articles("real", 8)}
+FIELDS = "text, subject, date"
 
 
 @pytest.mark.parametrize(
     ("files", "path", "line"),
     [
         ({}, "nowhere", "/nowhere: cannot be read (No such file or directory); docs/paper_scale.md says where it is"),
-        ({"True.csv": articles("real", 8)}, "", f": {TRUE_ONLY}"),
+        (REAL, "", ": should have True.csv and Fake.csv in it, or news.csv; docs/paper_scale.md"),
         (
-            {"True.csv": articles("real", 8)},
+            REAL,
             "True.csv",
-            "/True.csv: has no column 'label', it has title, text, subject, date; "
-            "give the folder with True.csv and Fake.csv",
+            f"/True.csv: has no column 'label', it has title, {FIELDS}; give the folder with True.csv and Fake.csv",
         ),
         (
-            {"True.csv": articles("real", 8, "headline,text,subject,date\n"), "Fake.csv": articles("hoax", 8)},
+            {"True.csv": f"headline,{FIELDS}\n".replace(", ", ","), "Fake.csv": articles("hoax", 8)},
             "",
-            "/True.csv: has no column 'title', it has headline, text, subject, date",
+            f"/True.csv: has no column 'title', it has headline, {FIELDS}",
         ),
-        ({"True.csv": articles("real", 8), "Fake.csv": HEAD}, "", "/Fake.csv: has no article"),
-        (
-            {"True.csv": articles("real", 8), "Fake.csv": HEAD + ",,news,\n" * 9},
-            "",
-            ": too few articles for a train part (0 fake, 8 true)",
-        ),
-        (
-            {"True.csv": articles("real", 8), "Fake.csv": articles("hoax", 1) * 5},
-            "",
-            ": too few articles for a test part (2 fake, 8 true)",
-        ),
-        (
-            {"True.csv": articles("real", 8), "Fake.csv": ""},
-            "",
-            "/Fake.csv: not a CSV file (No columns to parse from file)",
-        ),
+        (REAL | {"Fake.csv": HEAD}, "", "/Fake.csv: has no article"),
+        (REAL | {"Fake.csv": HEAD + ",,news,\n" * 9}, "", ": too few articles for a train part (0 fake, 8 true)"),
+        (REAL | {"Fake.csv": articles("hoax", 1) * 5}, "", ": too few articles for a test part (2 fake, 8 true)"),
         (
             {"news.csv": "title,text,label\na,b,FAKE\nc,d,\n"},
             "",
             ": label='' in article 2: allowed are fake, false, 0, real, true, 1",
         ),
-        (
-            {"news.csv": "title,text,label\na,b,FAKE\nc,d,FAKE\n"},
-            "",
-            ": too few articles for a train part (2 fake, 0 true)",
-        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_refused_in_one_line(files, path, line, tmp_path):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
@@ -168,30 +140,16 @@ def test_what_is_refused_in_one_line(files, path, line, tmp_path):
     assert str(refused.value) == f"data.path={tmp_path}{line}"
 
 
-@pytest.mark.parametrize(
-    "spoilt",
-    ['"title","text\nno end of the quotes', "title,text,subject,date\na,b,c,d,e,f,g\n", "PK\x03\x04\x00\x00\xff"],
-)
-def test_what_is_no_csv_file_is_one_line(spoilt, tmp_path):
-    with pytest.raises(ConfigError) as refused:
-        load(folder(tmp_path, true=spoilt))
-    assert str(refused.value).startswith(f"data.path={tmp_path / 'True.csv'}: ") and "\n" not in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    ("changed", "line"),
-    [
+def test_bad_fields_are_one_line():
+    for changed, line in (
         ({"test": 0.8}, "data.test=0.8: with data.validation=0.25 it should be less than 1"),
         ({"vocabulary": 0}, "data.vocabulary=0: input should be greater than or equal to 1"),
         ({"length": "long"}, "data.length='long': input should be a valid integer"),
         ({"validation": 0}, "data.validation=0: input should be greater than 0"),
-        ({"encoding": "utf-8"}, "data.encoding='utf-8': no such field; allowed are "),
-    ],
-)
-def test_bad_fields_are_one_line(changed, line):
-    with pytest.raises(ConfigError) as refused:
-        validated(news.Config, SETTINGS | {"name": "news", "path": "."} | changed, "data")
-    assert str(refused.value).startswith(line)
+    ):
+        with pytest.raises(ConfigError) as refused:
+            validated(news.Config, SETTINGS | {"name": "news", "path": "."} | changed, "data")
+        assert str(refused.value).startswith(line)
 
 
 def test_a_folder_that_may_not_be_listed_is_one_line(tmp_path, monkeypatch):
@@ -218,27 +176,20 @@ def test_folders_and_pipes_in_place_of_the_news_are_one_line(tmp_path):
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        (b"title,title,text,label\na,b,c,1\n", "has 2 columns 'title', should have one"),
         (b"Title , title,text,label\na,b,c,1\n", "has 2 columns 'title', should have one"),
         (b"title,text,label,Label,LABEL\na,b,1,0,0\n", "has 3 columns 'label', should have one"),
-        (b"text,title,text,label\na,b,c,1\n", "has 2 columns 'text', should have one"),
         (b",,\na,b,1\n", "has no column 'title', it has (no name), (no name), (no name)"),
         (b'"ti\ntle",text,label\na,b,1\n', "has no column 'title', it has ti tle, text, label"),
         (b"\x1b[2Jtitle,text,label\na,b,1\n", "has no column 'title', it has  [2jtitle, text, label"),
-        (b'""\n', "has no column 'title', it has (no name)"),
-        (b"t\0itle,text,label\na,b,1\n", "not a CSV file (it has a byte 0)"),
         (b"title,text,label\na,b\0,1\n", "not a CSV file (it has a byte 0)"),
         ("title,text,label\na,b,1\n".encode("utf-16"), "not a CSV file (it has a byte 0)"),
         (b"", "not a CSV file (No columns to parse from file)"),
         (b"\xef\xbb\xbf", "not a CSV file (No columns to parse from file)"),
-        (b" \n\n\n", "not a CSV file (No columns to parse from file)"),
         (b'"', "not a CSV file ("),
         (b'"title,text,label\n' + b"a,b,1\n" * 10**5, "not a CSV file (field larger than field limit (131072))"),
-        (b"x" * 10**6, "not a CSV file (field larger than field limit (131072))"),
         (b"a," * 10**6 + b"title\n", "not a CSV file (its header has 1000001 columns, at most 50 are allowed)"),
         (b"title,text,label\n" + b"a," * 10**6, "not a CSV file ("),
         (b"title,text,label\na,b,1,\n", "not a CSV file ("),
-        (b"title,text,label\n", "has no article"),
     ],
 )
 def test_a_strange_csv_file_is_one_line(content, line, tmp_path):
@@ -251,33 +202,24 @@ def test_a_strange_csv_file_is_one_line(content, line, tmp_path):
     assert str(caught.value).startswith(f"data.path={file}: {line}") and str(caught.value).isprintable()
 
 
-def test_more_articles_than_allowed_are_refused(tmp_path, monkeypatch):
+def test_long_articles_are_read_and_more_than_allowed_are_refused(tmp_path, monkeypatch):
     file = tmp_path / "news.csv"
-    file.write_text("title,text,label\n" + "a,b,1\n" * 5)
+    file.write_text(f"title,text,label\na,{'word ' * 10**5},1\n" + "a,b,1\n" * 4)
     monkeypatch.setattr(news, "MOST_ARTICLES", 5)
-    assert len(news.read(file)["true"]) == 5
+    assert [len(text) for text in news.read(file)["true"]["text"]] == [5 * 10**5, 1, 1, 1, 1]
     monkeypatch.setattr(news, "MOST_ARTICLES", 4)
     with pytest.raises(ConfigError, match=rf"^data\.path={file}: has more than 4 articles$"):
         news.read(file)
 
 
-def test_a_long_article_is_read(tmp_path):
-    file = tmp_path / "news.csv"
-    file.write_text(f"title,text,label\na,{'word ' * 10**5},1\n")
-    assert len(news.read(file)["true"]["text"][0]) == 5 * 10**5
-
-
 # Words and numbers
 
 
-def test_words():
+def test_words_and_their_numbers():
     assert words_of("Don't panic — 2 died; the EU’s e-mail_box.") == [
         "don't", "panic", "2", "died", "the", "eu’s", "e", "mail", "box",
     ]  # fmt: skip
-
-
-def test_numbers_go_by_frequency_then_by_the_alphabet():
-    assert vocabulary([["b", "a", "c"], ["c", "a"], ["d"]], 3) == {"a": 2, "c": 3, "b": 4}
+    assert vocabulary([["b", "a", "c"], ["c", "a"], ["d"]], 3) == {"a": 2, "c": 3, "b": 4}  # frequency, then alphabet
 
 
 def table(*texts):
@@ -297,16 +239,10 @@ def test_the_vocabulary_knows_the_training_articles_alone():
 
 def test_articles_are_cut_and_padded_and_rare_words_unknown():
     config = validated(NewsConfig, SETTINGS | {"length": 4, "vocabulary": 2})
-    texts = [f"a b a b {'rare' if k else ''} a" for k in range(8)]
-    frames = {
-        "true": table(*(f"x{k} {text}" for k, text in enumerate(texts))),
-        "fake": table(*(f"y{k}" for k in range(8))),
-    }
-    ids, labels = corpus(frames, config, "here").train
-    assert ids.shape == (8, 4)
-    assert (
-        ids[labels == 1].tolist() == [[UNKNOWN, 2, 3, 2]] * 4 and ids[labels == 0].tolist() == [[UNKNOWN, 0, 0, 0]] * 4
-    )
+    true = table(*(f"x{k} a b a b {'rare' if k else ''} a" for k in range(8)))
+    ids, labels = corpus({"true": true, "fake": table(*(f"y{k}" for k in range(8)))}, config, "here").train
+    assert ids[labels == 1].tolist() == [[UNKNOWN, 2, 3, 2]] * 4
+    assert ids[labels == 0].tolist() == [[UNKNOWN, 0, 0, 0]] * 4
 
 
 def test_copies_and_empty_articles_are_left_out():
@@ -324,13 +260,9 @@ def test_a_bag_of_words_does_not_see_the_order():
     """One class says a b, the other b a: chance for the bag. A word of the class: all right."""
     rng = np.random.default_rng(0)
     ends = [" ".join(rng.choice(list("uvwxyz"), 8)) for _ in range(400)]
-    ordered = {
-        "fake": table(*(f"b a {end}" for end in ends[:200])),
-        "true": table(*(f"a b {end}" for end in ends[200:])),
-    }
-    assert (
-        abs(corpus(ordered, PROCESSING, "here").bag_of_words_accuracy - 0.5) < 0.15
-    )  # 3 standard errors of 100 articles
+    a_b = (table(*(f"{words} {end}" for end in ends[k::2])) for k, words in enumerate(("b a", "a b")))
+    ordered = corpus(dict(zip(("fake", "true"), a_b, strict=True)), PROCESSING, "here")
+    assert abs(ordered.bag_of_words_accuracy - 0.5) < 0.15  # 3 standard errors of 100 articles
     told = {name: table(*(f"{name} {end}" for end in ends)) for name in CLASSES}
     assert corpus(told, PROCESSING, "here").bag_of_words_accuracy == 1
 
@@ -364,9 +296,3 @@ def test_the_classes_differ_in_the_order_of_a_phrase_and_not_in_its_words(monkey
         assert len(first) == 1000 and abs(share - 0.95) < 4 * error
         words = [word for text in frame["text"] for word in words_of(text)]
         assert sum(word in nouns for word in words) == sum(word in verbs for word in words) == 1000
-
-
-def test_the_configurations_fit_their_classes():
-    for name, module in (("news", news), ("synthetic_news", synthetic_news)):
-        fields = yaml.safe_load((ROOT / f"configs/data/{name}.yaml").read_text().replace("???", "x"))
-        assert fields.keys() == module.Config.model_fields.keys()

@@ -7,37 +7,22 @@ from torch import nn
 from experiments.models.vit import VisionTransformer
 
 SMALL = {"size": 224, "patch": 16, "channels": 3, "width": 384, "depth": 12, "heads": 6}
+TIMM = """
+    cls_token 1 1 384; pos_embed 1 197 384; patch_embed.proj.weight 384 3 16 16; patch_embed.proj.bias 384
+"""
+BLOCK = """
+    norm1.weight 384; norm1.bias 384; attn.qkv.weight 1152 384; attn.qkv.bias 1152; attn.proj.weight 384 384;
+    attn.proj.bias 384; norm2.weight 384; norm2.bias 384; mlp.fc1.weight 1536 384; mlp.fc1.bias 1536;
+    mlp.fc2.weight 384 1536; mlp.fc2.bias 384
+"""
 
 
 def timm_vit_small(classes):
     """Names and shapes of timm's vit_small_patch16_224, written out."""
-    shapes = {
-        "cls_token": (1, 1, 384),
-        "pos_embed": (1, 197, 384),
-        "patch_embed.proj.weight": (384, 3, 16, 16),
-        "patch_embed.proj.bias": (384,),
-    }
-    for i in range(12):
-        shapes |= {
-            f"blocks.{i}.norm1.weight": (384,),
-            f"blocks.{i}.norm1.bias": (384,),
-            f"blocks.{i}.attn.qkv.weight": (1152, 384),
-            f"blocks.{i}.attn.qkv.bias": (1152,),
-            f"blocks.{i}.attn.proj.weight": (384, 384),
-            f"blocks.{i}.attn.proj.bias": (384,),
-            f"blocks.{i}.norm2.weight": (384,),
-            f"blocks.{i}.norm2.bias": (384,),
-            f"blocks.{i}.mlp.fc1.weight": (1536, 384),
-            f"blocks.{i}.mlp.fc1.bias": (1536,),
-            f"blocks.{i}.mlp.fc2.weight": (384, 1536),
-            f"blocks.{i}.mlp.fc2.bias": (384,),
-        }
-    return shapes | {
-        "norm.weight": (384,),
-        "norm.bias": (384,),
-        "head.weight": (classes, 384),
-        "head.bias": (classes,),
-    }
+    last = f"norm.weight 384; norm.bias 384; head.weight {classes} 384; head.bias {classes}"
+    blocks = [f"blocks.{i}.{entry.strip()}" for i in range(12) for entry in BLOCK.split(";")]
+    entries = [entry.split() for entry in (*TIMM.split(";"), *blocks, *last.split(";"))]
+    return {name: tuple(map(int, shape)) for name, *shape in entries}
 
 
 @pytest.mark.parametrize(("classes", "parameters"), [(1000, 22_050_664), (100, 21_704_164)])
@@ -63,23 +48,19 @@ def by_torch(model, images, heads):
     patches = patches.reshape(n, side * side, channels * patch * patch)
     tokens = patches @ weights["patch_embed.proj.weight"].reshape(width, -1).T + weights["patch_embed.proj.bias"]
     tokens = torch.cat([weights["cls_token"].repeat(n, 1, 1), tokens], dim=1) + weights["pos_embed"]
-    names = {
-        "self_attn.in_proj_weight": "attn.qkv.weight",
-        "self_attn.in_proj_bias": "attn.qkv.bias",
-        "self_attn.out_proj.weight": "attn.proj.weight",
-        "self_attn.out_proj.bias": "attn.proj.bias",
-        "linear1.weight": "mlp.fc1.weight",
-        "linear1.bias": "mlp.fc1.bias",
-        "linear2.weight": "mlp.fc2.weight",
-        "linear2.bias": "mlp.fc2.bias",
-        **{f"norm{k}.{kind}": f"norm{k}.{kind}" for k in (1, 2) for kind in ("weight", "bias")},
-    }
+    theirs = ("self_attn.in_proj", "self_attn.out_proj", "linear1", "linear2", "norm1", "norm2")
+    names = dict(zip(theirs, ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2", "norm1", "norm2"), strict=True))
     for i in range(len(model.blocks)):
         layer = nn.TransformerEncoderLayer(
             width, heads, 4 * width, dropout=0.0, activation="gelu", layer_norm_eps=1e-6, batch_first=True,
             norm_first=True, dtype=torch.float64,
         )  # fmt: skip
-        layer.load_state_dict({theirs: weights[f"blocks.{i}.{ours}"] for theirs, ours in names.items()}, strict=True)
+        state = {
+            f"{theirs}{'_' if theirs.endswith('in_proj') else '.'}{kind}": weights[f"blocks.{i}.{ours}.{kind}"]
+            for theirs, ours in names.items()
+            for kind in ("weight", "bias")
+        }
+        layer.load_state_dict(state, strict=True)
         tokens = layer(tokens)
     tokens = nn.functional.layer_norm(tokens, (width,), weights["norm.weight"], weights["norm.bias"], eps=1e-6)
     return tokens[:, 0] @ weights["head.weight"].T + weights["head.bias"]

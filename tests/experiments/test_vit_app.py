@@ -3,13 +3,9 @@
 import json
 import os
 import re
-import shlex
-import shutil
-import signal
 import socket
 import subprocess
 import sys
-import time
 import warnings
 from functools import partial
 from pathlib import Path
@@ -19,16 +15,13 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from hydra import compose, initialize_config_dir
 from safetensors.torch import save_file
 
 from experiments import distributed
 from experiments.models.vit import VisionTransformer
-from tests.experiments.kept import kept_state
-from tests.experiments.launch import ROOT, Fork, content, eager, finish, made
+from tests.experiments.launch import ROOT, Fork, content, finish, made
 from tests.experiments.launch import launch as launch_experiment
 from tests.experiments.test_cifar100 import members, parts, write
-from tests.experiments.test_vit import SMALL
 
 MODEL = {"width": 16, "depth": 1, "heads": 2}
 SHORT = (
@@ -85,10 +78,8 @@ def undisturbed(tmp_path_factory):
 
 def test_one_run_for_each_cell_and_one_pretraining_for_all(undisturbed):
     runs = content(undisturbed, "vit")
-    assert len(runs) == 4
-    assert {(config["b0"], config["seed"]) for config, *_ in runs.values()} == {
-        (b, s) for b in (0.1, 1) for s in (0, 1)
-    }
+    cells = sorted((config["b0"], config["seed"]) for config, *_ in runs.values())
+    assert cells == [(0.1, 0), (0.1, 1), (1, 0), (1, 1)]
     [(config, _, status, result)] = content(undisturbed, "vit_pretrain").values()
     assert status == "completed" and config["weights"]["name"] == "labels" and 0 < result["test_accuracy"] < 1
     [pretraining] = Path(undisturbed, "vit_pretrain").glob("*/summary.json")
@@ -98,47 +89,13 @@ def test_one_run_for_each_cell_and_one_pretraining_for_all(undisturbed):
         assert config["weight_decay"] == {"value": 1e-4, "by": "eta"} and config["method"]["name"] == "adaloss"
     for name, history in histories(undisturbed).items():
         result = runs[f"vit/{name}"][3]
-        ends = history.dropna()
-        steps = len(history) // 6
+        ends, steps = history.dropna(), len(history) // 6
         assert 10 <= steps <= 12 and list(history["iteration"]) == list(range(1, 6 * steps + 1))
         assert list(ends["iteration"]) == [steps * k for k in range(1, 7)]
         best = ends.loc[ends["validation_accuracy"].idxmax()]
         assert (best["epoch"], best["test_accuracy"]) == (result["best_epoch"], result["test_accuracy"])
         assert (history["step"].diff()[1:] < 0).all() and history["loss"].notna().all()
     assert not list(Path(undisturbed, "checkpoints").glob("*"))
-
-
-def test_a_cell_alone_is_the_same_and_the_pretraining_is_found(undisturbed, tmp_path):
-    shutil.copytree(undisturbed / "vit_pretrain", tmp_path / "vit_pretrain")
-    before = [path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("vit_pretrain/*/*"))]
-    result = launch(*SHORT, "b0=1", "seed=1", f"runs={tmp_path}")
-    assert made(result) == 1
-    assert [path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("vit_pretrain/*/*"))] == before
-    assert content(tmp_path, "vit").items() <= content(undisturbed, "vit").items()
-
-
-def test_killed_in_the_middle_and_started_again_gives_the_same_bits(undisturbed, tmp_path):
-    """Kills once in the pretraining and then in each run, whenever a new checkpoint is there."""
-    arguments = (*SHORT, "b0=0.1", "seed=[0,1]", f"runs={tmp_path}")
-    for stem in ("vit_pretrain-*.pt", "vit-*.pt", "vit-*.pt"):
-        saved = len(content(tmp_path, "vit"))
-        process = Fork("vit", arguments, eager)
-        deadline = time.time() + 120
-        while not list(tmp_path.glob(f"checkpoints/{stem}")) or len(content(tmp_path, "vit")) > saved + 1:
-            assert time.time() < deadline and process.poll() is None
-            time.sleep(0.002)
-        time.sleep(0.05)
-        process.kill()
-        assert process.returncode == -signal.SIGKILL
-        [kept] = tmp_path.glob("checkpoints/*.pt")
-        steps = len(kept_state(kept)["rows"])
-        assert steps > 0
-    assert made(launch(*arguments)) >= 1
-    found = content(tmp_path, "vit")
-    assert found.items() <= content(undisturbed, "vit").items() and len(found) == 2
-    [ours], [theirs] = (content(root, "vit_pretrain").values() for root in (tmp_path, undisturbed))
-    assert ours == theirs
-    assert not list(tmp_path.glob("checkpoints/*.pt"))
 
 
 def test_two_jobs_at_once_on_an_empty_store(undisturbed, tmp_path):
@@ -158,23 +115,20 @@ def random_weights(path, **model):
     return path
 
 
-@pytest.mark.parametrize(("method", "b0"), [("adaloss", "[0.1,1]"), ("adagrad_norm_rowwise", "[1]")])
+@pytest.mark.parametrize(("method", "b0"), [("adaloss", [0.1, 1]), ("adagrad_norm_rowwise", [1])])
 def test_two_processes_train_what_one_does(method, b0, tmp_path):
     weights = random_weights(tmp_path / "w.safetensors", size=8, patch=4, channels=1, **MODEL)
     # 9 images of a minibatch and 6 of the last: with 9 the processes' parts differ
-    arguments = (
-        *(word for word in SHORT if not word.startswith(("weights", "batch"))),
-        "weights=file", f"weights.path={weights}", f"method={method}", f"b0={b0}", "batch=9",
-    )  # fmt: skip
+    short = [word for word in SHORT if not word.startswith(("weights", "batch"))]
+    arguments = (*short, "weights=file", f"weights.path={weights}", f"method={method}", f"b0={b0}", "batch=9")
     one = launch(*arguments, f"runs={tmp_path / 'one'}")
     two = fork_two(*arguments, f"runs={tmp_path / 'two'}")
-    count = b0.count(",") + 1
-    assert made(one) == made(two) == count  # and not twice as many: the second process is silent and saves nothing
+    assert made(one) == made(two) == len(b0)  # and not twice as many: the second process is silent and saves nothing
     assert content(tmp_path / "one", "vit").keys() == content(tmp_path / "two", "vit").keys()
     for name, alone in histories(tmp_path / "one").items():
         shared = histories(tmp_path / "two")[name]
         pd.testing.assert_frame_equal(shared, alone, check_exact=False, rtol=1e-6, atol=1e-6)
-    assert [result["processes"] for *_, result in content(tmp_path / "two", "vit").values()] == [2] * count
+    assert [result["processes"] for *_, result in content(tmp_path / "two", "vit").values()] == len(b0) * [2]
 
 
 def test_two_processes_find_what_is_complete(undisturbed):
@@ -190,76 +144,41 @@ def test_two_processes_pretrain_what_one_does(undisturbed, tmp_path):
     assert not ours["weight"].equals(theirs["weight"])  # the sums are taken in another order
 
 
-def few(path):
-    """CIFAR-100's archive with four images to train on, of two classes, and two to test."""
-    return write(path, members(*parts(train=np.array([5, 5, 99, 99]), test=np.array([5, 99]))))
-
-
 def test_the_papers_scale_cut_to_two_steps(tmp_path):
-    archive, md5 = tmp_path / "cifar-100-python.tar.gz", few(tmp_path / "cifar-100-python.tar.gz")
+    archive = tmp_path / "cifar-100-python.tar.gz"  # four images to train on, of two classes, and two to test
+    md5 = write(archive, members(*parts(train=np.array([5, 5, 99, 99]), test=np.array([5, 99]))))
     model = {"patch": 4, "width": 8, "depth": 1, "heads": 2}
     weights = random_weights(tmp_path / "w.safetensors", size=8, channels=3, **model)
-    result = launch(
-        "sweep=table_1", "scale=paper", f"data.path={archive}", f"data.md5={md5}", "data.validation=0.5",
-        "data.resize=10", "data.crop=8", "weights=file", f"weights.path={weights}",
-        *(f"model.{name}={value}" for name, value in model.items()), "batch=1", "epochs=1", "seed=0", "b0=0.1",
-        f"runs={tmp_path / 'runs'}",
+    words = (
+        "sweep=table_1", "scale=paper", f"data.md5={md5}", "data.validation=0.5", "data.resize=10", "data.crop=8",
+        "weights=file", f"weights.path={weights}", *(f"model.{name}={value}" for name, value in model.items()),
+        "batch=1", "epochs=1", "seed=0", "b0=0.1", f"runs={tmp_path / 'runs'}",
     )  # fmt: skip
-    assert made(result) == 5  # one of each method
+    assert made(launch(*words, f"data.path={archive}")) == 5  # one of each method
     for config, _, status, found in content(tmp_path / "runs", "vit").values():
         assert config["precision"] == "bfloat16" and "path" not in config["data"] and "path" not in config["weights"]
         assert status == "completed" and found["classes"] == 100
     for history in histories(tmp_path / "runs").values():
         assert len(history) == 2 and history["loss"].between(4, 5.5).all()  # log 100 = 4.6
+    archive.rename(tmp_path / "moved.tar.gz")  # the same file elsewhere: the same runs
+    assert "nothing to train" in launch(*words, f"data.path={tmp_path / 'moved.tar.gz'}").stdout
 
 
-def test_vit_small_takes_two_steps(tmp_path):
-    archive, md5 = tmp_path / "cifar-100-python.tar.gz", few(tmp_path / "cifar-100-python.tar.gz")
-    weights = random_weights(tmp_path / "w.safetensors", **SMALL)
-    arguments = (
-        "scale=paper", f"data.path={archive}", f"data.md5={md5}", "data.validation=0.5", "precision=float32",
-        "weights=file", f"weights.path={weights}", "batch=1", "epochs=1", f"runs={tmp_path / 'runs'}",
-    )  # fmt: skip
-    assert made(launch(*arguments)) == 1
-    [history] = histories(tmp_path / "runs").values()
-    assert len(history) == 2 and history["loss"].between(2, 8).all()
-    archive.rename(tmp_path / "moved.tar.gz")  # the same file elsewhere: the same run
-    assert made(launch(*arguments, f"data.path={tmp_path / 'moved.tar.gz'}")) == 0
-
-
-def test_an_archive_that_is_not_there_is_one_line_and_makes_nothing(tmp_path):
-    result = launch("scale=paper", "data.path=/nowhere", f"weights.revision={40 * 'a'}", f"runs={tmp_path / 'runs'}")
-    line = "data.path=/nowhere: cannot be read (No such file or directory); docs/paper_scale.md says where it is"
-    assert (result.returncode, result.stdout, result.stderr) == (2, "", f"error: {line}\n")
-    assert not list(tmp_path.rglob("summary.json"))
-
-
-def test_weights_of_another_model_fail_no_run(tmp_path):
+def test_what_is_not_there_or_fits_not_is_one_line_and_makes_nothing(tmp_path):
     weights = random_weights(tmp_path / "w.safetensors", size=8, patch=4, channels=1, **MODEL)
-    result = launch("weights=file", f"weights.path={weights}", f"runs={tmp_path / 'runs'}")
-    assert result.returncode == 2 and result.stderr.startswith(f"error: {weights}: not this model's weights (")
-    assert result.stderr.count("\n") == 1 and not content(tmp_path / "runs", "vit")
-
-
-PAGE = (ROOT / "docs/paper_scale.md").read_text()
-COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL) for line in block.splitlines()]
-
-
-@pytest.mark.parametrize("command", [line for line in COMMANDS if "experiments.vit" in line])
-def test_the_commands_of_the_page_are_composed(command):
-    words = [word for word in shlex.split(command) if "=" in word and not word.startswith("CUDA")]
-    overrides = [word.replace("COMMIT", 40 * "a") for word in words if "," not in word or "[" in word]
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        config = compose("experiment/vit", overrides, return_hydra_config=True)
-    assert (config.data.name, config.data.path, config.model.width) == ("cifar100", "ARCHIVE", 384)
-    assert (config.batch, config.precision, config.weights.name) == (128, "bfloat16", "hub")
-    sweep = "sweep=table_1" in words
-    assert sweep or (list(config.b0), list(config.seed)) == ([0.01, 0.1, 1, 10, 100], [0, 1, 2])
-    assert ("submitit_slurm" in command) == (config.hydra.launcher.get("partition") == "gpu")
+    absent = "data.path=/nowhere: cannot be read (No such file or directory); docs/paper_scale.md says where it is\n"
+    for words, line in (
+        (("scale=paper", "data.path=/nowhere", f"weights.revision={40 * 'a'}"), absent),
+        (("weights=file", f"weights.path={weights}"), f"{weights}: not this model's weights ("),
+    ):
+        result = launch(*words, f"runs={tmp_path / 'runs'}")
+        assert (result.returncode, result.stdout) == (2, "") and result.stderr.startswith(f"error: {line}")
+        assert result.stderr.count("\n") == 1 and not content(tmp_path / "runs", "vit")
 
 
 def test_the_page_covers_every_method():
-    methods = set(re.findall(r"experiments\.vit .* method=(\w+)", PAGE))
-    sweep = yaml.safe_load((ROOT / "configs/sweep/table_1.yaml").read_text())
-    assert methods == set(sweep["hydra"]["sweeper"]["params"]["method"].split(","))
-    assert yaml.safe_load((ROOT / "configs/data/cifar100.yaml").read_text().replace("???", "x"))["md5"] in PAGE
+    page = (ROOT / "docs/paper_scale.md").read_text()
+    methods = set(re.findall(r"experiments\.vit .* method=(\w+)", page))
+    compared = yaml.safe_load((ROOT / "configs/base.yaml").read_text())["compared"]["fine_tuned"]
+    assert methods == set(compared.split(","))
+    assert yaml.safe_load((ROOT / "configs/data/cifar100.yaml").read_text().replace("???", "x"))["md5"] in page
