@@ -351,6 +351,13 @@ REFUSED = [
     ({"process_group": True}, TypeError, "process_group=True"),
     ({"learning_rate": 0.1}, TypeError, "learning_rate"),
     ({"cls": AdaGradNorm, "granularity": "column"}, ValueError, "granularity='column'"),
+    ({"lr": -0.1}, ValueError, "learning rate: -0.1"),  # torch's own words from here
+    ({"momentum": -0.1}, ValueError, "momentum value: -0.1"),
+    ({"weight_decay": -0.1}, ValueError, "weight_decay value: -0.1"),
+    ({"nesterov": True}, ValueError, "Nesterov momentum"),
+    ({"foreach": True, "fused": True}, RuntimeError, "`fused` and `foreach`"),
+    ({"cls": AdamLoss, "betas": (0.9, 1.0)}, ValueError, "beta parameter"),
+    ({"params": torch.ones(2)}, TypeError, "params argument"),
 ]
 LOST = [
     (lambda o: o.step(), RuntimeError, r"step\(\) got no loss"),
@@ -366,7 +373,7 @@ LOST = [
 
 
 def made(cls=AdaLoss, params=None, **options):
-    return cls(params or [par(1)], **options)
+    return cls([par(1)] if params is None else params, **options)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ CASES = [dict(zip(FLAGS, flags, strict=True)) for flags in itertools.product([Fa
 SGD_OPTIONS = ({}, {"momentum": 0.9}, {"momentum": 0.8, "nesterov": True}, {"momentum": 0.8, "dampening": 0.3})
 IN_TURN = [(case, SGD_OPTIONS[(i + i // 4) % 4]) for i, case in enumerate(CASES)]  # each flag meets all options
 EPS = {torch.float16: {"eps": 1e-3}}  # Adam's 1e-8 is 0 there
+OWN = {"RMSprop": {"momentum": 0.9, "centered": True}, "Adagrad": {"lr_decay": 0.1}, "Adadelta": {"rho": 0.8}}
+OWN |= {"NAdam": {"decoupled_weight_decay": True}, "AdamW": {"amsgrad": True}, "RAdam": {"eps": 1e-3}}
 ADAM = {"betas": (0.9, 0.99), "eps": 1e-3}
 OPTIMIZERS = {
     name: cls
@@ -142,4 +144,4 @@ def test_every_optimizer_of_torch_is_driven(name):
     only = {"shapes": [(3, 4), (5, 7)]} if name == "Muon" else {"sparse": name == "SparseAdam"}
     for case, dtype in zip(CASES, itertools.cycle((torch.float64, torch.float32, torch.bfloat16)), strict=False):
         if all(flag in takes or not case[flag] for flag in ("weight_decay", "maximize")):
-            compare(driven, base, dtype, case, {}, **only)
+            compare(driven, base, dtype, case, OWN.get(name, {}), **only)
