@@ -47,8 +47,8 @@ def real(
     if not good.all():
         limits = {"greater than {:g}": above, "at least {:g}": least, "at most {:g} in absolute value": most}
         words = [text.format(limit) for text, limit in limits.items() if limit is not None]
-        words = " and ".join(["a number" if infinite else "finite", *words])
-        raise ValueError(f"{name}={array[~good].flat[0]:g}: should be {words}")
+        allowed = " and ".join(["a number" if infinite else "finite", *words])
+        raise ValueError(f"{name}={array[~good].flat[0]:g}: should be {allowed}")
     return array
 
 
