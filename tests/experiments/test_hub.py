@@ -111,7 +111,7 @@ NO_HEADERS = [struct.pack("<Q", 2**63) + bytes(64), struct.pack("<Q", 10**5) + 1
 def test_a_strange_header_is_one_short_line(content, tmp_path):
     path = tmp_path / "strange.safetensors"
     path.write_bytes(content)
-    assert refused(path, "no safetensors")
+    assert refused(path, "not a safetensors file")
 
 
 def refused(path, why):
