@@ -92,6 +92,12 @@ def test_links_of_the_pages_lead_somewhere():
             assert target.startswith("https://") or (ROOT / page).parent.joinpath(target).exists(), f"{page}: {target}"
 
 
+def test_the_pages_name_tests_that_are_there():
+    there = {file.name for file in (ROOT / "tests").rglob("*.py")}
+    for page in PAGES:
+        assert {*re.findall(r"\b(test_\w+\.py)", (ROOT / page).read_text())} <= there, page
+
+
 def test_the_words_are_those_of_the_field():
     old = r"\b(hangs? on|besides?|anew|mend(s|ed)?|leaves? word|(un)?harm(ed|s)|stands? for|unasked|whoever)\b"
     folders = ("adaloss", "configs", "docs", "examples", "experiments", "hydra_plugins", "scripts")
