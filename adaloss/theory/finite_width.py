@@ -15,7 +15,7 @@ In a loop, for as long as there is none::
         print(f"step {k}: at most {found.iterations(eps):.0f} more until ||u - y||^2 <= {eps:g}, and so for ever")
 
 A certificate is a theorem about training in real numbers from the floats given: what its own arithmetic may have
-rounded is on the safe side (docs D5). It is no theorem about a training whose steps are rounded too: that one follows
+rounded is on the safe side (docs D5). It is not one about a training whose steps are rounded too: that one follows
 until its loss is of the size of its rounding.
 """
 
@@ -45,7 +45,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Certificate:
-    r"""What is certain from here on, k counted from the state given.
+    r"""The bounds that hold from here on, k counted from the state given.
 
     ``unstable`` (m, n): the only (neuron, row) pairs whose activity may ever differ from now; ``neuron_moved`` (m,) and
     ``moved`` bound :math:`\|w_r(k) - w_r(0)\|` and :math:`\|W(k) - W(0)\|_F`, ``b_max`` bounds b_k; the eigenvalues of
@@ -131,7 +131,7 @@ def _follow(network: _Network, unstable: np.ndarray, method: Method) -> Tube | R
 
 
 def _reach(network: _Network, tube: Tube, sums: Sums, unstable: np.ndarray, where: tuple) -> np.ndarray:
-    """How far sqrt(m) |w_r . x_i| may come towards 0, for pairs that are stable: B_ri of docs D3."""
+    """Bound how far sqrt(m) |w_r . x_i| may come towards 0, for pairs that are stable: B_ri of docs D3."""
     (r, i), n = where, len(tube.c)
     known, free = (network.on & ~unstable)[r], unstable[r]
     seen = network.inner[i] * known
@@ -171,7 +171,7 @@ def _number(name: str, value: float, least: float, most: float) -> float:
 def certify(
     w: np.ndarray, a: np.ndarray, x: np.ndarray, y: np.ndarray, *, eta: float, b: float = 1.0, alpha: float = 0.0
 ) -> Certificate | Refusal:
-    r"""What is certain of a training from this state on, or why nothing is (docs D3, D4).
+    r"""Certify a training from this state on, or say why that is not possible (docs D3, D4).
 
     ``alpha`` = 0 leaves b where it is: gradient descent with the step eta / b. Raises ValueError, naming the argument,
     for what is not an array of finite real numbers of the shape above, at most 1e100 in absolute value, signs but -1

@@ -77,7 +77,7 @@ class Tube:
         return True
 
     def _norms(self) -> tuple[float, float]:
-        """What ||zbar|| is between."""
+        """Return a lower and an upper bound of ||zbar||."""
         least = self.c * np.maximum(np.maximum(self.low, -self.high), 0.0)
         most = self.c * np.maximum(-self.low, self.high)
         rounding = (len(self.c) + 4) * UNIT
@@ -145,7 +145,7 @@ class Tube:
         return (self.b_high + more * (more / (eta * self.nu))) * WIDER if a else self.b_high
 
     def rest(self, size: float) -> float:
-        """How many steps after the last one ||z|| may stay above ``size``; a whole number, inf where float64 ends."""
+        """Bound the steps after the last one with ||z|| above ``size``: a whole number, inf where float64 ends."""
         if self.size <= size:
             return 0.0
         with np.errstate(over="ignore", divide="ignore"):

@@ -56,7 +56,7 @@ def draw(rng: np.random.Generator) -> Network:
 
 
 def violations(network: Network, found: Certificate, eps: float, most: int, choose: Adversary | None = None) -> dict:
-    """How often each of PROMISES was broken in ``most`` steps of training; eps is the target of ||u - y||^2."""
+    """Count how often each of PROMISES is broken in ``most`` steps of training; eps is the target of ||u - y||^2."""
     w, a, x, y, eta, b, alpha = network
     m, n = len(w), len(y)
     inner, first, start = x @ x.T, w @ x.T, w

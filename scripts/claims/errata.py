@@ -73,6 +73,13 @@ def _numbers(sweep: Sweep, number: int) -> tuple[Numbers, tuple]:
 
 EXACT = "inequalities between the counterexample's numbers, far above rounding; no margin"
 _claim = partial(Claim, sweep="errata", at_paper_scale="needs no scale, one counterexample decides")
+_uniform = partial(
+    _claim,
+    measure=partial(counterexample, statement="uniform_in_the_start"),
+    tolerance="T over the printed bracket may differ between two starts by logarithms, 1.3 times here; from 3 "
+    "times on it is refuted",
+    corrected="true where b_1 ≥ η(λ1 + λ0)/2, and for every b0 after adding terms in u0^(-1/2) (docs/theory.md, A5)",
+)
 CLAIMS = (
     _claim(
         id="threshold-of-two-rates",
@@ -82,15 +89,10 @@ CLAIMS = (
         tolerance=EXACT,
         corrected="η/b0 < 2/λ1 is what b0 > ηλ1/2 says",
     ),
-    _claim(
+    _uniform(
         id="theorem-1-as-printed",
         quote="We have ||w_T − w*||² ≤ ε for",
         place="Theorem 1, equation (6)",
-        measure=partial(counterexample, statement="uniform_in_the_start"),
-        tolerance="T over the printed bracket may differ between two starts by logarithms, 1.3 times here; from 3 "
-        "times on it is refuted",
-        corrected="true where b_1 ≥ η(λ1 + λ0)/2, and for every b0 after adding terms in u0^(-1/2) (docs/theory.md,"
-        " A5)",
     ),
     _claim(
         id="lemma-1-exit",
@@ -116,15 +118,10 @@ CLAIMS = (
         tolerance=EXACT,
         corrected="b reaches ηλ1/2, passing it to a value below ηλ1",
     ),
-    _claim(
+    _uniform(
         id="corollary-1-as-printed",
         quote="same setting as Theorem 1 but with the b_t updated by",
         place="Corollary 1, equation (8)",
-        measure=partial(counterexample, statement="uniform_in_the_start"),
-        tolerance="T over the printed bracket may differ between two starts by logarithms, 1.3 times here; from 3 "
-        "times on it is refuted",
-        corrected="true where b_1 ≥ η(λ1 + λ0)/2, and for every b0 after adding terms in u0^(-1/2) (docs/theory.md,"
-        " A5)",
     ),
     _claim(
         id="proposition-1-condition",
