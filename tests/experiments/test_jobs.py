@@ -8,10 +8,11 @@ from unittest.mock import Mock
 
 import hydra
 import pytest
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
@@ -48,7 +49,8 @@ def master(loader, *words, experiment="linear_regression"):
 )
 def test_the_jobs_are_those_of_hydras_sweeper(line, loader):
     parsed = OverridesParser.create(config_loader=loader).parse_overrides(line.split())
-    [batch] = BasicSweeper.split_arguments(parsed, None)
+    [basic] = [plugin for plugin in Plugins.instance().discover(Sweeper) if plugin.__name__ == "BasicSweeper"]
+    [batch] = basic.split_arguments(parsed, None)
     assert [list(job) for job in expanded([o.input_line for o in parsed], loader)] == batch
 
 
