@@ -30,6 +30,7 @@ from adaloss.theory.tube import Method, Sums, Tube
 
 SETTLED = 1e-3  # of ||z||: so far the bounds of what neurons see follow the trajectory; the rest is a geometric series
 AHEAD = 1.2  # what a bound may grow by in a round; pairs further away are looked at once no other is left
+MANY = 2  # pairs to look at, as a multiple of all over n: above, all together are cheaper than each alone
 LARGE = 1e140  # of ||z|| and ||X||^2, whose squares are in float64
 LEAST = 1e-300  # of b, so that its roundings are none of numbers next to 0
 ROUNDS = 200  # in which the set of unstable pairs may grow
@@ -108,7 +109,7 @@ class _Network:
 def _follow(network: _Network, unstable: np.ndarray, method: Method) -> Tube | Refusal:
     """The centre of all matrices that the unstable pairs allow, and a tube that is followed until z has shrunk."""
     n = len(network.z)
-    perturbation = Perturbation.least(network.inner, network.on, unstable, network.inner_error, network.size)
+    perturbation = Perturbation(network.inner, network.on, unstable, network.inner_error, network.size)
     centre, defect = perturbation.centre, perturbation.defect
     error = (network.z_error + (centre.turn + 2 * n * UNIT * math.sqrt(n)) * network.length) * WIDER
     tube = Tube(perturbation, centre.vectors.T @ network.z, error, method)
@@ -162,6 +163,22 @@ def _reach(network: _Network, tube: Tube, sums: Sums, unstable: np.ndarray, wher
     return (drift + loose + tiny[i]) * (1 + (2 * n + 32) * UNIT)
 
 
+def _least_reach(network: _Network, tube: Tube, sums: Sums, unstable: np.ndarray) -> np.ndarray:
+    """Bound from below what ``_reach`` answers, for all pairs in a few products: a pair that fails here fails there."""
+    inner, (known, free) = network.inner, (network.on & ~unstable, unstable.astype(np.float64))
+    towards = network.signs[:, None] * np.where(network.on, 1.0, -1.0)
+    drift = towards * ((known * (tube.vectors @ (tube.c / tube.values))) @ inner)
+    length = np.sqrt(known @ inner**2)
+    slow = np.abs((known * tube.vectors[:, 0]) @ inner) / tube.bottom
+    slack, less = sums.pushes + tube.error_at_exit, sums.but_second + tube.error_at_exit
+    plain = np.maximum(length / tube.top, slow)
+    loose = np.minimum(plain * slack, plain * less + length * (tube.perturbation.sideways * sums.after))
+    up, down = np.maximum(inner, 0.0), np.maximum(-inner, 0.0)
+    ends = [free @ (a * sums.above[:, None] + b * sums.below[:, None]) for a, b in ((up, down), (down, up))]
+    loose += length * sums.errors_before + np.where(towards > 0, *ends) + np.sqrt(free @ inner**2) * sums.errors
+    return np.maximum(drift, 0.0) + loose
+
+
 def _number(name: str, value: float, least: float, most: float) -> float:
     array = real(name, value, least=least, most=most)
     shaped(name, array, ())
@@ -204,6 +221,11 @@ def _closed(network: _Network, method: Method) -> Certificate | Refusal:
         tube, sums = found, found.sums()
         seen = np.sqrt((network.on | unstable) @ network.inner**2) * WIDER + network.inner_error
         near = ~unstable & ~(network.margins > seen * (sums.total * WIDER))  # nan is near
+        if len(tube.c) * near.sum() > MANY * near.size:
+            sure = near & ~(network.margins > _least_reach(network, tube, sums, unstable))
+            if sure.any():
+                unstable |= sure
+                continue
         for chosen in (near & ~(network.margins > AHEAD * last), near):  # all of them only where the first pass
             where = np.nonzero(chosen)
             last[where] = _reach(network, tube, sums, unstable, where)

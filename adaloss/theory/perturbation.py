@@ -55,43 +55,32 @@ class Spectrum:
 class Perturbation:
     r"""The centre A and bounds of E for given activities ``on`` and ``unstable`` pairs, both (m, n).
 
-    ``share`` is in [0, 1/4], and so much is added to h'h where both pairs are unstable: at 0 E1 and E2 leave the least
-    for E3, at 1/4 A is in the middle. ``rho`` bounds the norm of E, :meth:`push` that of E z. ``inner_error`` bounds
+    kappa / m is added to h'h where both pairs are unstable: at 0 E1 and E2 leave the least for E3, at 1/4 A is in the
+    middle; the less ``rho`` is taken. ``rho`` bounds the norm of E, :meth:`push` that of E z. ``inner_error`` bounds
     the error of a row of K in norm, ``size`` the Frobenius norm of X.
     """
 
-    def __init__(
-        self,
-        inner: np.ndarray,
-        on: np.ndarray,
-        unstable: np.ndarray,
-        inner_error: np.ndarray,
-        size: float,
-        share: float,
-    ):
+    def __init__(self, inner: np.ndarray, on: np.ndarray, unstable: np.ndarray, inner_error: np.ndarray, size: float):
         (m, n), modulus = on.shape, np.abs(inner)
         free, half = unstable.astype(np.float64), np.where(unstable, 0.5, on)
-        both = free.T @ free / m
-        self.centre = Spectrum.of(inner * (half.T @ half / m + share * both))
-        self.defect = (self.centre.defect + 4 * float(inner_error.sum()) + 16 * UNIT * size**2) * WIDER
+        both, active = free.T @ free / m, half.T @ half / m
         self._second = modulus * (half.T @ free / m) / 2
-        self._third = modulus * both * (0.25 + share)
-        self._radius = self._second + self._second.T + modulus * both * (0.25 - share)
         self._signed = np.zeros((n, n))  # W of docs D1
         for i in np.flatnonzero(unstable.any(axis=0)):
             rows = half[unstable[:, i]] * inner[i]
             self._signed += len(rows) / m * (rows.T @ rows / m)
-        top = Spectrum.of(self._signed).norm
-        self._loss = 8 * (n + 4) * n * UNIT * top  # of a quadratic form of it, per unit of length squared
-        self._first = math.sqrt(top + self._loss) / 2 * WIDER
-        split = 2 * self._first + Spectrum.of(self._third).norm
-        self.rho = (min(Spectrum.of(self._radius).norm, split) + self.defect) * WIDER
-        self._top, self._inner_error = top, float(inner_error.sum())
-
-    @classmethod
-    def least(cls, *arguments: np.ndarray) -> "Perturbation":
-        """The one of the two ends of ``share`` with the less rho."""
-        return min((cls(*arguments, share) for share in (0.0, 0.25)), key=lambda one: one.rho)
+        self._top, self._inner_error = Spectrum.of(self._signed).norm, float(inner_error.sum())
+        self._loss = 8 * (n + 4) * n * UNIT * self._top  # of a quadratic form of it, per unit of length squared
+        self._first = math.sqrt(self._top + self._loss) / 2 * WIDER
+        choices = []
+        for kappa in (0.0, 0.25):
+            centre, third = Spectrum.of(inner * (active + kappa * both)), modulus * both * (0.25 + kappa)
+            radius = self._second + self._second.T + modulus * both * (0.25 - kappa)
+            defect = (centre.defect + 4 * self._inner_error + 16 * UNIT * size**2) * WIDER
+            split = 2 * self._first + Spectrum.of(third).norm
+            rho = (min(Spectrum.of(radius).norm, split) + defect) * WIDER
+            choices.append((rho, defect, centre, third, radius))
+        self.rho, self.defect, self.centre, self._third, self._radius = min(choices, key=lambda choice: choice[0])
 
     @cached_property
     def sideways(self) -> float:
