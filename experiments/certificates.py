@@ -11,7 +11,7 @@ up to 64 and then 32 of each octave: the loss, the bound of it by the first cert
 
 import math
 from collections.abc import Iterator
-from itertools import product
+from itertools import count, product
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -44,7 +44,7 @@ NAME = "certificates"
 DATA = ("sphere", "digits")
 INIT_STREAM = 2  # as in experiments.two_layer
 DELTA = 0.05  # the probability that the theorem on random starts leaves out
-LARGE = 1e100  # a residual that has diverged
+LARGE = 1e100  # of a residual or a weight: it has diverged
 
 
 class Training(Strict):
@@ -81,8 +81,7 @@ class Certificates(Experiment):
     def execute(self, runs: list[Run], progress: Progress) -> Iterator[Outcome]:
         """Train one network after the other."""
         for run in progress(runs, desc=NAME):
-            history, results = _trained(run.config)
-            yield Outcome(run, history, results, finite=math.isfinite(history.loss.iloc[-1]))
+            yield Outcome(run, *_trained(run.config))
 
     def _run(self, training: Training, m: int, b0: float, seed: int) -> Run:
         module, data = data_module(training.data.name), training.data.model_dump()
@@ -114,47 +113,54 @@ class _Network:
     def weights(self) -> np.ndarray:
         return self.start - self.scale * (self.pushed @ self.x)
 
-    def moved(self, step: float, z: np.ndarray) -> np.ndarray:
-        """Take a step from the residual z, and return the next one."""
-        self.pushed += (self.now > 0) * (step * z)
-        self.now = self.first - self.scale * (self.pushed @ self.inner)
-        return self.residual()
+    def train(self, eta: float, growth: float, b: float) -> Iterator[tuple[int, float, float]]:
+        """Yield (k, b, ||u - y||) before each step; b² grows by (``growth`` ||u - y||)²."""
+        for k in count():
+            z = self.residual()
+            size = float(np.linalg.norm(z))
+            yield k, b, size
+            b = math.hypot(b, growth * size)
+            self.pushed += (self.now > 0) * (eta / b * z)
+            self.now = self.first - self.scale * (self.pushed @ self.inner)
 
 
-def _trained(config: dict) -> tuple[pd.DataFrame, dict]:
-    """Return the history and the results of one run."""
-    data = data_module(config["data"]["name"])
+@np.errstate(over="ignore", invalid="ignore")
+def _trained(config: dict) -> tuple[pd.DataFrame, dict, bool]:
+    """Return the history and the results of one run, and whether it stayed finite."""
+    data, alpha = data_module(config["data"]["name"]), config["alpha"]
     x, y, _ = data.load(validated(data.Config, config["data"]), config["seed"])
     network = _Network(x, y, config["m"], config["seed"])
     top = float(np.linalg.eigvalsh(h_empirical(x, network.start))[-1])
     eta = config["eta"] / (top if config["eta_unit"] == "start" else 1.0)
-    b, growth = config["b0"], config["alpha"] * len(y) ** 0.25
-    z, rows, k, above, since, until = network.residual(), [], 0, -1, math.inf, math.inf
-    eps = config["target"] * float(z @ z)
-    while True:
-        size = float(np.linalg.norm(z))
+    eps = config["target"] * float(network.residual() @ network.residual())
+    rows, above, found, until = [], -1, None, math.inf
+    for k, b, size in network.train(eta, alpha * len(y) ** 0.25, config["b0"]):
         above = k if size**2 > eps else above
-        asked = since > k and k & (k - 1) == 0
+        asked, finite = found is None and k & (k - 1) == 0, size < LARGE
         if asked:
-            found = certify(network.weights(), network.signs, x, y, eta=eta, b=b, alpha=config["alpha"])
-            since, until = (k, k + found.iterations(eps)) if found.holds else (since, until)
-        there = above < k and (k >= until or until == math.inf)
-        over = there or k >= config["most"] or not size < LARGE
+            weights = network.weights()
+            finite = finite and bool(np.abs(weights).max() < LARGE)
+        if asked and finite:
+            answer = certify(weights, network.signs, x, y, eta=eta, b=b, alpha=alpha)
+            found, until = (answer, k + answer.iterations(eps)) if answer.holds else (None, until)
+        there = above < k and (k >= until or found is None)
+        over = there or k >= config["most"] or not finite
         if over or k < 64 or k % (1 << (k.bit_length() - 6)) == 0:
             rows.append((k, 0.5 * size**2, asked))
         if over:
             break
-        b = math.hypot(b, growth * size)
-        z, k = network.moved(eta / b, z), k + 1
     history = pd.DataFrame(rows, columns=["iteration", "loss", "asked"])
-    results = _facts(x, y) | {"eta": eta, "start_lambda_1": top, "start_loss": rows[0][1]}
-    results |= {"steps": above + 1 if there else None, "b_end": b}
-    if since == math.inf:
-        return history.assign(bound=np.nan), results | {"certified_at": None}
+    since = int(history.iteration[history.asked].max()) if found else None
+    results = {"eta": eta, "start_loss": rows[0][1], "steps": above + 1 if there else None, "certified_at": since}
+    results |= _facts(x, y) | {"certified": _promises(found, until) if found else None}
+    return history.assign(bound=_bounds(history.iteration - since, found, eps) if found else np.nan), results, finite
+
+
+def _bounds(k: pd.Series, found: Certificate, eps: float) -> np.ndarray:
+    """Return what the loss is at most, k steps after the certificate; nan before."""
     sizes = found.sizes(eps)
-    place = np.searchsorted(sizes[:, 0], history.iteration - since, side="right") - 1
-    bound = np.where(place < 0, np.nan, 0.5 * sizes[place, 1] ** 2)
-    return history.assign(bound=bound), results | {"certified_at": since, "certified": _promises(found, until)}
+    place = np.searchsorted(sizes[:, 0], k, side="right") - 1
+    return np.where(place < 0, np.nan, 0.5 * sizes[place, 1] ** 2)
 
 
 def _facts(x: np.ndarray, y: np.ndarray) -> dict[str, float | None]:

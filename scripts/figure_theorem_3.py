@@ -199,23 +199,6 @@ def _of_method(table: pd.DataFrame, method: str, side: str = "") -> pd.DataFrame
     return table[chosen & ((table.b0 < table.critical_b0) == (side == "below"))] if side else table[chosen]
 
 
-def _cell(row: pd.Series) -> str:
-    return f"m = {row.m}, b0 = {row.b0:g}"
-
-
-def converges(sweep: Sweep, *, side: str) -> Finding:
-    """Decide whether AdaLoss brings the loss to 1e-6 of its start, or is on its way if its bound is more iterations.
-
-    Each width and b0 on this side of eta ||H|| / 2 is a case.
-    """
-    ends = _of_method(by_run(sweep.of(trajectories)), "adaloss", side)
-    cases = {_cell(row): bool(holds) for (_, row), holds in zip(ends.iterrows(), converged(ends), strict=True)}
-    reached = ends.reached_after.dropna()
-    on_way = len(ends) - len(reached)
-    took = f"{reached.min():.0f} to {reached.max():.0f} iterations" if len(reached) else "none there"
-    return of_cases(cases, f"to {TARGET:g} of the loss: {took}; {on_way} of {len(ends)} not there yet")
-
-
 def log_linear(sweep: Sweep, *, tolerance: float) -> Finding:
     """Decide whether 1e-9 of the loss takes at most ``tolerance`` times as long as 1e-6; for T ~ 1 / eps: 1000 times.
 
@@ -252,19 +235,6 @@ def same_rate(sweep: Sweep, *, tolerance: float) -> Finding:
     return of_cases(cases, measured, tolerance=f"a factor {tolerance:g}")
 
 
-def within_bound(sweep: Sweep, *, tolerance: float) -> Finding:
-    """Decide whether AdaLoss brings the loss to 1e-6 in ``tolerance`` times the linearised network's bound.
-
-    Each width and b0 whose bound, so many times, is within the iterations that were run is a case.
-    """
-    ends = _of_method(by_run(sweep.of(trajectories)), "adaloss")
-    ends = ends[tolerance * ends.iterations_bound < ends.iteration]
-    ratio = ends.reached_after.fillna(np.inf) / ends.iterations_bound
-    cases = {_cell(row): bool(r <= tolerance) for (_, row), r in zip(ends.iterrows(), ratio, strict=True)}
-    said = ", ".join(f"m = {m}: {of_m.max():.4g}" for m, of_m in ratio.groupby(ends.m))
-    return of_cases(cases, f"greatest T / bound: {said or 'no bound that small'}", tolerance=f"{tolerance:g} times")
-
-
 def step_settles(sweep: Sweep, *, tolerance: float) -> Finding:
     """Decide whether AdaLoss's step from b0 < eta ||H|| / 2 ends at most ``tolerance`` times 2 / ||H-infinity||."""
     ratios = {}
@@ -295,32 +265,13 @@ def gram_stays_positive(sweep: Sweep) -> Finding:
     return of_cases(cases, f"least lambda_min(H(k)) {least.min():.4g}")
 
 
-def width_needed(sweep: Sweep) -> Finding:
-    """Decide whether no width up to n^8 converges from every b0: a width that does refutes it."""
-    ends, n = _of_method(by_run(sweep.of(trajectories)), "adaloss"), sweep.runs[0].config["data"]["n"]
-    whole = converged(ends).groupby(ends.m).all()
-    converging = [m for m in whole.index[whole] if m <= n**8]
-    listed = ", ".join(map(str, converging)) or "none"
-    said = f"widths that converge from every b0: {listed}, of {len(whole)}; n^8 = {n**8:.2g} for n = {n}"
-    return Finding(NOT_REPRODUCED if converging else REPRODUCED, said)
-
-
 def decided(sweep: Sweep) -> list[Message]:
     """Return the sentences about these runs."""
     return messages(by_run(sweep.of(trajectories)))
 
 
-CONVERGED = "1e-6 of the loss, or on its way where its bound asks for more iterations than were run"
 _claim = partial(Claim, sweep="figure_theorem_3", at_paper_scale="a width of 30000; the paper gives no sizes")
 CLAIMS = (
-    _claim(
-        id="converges-in-polynomial-time",
-        quote="AdaLoss converges robustly to the global minimum in polynomial time",
-        place="Abstract",
-        measure=partial(within_bound, tolerance=2),
-        tolerance="polynomial time leaves constants; the bound is polynomial, and proved with its constants for the"
-        " linearised network only",
-    ),
     _claim(
         id="hyperparameters-never-matter",
         quote="for any choice of hyper-parameters used, our method is guaranteed to converge",
@@ -338,32 +289,11 @@ CLAIMS = (
         " H at every width",
     ),
     _claim(
-        id="theorem-3a",
-        quote="the effective learning rate at the beginning (1/b0) is smaller than the threshold",
-        place="Theorem 3(a)",
-        measure=partial(converges, side="from"),
-        tolerance=CONVERGED,
-    ),
-    _claim(
-        id="theorem-3b",
-        quote="the initial effective learning rate, η/b0, is greater than the threshold",
-        place="Theorem 3(b)",
-        measure=partial(converges, side="below"),
-        tolerance=CONVERGED,
-    ),
-    _claim(
         id="converges-linearly",
         quote="Adaptive gradient methods can converge linearly in certain two-layer networks",
         place="Section 4, after Theorem 3",
         measure=partial(log_linear, tolerance=3),
         tolerance="1.5 for a pure exponential, somewhat more while slow directions remain; 1000 for T of the order 1/ε",
-    ),
-    _claim(
-        id="width-above-n-to-the-8",
-        quote="the width of the hidden layer has to be much wider than n⁸",
-        place="Section 4, after Theorem 3",
-        measure=width_needed,
-        tolerance="the theorem asks for the width, networks that are narrower by decades either converge or do not",
     ),
     _claim(
         id="same-rate-as-gradient-descent",

@@ -43,14 +43,15 @@ CASES = {
     "norm_below_n": (made.gram, {}),
     "bounded_labels": (made.labels, {"tolerance": 1, "data": "digits"}),
     "linear_iterations": (made.critical_step, {"tolerance": 1.0, "c_below": 2.0}),
-    "converges": (made.theorem_3, {"side": "below"}),
     "log_linear": (made.theorem_3, {"tolerance": 3}),
     "same_rate": (made.theorem_3, {"tolerance": 2}),
-    "within_bound": (made.theorem_3, {"tolerance": 2}),
     "step_settles": (made.theorem_3, {"tolerance": 1.05}),
     "loss_may_rise": (made.theorem_3, {}),
     "gram_stays_positive": (made.theorem_3, {}),
-    "width_needed": (made.theorem_3, {}),
+    "certified": (made.certificates, {"method": "adaloss", "side": "below"}),
+    "classical_rate": (made.certificates, {"tolerance": 1.0}),
+    "certified_gram": (made.certificates, {}),
+    "width_needed": (made.certificates, {}),
     "accuracy": (made.table, CELL | {"paper": 89.62}),
     "least_spread": (made.table, {"method": "adaloss", "others": OTHERS}),
     "more_steps": (made.errata, {}),
@@ -86,24 +87,25 @@ CHANGED = [
     ("bounded_labels", {"zero_loss": 0.51}, NOT_REPRODUCED),
     ("linear_iterations", {"slow": 1.2}, NOT_REPRODUCED),
     ("linear_iterations", {"slow": 100}, NOT_REPRODUCED),  # not there at all
-    ("converges", {"losses": {("adaloss", 0.1): ALIKE}}, NOT_REPRODUCED),
-    ("converges", {"losses": {("adaloss", 100.0): ALIKE}}, REPRODUCED),  # on the other side
-    ("converges", {"losses": {("adaloss", 0.1): SLOWLY}, "bound": 100}, REPRODUCED),  # on its way
     ("log_linear", {"losses": {("adaloss", 0.1): np.where(NETWORK_ITERATIONS > 900, 1e-9, 1e-7)}}, PARTLY),
     ("log_linear", {"losses": {("adaloss", b0): SLOWLY for b0 in (0.1, 1.0, 100.0)}}, NOT_RUN),
     ("same_rate", {"losses": {("sgd_constant", 100.0): 0.93 ** (2.0 * NETWORK_ITERATIONS)}}, NOT_REPRODUCED),
     ("same_rate", {"b_bound": 201.0}, NOT_RUN),  # twice b0 is 200: the second term is the larger one
-    ("within_bound", {"bound": 0.45}, NOT_REPRODUCED),
-    ("within_bound", {"bound": 0.55}, REPRODUCED),
-    ("within_bound", {"bound": 100}, NOT_RUN),
     ("step_settles", {"step": 1.8}, NOT_REPRODUCED),  # 2 / 1.2 = 1.67
     ("loss_may_rise", {"losses": {("adaloss", 0.1): [1.0, 1.02, *[1e-9] * 99]}}, REPRODUCED),
     ("loss_may_rise", {}, NOT_REPRODUCED),
     ("loss_may_rise", {"losses": {("adaloss", 1.0): [1.0, 1.02, *[1e-9] * 99]}}, NOT_REPRODUCED),  # the other side
     ("gram_stays_positive", {"lambda_min": 0.0}, NOT_REPRODUCED),
-    ("width_needed", {"losses": {("adaloss", 0.1): ALIKE}}, REPRODUCED),
+    ("certified", {"at": 4}, REPRODUCED),
+    ("certified", {"at": None}, NOT_RUN),  # no certificate refutes nothing
+    ("certified", {"b0": (1.0, 100.0)}, NOT_RUN),  # the other side
+    ("certified", {"bound": 0.99}, NOT_REPRODUCED),
+    ("certified", {"until": 9.0}, NOT_REPRODUCED),
+    ("classical_rate", {"until": 33.0}, NOT_REPRODUCED),  # 0.7 / 0.3 log(1e6) = 32.2
+    ("certified_gram", {"lambda_min": 0.0}, NOT_REPRODUCED),
     ("width_needed", {}, NOT_REPRODUCED),
-    ("width_needed", {"n": 1}, REPRODUCED),  # 100 is above 1^8
+    ("width_needed", {"n": 2}, NOT_RUN),  # 500 is above 2^8
+    ("width_needed", {"at": 1}, NOT_RUN),
     ("accuracy", {"changed": {("adaloss", 100): 0.875}}, NOT_REPRODUCED),  # 2.5 below
     ("accuracy", {"changed": {("adaloss", 100): 0.875}, "spread": 0.02}, REPRODUCED),  # within two standard errors
     ("accuracy", {"changed": {("adaloss", 100): None}}, NOT_REPRODUCED),
