@@ -96,7 +96,7 @@ class Certificates(Experiment):
         )
 
 
-class _Network:
+class Network:
     """A training in its preactivations: a step costs one product with K = XX', in place of two with X."""
 
     def __init__(self, x: np.ndarray, y: np.ndarray, m: int, seed: int):
@@ -108,9 +108,11 @@ class _Network:
         self.now, self.pushed = self.first, np.zeros_like(self.first)  # pushed: the sum of step times active residual
 
     def residual(self) -> np.ndarray:
+        """Return u - y (n,)."""
         return self.scale[:, 0] @ np.maximum(self.now, 0.0) - self.y
 
     def weights(self) -> np.ndarray:
+        """Return W (m, d)."""
         return self.start - self.scale * (self.pushed @ self.x)
 
     def train(self, eta: float, growth: float, b: float) -> Iterator[tuple[int, float, float]]:
@@ -129,7 +131,7 @@ def _trained(config: dict) -> tuple[pd.DataFrame, dict, bool]:
     """Return the history and the results of one run, and whether it stayed finite."""
     data, alpha = data_module(config["data"]["name"]), config["alpha"]
     x, y, _ = data.load(validated(data.Config, config["data"]), config["seed"])
-    network = _Network(x, y, config["m"], config["seed"])
+    network = Network(x, y, config["m"], config["seed"])
     top = float(np.linalg.eigvalsh(h_empirical(x, network.start))[-1])
     eta = config["eta"] / (top if config["eta_unit"] == "start" else 1.0)
     eps = config["target"] * float(network.residual() @ network.residual())

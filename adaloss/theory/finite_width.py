@@ -30,7 +30,8 @@ from adaloss.theory.tube import Method, Sums, Tube
 
 SETTLED = 1e-3  # of ||z||: so far the bounds of what neurons see follow the trajectory; the rest is a geometric series
 AHEAD = 1.2  # what a bound may grow by in a round; pairs further away are looked at once no other is left
-MANY = 2  # pairs to look at, as a multiple of all over n: above, all together are cheaper than each alone
+FEW = 0.02  # of the unstable pairs: as many more are enough for a round
+MANY = 5  # pairs to look at, as a multiple of all over n: above, all together are cheaper than each alone
 LARGE = 1e140  # of ||z|| and ||X||^2, whose squares are in float64
 LEAST = 1e-300  # of b, so that its roundings are none of numbers next to 0
 ROUNDS = 200  # in which the set of unstable pairs may grow
@@ -221,18 +222,16 @@ def _closed(network: _Network, method: Method) -> Certificate | Refusal:
         tube, sums = found, found.sums()
         seen = np.sqrt((network.on | unstable) @ network.inner**2) * WIDER + network.inner_error
         near = ~unstable & ~(network.margins > seen * (sums.total * WIDER))  # nan is near
+        flips, enough = np.zeros_like(near), FEW * unstable.sum()
         if len(tube.c) * near.sum() > MANY * near.size:
-            sure = near & ~(network.margins > _least_reach(network, tube, sums, unstable))
-            if sure.any():
-                unstable |= sure
-                continue
-        for chosen in (near & ~(network.margins > AHEAD * last), near):  # all of them only where the first pass
-            where = np.nonzero(chosen)
-            last[where] = _reach(network, tube, sums, unstable, where)
-            flips = chosen & ~(network.margins > last)
-            if flips.any():
+            flips = near & ~(network.margins > _least_reach(network, tube, sums, unstable))
+        for chosen in (near & ~(network.margins > AHEAD * last), near):
+            if flips.sum() > enough:  # the others can wait: all of them have to be looked at once no more are found
                 break
-        else:
+            where = np.nonzero(chosen & ~flips)
+            last[where] = _reach(network, tube, sums, unstable, where)
+            flips |= chosen & ~(network.margins > last)
+        if not flips.any():
             return _certificate(network, unstable, tube, sums)
         unstable |= flips
     return Refusal(f"{unstable.sum()} of {unstable.size} activities may change, and more after {ROUNDS} rounds")

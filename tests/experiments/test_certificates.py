@@ -1,4 +1,4 @@
-"""Certificates beside their trainings: torch makes the same ones, and its weights are certified in a loop."""
+"""Trainings and their certificates: torch makes the same ones, and its weights are certified in a loop."""
 
 import numpy as np
 import pytest
