@@ -124,11 +124,11 @@ def figure(table: pd.DataFrame, drawn: pd.DataFrame, lines: pd.DataFrame) -> plt
     for ax in (axes[0, 0], axes[0, 2], axes[1, 2]):
         ax.set_xscale("log")
     _widths(axes[0, 1], widths(drawn))
-    many = table[table.method == ADALOSS].groupby("label").b0.nunique().idxmax()
-    from_every = (lines["label"] == many) & (lines.m == table.m[(table["label"] == many) & (table.b0 > 1)].min())
-    late = lines.m == table.m[(table.certified_at > 0) & (table.method == ADALOSS)].min()
-    _losses(axes[1, 0], lines[from_every & (lines.method == ADALOSS)], "b0")
-    _losses(axes[1, 1], lines[late], "method")
+    rule = ["label", "m", "method", "eta", "alpha"]
+    every_b0 = table.groupby(rule).b0.nunique().idxmax()
+    _losses(axes[1, 0], lines[lines.set_index(rule).index == every_b0], "b0")
+    late = table.loc[table.share_of_steps.fillna(-1.0).idxmax()]
+    _losses(axes[1, 1], lines[(lines["label"] == late.label) & (lines.m == late.m)], "method")
     fig.suptitle(
         "Two-layer networks of finite width and their certificates (triangles: gradient descent, circles: AdaLoss)"
     )
@@ -150,9 +150,13 @@ def _losses(ax: plt.Axes, lines: pd.DataFrame, by: str) -> None:
         ax.plot(curve.iteration + 1, curve.loss, color=f"C{k}", label=label)
         ax.plot(curve.iteration + 1, curve.bound, color=f"C{k}", ls="--", lw=1)
     ax.set(xscale="log", yscale="log", xlabel="iteration", ylabel="loss over the first one")
-    where = ", ".join(f"{size}, m = {m}" for size, m in lines[["label", "m"]].drop_duplicates().itertuples(index=False))
-    ax.set_title(f"{where}{', AdaLoss' if by == 'b0' else ''}\ndashed: certified", fontsize=8)
-    ax.legend(fontsize=7)
+    if len(lines):
+        first = lines.iloc[0]
+        ax.set_title(
+            f"{first.label}, m = {first.m}{', ' + LABELS[first.method] if by == 'b0' else ''}\ndashed: certified",
+            fontsize=8,
+        )
+        ax.legend(fontsize=7)
 
 
 def _counted(at: pd.Series) -> str:

@@ -81,7 +81,7 @@ def test_another_dimension_and_two_methods_are_drawn_without_the_sentences(runs,
 
 
 FEW = [
-    ("certificates", "figure_certificates", ("training=gradient_descent", "training.m=30", "seed=[0,1]")),
+    ("certificates", "figure_certificates", ("-m", "training=gradient_descent", "training.m=30,300")),
     ("networks", "figure_networks", ("certified=3", "adversarial=1", "max_steps=20")),
     ("bounds", "figure_bounds", ("d=2", "problems=3", "max_steps=5")),
     ("gram", "figure_5", ("-m", "data=digits", "data.n=20,30")),
