@@ -64,7 +64,7 @@ mutants: $(VENV)/.test $(VENV)/.mutants ## change a module a little, MODULE=adal
 	    $(PY) -m mutmut show $$name; done
 
 campaign: $(VENV)/.test ## try to break everything (an hour or more; docs/reliability.md has the promises)
-	@set -e; for kind in kill concurrency disk fuzz library scale damage certificates; do \
+	@set -e; for kind in kill fuzz library damage certificates; do \
 	    echo "== $$kind"; $(PY) -m tests.campaign.$$kind; done
 
 smoke: ## the whole reproduction at the smallest scale (a minute or two)
@@ -100,8 +100,8 @@ theory-check: $(STAMP) ## check every proved bound on random problems (SCALE=pap
 compare: $(VENV)/.peers ## train our optimizers and their peers over eight decades of the initial step, and draw that
 	@set -e; $(call PAIRS,compare); for pair in $$pairs; do $(TRAIN); $(DRAW); done
 
-bench: $(VENV)/.peers ## time engines and optimizers against the alternatives, each in one run
-	@for name in engines optim; do $(PY) -m tests.benchmarks.$$name; done
+bench: $(VENV)/.peers ## time optimizers against the alternatives, in one run
+	@$(PY) -m tests.benchmarks.optim
 
 docs: $(VENV)/.docs ## build the documentation's site in site/
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet

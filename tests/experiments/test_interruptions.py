@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiments.launch import ROOT, Fork, command, content, eager, finish, kept_state, launch, made
+from tests.experiments.launch import ROOT, Fork, command, content, eager, kept_state, launch, made
 
 pytestmark = pytest.mark.usefixtures("compiled")
 SWEEP = ("-m", "method=adaloss,sgd_constant", "b0=[0.1,1,10]", "seed=[0,1,2,3]", "data.d=100", "iterations=2000")
@@ -94,22 +94,6 @@ def test_killed_in_the_middle_and_started_again_gives_the_same_bits(name, tmp_pa
     assert not list(root.glob("checkpoints/*"))
 
 
-def test_ctrl_c_ends_with_one_line_and_the_same_command_continues(undisturbed, tmp_path):
-    arguments = (*SWEEP, f"runs={tmp_path}")
-    process = Fork("linear_regression", arguments)
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("linear_regression/*")) and time.monotonic() < deadline:
-        time.sleep(0.002)
-    process.send_signal(signal.SIGINT)
-    code, _, errors = finish(process, timeout=5)
-    word = "linear_regression: interrupted; complete runs are saved, the same command continues\n"
-    assert (code, errors) == (130, word)
-    saved = len(content(tmp_path))
-    assert 0 < saved < 24
-    assert made(launch(*arguments)) == 24 - saved
-    assert content(tmp_path) == undisturbed
-
-
 def descendants(pid):
     """The processes that a process has started, and those that they have."""
     children = {}
@@ -123,7 +107,10 @@ def descendants(pid):
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+WORDS = {signal.SIGHUP: "hung up", signal.SIGTERM: "terminated", signal.SIGINT: "interrupted"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, *WORDS])
 def test_workers_end_with_the_process_that_started_them(number, tmp_path):
     """What ends the main process reaches it alone."""
     words = (f"b0=[{','.join(map(str, range(1, 13)))}]", "iterations=3000", "data.d=20", "record.log_points=20")
@@ -139,9 +126,8 @@ def test_workers_end_with_the_process_that_started_them(number, tmp_path):
         time.sleep(0.02)
     assert len(workers) >= 2
     assert left == []
-    word = "linear_regression: hung up; complete runs are saved, the same command continues\n"
-    expected = (129, word) if number == signal.SIGHUP else (-signal.SIGKILL, "")
-    assert (process.returncode, errors) == expected
+    line = f"linear_regression: {WORDS.get(number)}; complete runs are saved, the same command continues\n"
+    assert (process.returncode, errors) == ((128 + number, line) if number in WORDS else (-signal.SIGKILL, ""))
     assert 0 < len(content(tmp_path)) < 96
 
 

@@ -1,3 +1,4 @@
+import os
 import shutil
 
 import numpy as np
@@ -11,17 +12,28 @@ pytestmark = pytest.mark.usefixtures("compiled")
 SHORT = ("iterations=300", "record.windows=[[101,110]]")
 
 
-def test_a_deleted_run_alone_comes_back(tmp_path):
+HARM = {
+    "deleted": shutil.rmtree,
+    "a file in its place": lambda folder: (shutil.rmtree(folder), folder.write_text("in the way")),
+    "half of the history": lambda folder: os.truncate(folder / "history.parquet", 500),
+    "an empty summary": lambda folder: (folder / "summary.json").write_text(""),
+    "a file of somebody's": lambda folder: (folder / "remark.txt").write_text("mine"),
+}
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_a_run_that_was_harmed_alone_is_made_again(harm, tmp_path):
     arguments = ("-m", "method=adaloss,sgd_constant", "b0=[0.1,1]", *SHORT, f"runs={tmp_path}")
     assert made(launch(*arguments)) == 4
     before = content(tmp_path)
     victim = tmp_path / sorted(before)[3]
     stamps = {folder: (folder / "summary.json").stat().st_mtime_ns for folder in tmp_path.glob("linear_regression/*")}
-    shutil.rmtree(victim)
-    assert made(launch(*arguments)) == 1
-    assert content(tmp_path) == before
+    HARM[harm](victim)
+    whole = harm == "a file of somebody's"
+    assert made(launch(*arguments)) == (not whole)
+    assert content(tmp_path) == before and (victim / "remark.txt").exists() == whole
     for folder, stamp in stamps.items():
-        assert (folder == victim) == ((folder / "summary.json").stat().st_mtime_ns != stamp)
+        assert (folder == victim and not whole) == ((folder / "summary.json").stat().st_mtime_ns != stamp)
 
 
 def test_a_changed_value_makes_only_the_runs_that_depend_on_it(tmp_path):

@@ -140,18 +140,6 @@ def test_what_is_refused_in_one_line(files, path, line, tmp_path):
     assert str(refused.value) == f"data.path={tmp_path}{line}"
 
 
-def test_bad_fields_are_one_line():
-    for changed, line in (
-        ({"test": 0.8}, "data.test=0.8: with data.validation=0.25 it should be less than 1"),
-        ({"vocabulary": 0}, "data.vocabulary=0: input should be greater than or equal to 1"),
-        ({"length": "long"}, "data.length='long': input should be a valid integer"),
-        ({"validation": 0}, "data.validation=0: input should be greater than 0"),
-    ):
-        with pytest.raises(ConfigError) as refused:
-            validated(news.Config, SETTINGS | {"name": "news", "path": "."} | changed, "data")
-        assert str(refused.value).startswith(line)
-
-
 def test_a_folder_that_may_not_be_listed_is_one_line(tmp_path, monkeypatch):
     def refused(path):
         raise PermissionError(13, "Permission denied", str(path))

@@ -14,13 +14,10 @@ from experiments.data.images import Images, balanced_split
 from experiments.methods import SGD_FAMILY
 from experiments.models.vit import VisionTransformer
 from experiments.optimizers import make
-from experiments.runs.checkpoint import Checkpoint
-from experiments.runs.schema import ConfigError, validated
-from experiments.runs.store import Run
 from experiments.vit import pretrain as vit_pretrain
-from experiments.vit.experiment import Vit
 from experiments.vit.train import VitTrainer, best_epoch
 from tests.benchmarks.vit import HYPER
+from tests.experiments.launch import nothing_kept
 
 
 def few_images(n=22):
@@ -43,10 +40,6 @@ def method(name):
 def trainer(model, optimizer, images, shrink=1.0, seed=0):
     generator = torch.Generator().manual_seed(seed)
     return VitTrainer(model, optimizer, images, shrink=shrink, precision="float32", generator=generator)
-
-
-def nothing_kept():
-    return Checkpoint(Run("vit", "a", {}, "code", "data"))
 
 
 ETA, WD, BATCH, EPOCHS = 0.5, 0.05, 8, 4
@@ -185,39 +178,3 @@ def test_weights_come_back_from_a_history():
     found, checksum = vit_pretrain.unpacked(saved, state)
     assert state.keys() - found.keys() == {"head.weight", "head.bias"} and checksum == "abc"
     assert all(torch.equal(found[name], state[name]) for name in found)
-
-
-VALUES = {"method": {"name": "adaloss"} | HYPER["adaloss"], "model": {"patch": 4, "width": 64, "depth": 2, "heads": 4}}
-VALUES |= {"data": {"name": "digit_images", "test": 500, "validation": 0.1, "split": 0}, "precision": "float32"}
-VALUES |= {"weights": {"name": "rotation", "share": 0.5, "epochs": 1, "batch": 8, "lr": 0.1, "seed": 0}, "b0": 1.0}
-VALUES |= {"seed": 0, "eta": 0.1, "weight_decay": {"value": 1e-4, "by": "eta"}, "epochs": 1, "batch": 8}
-WEIGHTS, METHODS = VALUES["weights"], ", ".join(SGD_FAMILY)
-ROWWISE = {"method": {"name": "adagrad_norm_rowwise"}, "weight_decay": {"value": 1e-4, "by": "step"}}
-
-
-@pytest.mark.parametrize(
-    ("change", "line"),
-    [
-        ({"model": VALUES["model"] | {"patch": 3}}, "model.patch=3: should divide the images' 8 pixels"),
-        ({"model": VALUES["model"] | {"heads": 3}}, "model.heads=3: should divide model.width=64"),
-        ({"weight_decay": {"value": 1, "by": "eta"}}, "weight_decay.value=1: input should be less than 1"),
-        ({"weight_decay": {"value": 0.1, "by": "b"}}, "weight_decay.by='b': input should be 'eta' or 'step'"),
-        (
-            {"weights": WEIGHTS | {"share": 0.999}},
-            "weights.share=0.999: leaves no image to fine-tune or to pretrain on",
-        ),
-        ({"weights": WEIGHTS | {"lr": 2}}, "weights.lr=2: input should be less than or equal to 1"),
-        ({"weights": {"name": "none"}}, "weights='none': allowed are labels, rotation, hub, file"),
-        ({"data": {"name": "digits"}}, "data='digits': allowed are digit_images, cifar100"),
-        ({"method": {"name": "adam"}}, f"method='adam': allowed are {METHODS}"),
-        (ROWWISE, "weight_decay.by='step': should be eta (row by row there is no one step)"),
-        (
-            {"eta": 100.0, "weight_decay": {"value": 0.01, "by": "eta"}},
-            "weight_decay.value=0.01: eta times it should be less than 1",
-        ),
-    ],
-)
-def test_what_does_not_fit_is_one_line(change, line):
-    with pytest.raises(ConfigError) as caught:
-        validated(Vit, VALUES | change)
-    assert str(caught.value) == line

@@ -82,6 +82,7 @@ def test_another_dimension_and_two_methods_are_drawn_without_the_sentences(runs,
 
 FEW = [
     ("bounds", "figure_bounds", ("d=2", "problems=3", "max_steps=5")),
+    ("compare", "figure_compare", ("-m", "problem=noisy_regression", "optimizer=adaloss,sgd", "step=0.01,0.1")),
     ("gram", "figure_5", ("-m", "data=digits", "data.n=20,30")),
     ("two_layer", "figure_critical_step", ("m=20", "eta=1.0", "seed=0", "iterations=60")),
     ("two_layer", "figure_theorem_3", ("m=20", "b0=1", "method=adaloss", "iterations=20")),
@@ -167,12 +168,6 @@ def test_our_own_fault_in_the_papers_sweep_stays_a_traceback(runs, tmp_path, mon
     with pytest.raises(KeyError):
         start("figure_1", monkeypatch, *where(tmp_path))
     assert not (tmp_path / "figures").exists()
-
-
-def test_a_list_in_the_place_of_a_group():
-    launched = launch("sweep=figure_5", "data=sphere", "scale=smoke", experiment="gram")
-    assert launched.returncode == 2
-    assert launched.stderr == "error: data=sphere: sweep=figure_5 has a list in its place; give one of the two\n"
 
 
 @pytest.mark.parametrize(
