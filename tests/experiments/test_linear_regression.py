@@ -5,8 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from adaloss.simulate.linear_regression import Cell
+from experiments.data import gaussian
 from experiments.runs.store import Store
 from tests.experiments.launch import content, launch, made
+from tests.reference.linear_regression import numpy_cell
 
 pytestmark = pytest.mark.usefixtures("compiled")
 SHORT = ("iterations=300", "record.windows=[[101,110]]")
@@ -34,6 +37,23 @@ def test_a_run_that_was_harmed_alone_is_made_again(harm, tmp_path):
     assert content(tmp_path) == before and (victim / "remark.txt").exists() == whole
     for folder, stamp in stamps.items():
         assert (folder == victim and not whole) == ((folder / "summary.json").stat().st_mtime_ns != stamp)
+
+
+OWN = {"adaloss": {"alpha": 2.0, "c": 0.0}, "sgd_decay_sqrt": {"c_s": 0.2, "form": "linear"}}
+
+
+@pytest.mark.parametrize(("method", "b0"), [("adaloss", 0.01), ("adagrad_norm", 10.0), ("sgd_decay_sqrt", 100.0)])
+def test_a_run_is_what_a_plain_loop_computes(method, b0, tmp_path):
+    words = (f"method={method}", f"b0={b0}", "seed=1", "data.d=100", "data.w_star=unit", "decay=linear", *SHORT)
+    assert made(launch(*words, f"runs={tmp_path}")) == 1
+    [folder] = Store(tmp_path).folders()
+    history = Store(tmp_path).load(folder).history
+    problem, _ = gaussian.load(gaussian.Config(name="gaussian", n=1000, d=100, w_star="unit"), 1)
+    cell = Cell(method, b0, {"eta": 1.0} | OWN.get(method, {}))
+    losses, steps = numpy_cell(problem, 1, cell, iterations=300, batch=20)
+    assert set(history.iteration) > set(range(101, 111))
+    np.testing.assert_allclose(history.loss, losses[history.iteration - 1], rtol=1e-9)
+    np.testing.assert_allclose(history.step, steps[history.iteration - 1], rtol=1e-9)
 
 
 def test_a_changed_value_makes_only_the_runs_that_depend_on_it(tmp_path):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from scripts.claims.claim import Sweep
+from tests.scripts import test_table_1
 from tests.scripts.synthetic import saved
 
 WINDOWS = ((101, 200), (991, 1000), (4901, 5000))
@@ -107,22 +108,10 @@ ACCURACY = {
 
 def table(data="digit_images", changed=(), seeds=2, spread=0.0):
     """Two seeds; ``changed`` replaces the accuracy of (method, b0)."""
-    cells = []
-    for method, column in ACCURACY.items():
-        for b0, accuracy in column.items():
-            value = dict(changed).get((method, b0), accuracy)
-            for seed in range(seeds):
-                config = {"data": {"name": data}, "model": {"patch": 4, "width": 64, "depth": 2}, "epochs": 1}
-                config |= {
-                    "method": {"name": method},
-                    "b0": b0,
-                    "seed": seed,
-                    "batch": 4,
-                    "weights": {"name": "labels"},
-                }
-                shown = None if value is None else value + spread * (seed - (seeds - 1) / 2)
-                cells.append((config, {"iteration": [1]}, {"classes": 10, "test_accuracy": shown}))
-    return sweep("table_1", cells)
+    curves = {method: dict(column) for method, column in ACCURACY.items()}
+    for (method, b0), accuracy in dict(changed).items():
+        curves[method][b0] = accuracy
+    return Sweep("table_1", test_table_1.runs(None, curves, spread, seeds, data))
 
 
 ERRATA = {

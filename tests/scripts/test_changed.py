@@ -17,17 +17,13 @@ from experiments.runs.store import Run, Store
 from scripts.report.sweeps import scripts
 from scripts.shared.changed import UnfitError, check, shows_something
 from tests.experiments.launch import ROOT, launch
+from tests.scripts.synthetic import cells, refusal, saved, start
 from tests.scripts.synthetic import check as provenance
-from tests.scripts.synthetic import refusal, saved, start
 from tests.scripts.test_b0_panels import regression_runs
 
 NAME = "figure_1-0abc12"
 FILES = {f"figure_1_unit.{kind}" for kind in ("csv", "pdf", "png")}
 SCRIPTS = [(sweep, experiment) for sweep, experiment, _ in scripts()]
-
-
-def cells(runs):
-    return [(run.config, run.history, run.summary["result"]) for run in runs]
 
 
 @pytest.fixture(scope="module")

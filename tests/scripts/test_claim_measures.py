@@ -179,7 +179,7 @@ def test_the_shape_of_a_column_is_compared_with_the_papers():
     found = decided("accuracy", CELL | {"paper": 89.62, "std": 0.12}, made.table(spread=0.02))
     # each mean of two has the variance 1^2 (points), the paper's of three 0.12^2 / 3
     assert found.tolerance == f"{1 + 2 * (1 + 1 + 0.12**2 / 3) ** 0.5:.2f} points"
-    assert found.measured == "digit_images, weights from labels: 89.00, 1.00 points below its best"
+    assert found.measured == "digit_images, weights from rotation: 89.00, 1.00 points below its best"
     assert found.paper == "89.62 ± 0.12, 1.03 points below its best"
     itself = decided("accuracy", CELL | {"paper": 89.62, "std": 0.12}, made.table(data="cifar100", spread=0.02))
     assert itself.tolerance == f"{1 + 2 * (1 + 0.12**2 / 3) ** 0.5:.2f} points" and itself.paper == "89.62 ± 0.12"
