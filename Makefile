@@ -101,7 +101,7 @@ compare: $(VENV)/.peers ## train our optimizers and their peers over eight decad
 	@set -e; $(call PAIRS,compare); for pair in $$pairs; do $(TRAIN); $(DRAW); done
 
 bench: $(VENV)/.peers ## time optimizers against the alternatives, in one run
-	@$(PY) -m tests.benchmarks.optim
+	@$(PY) -m benchmarks.optim
 
 docs: $(VENV)/.docs ## build the documentation's site in site/
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.vit import HYPER
 from experiments.data import digit_images
 from experiments.data.images import Images, balanced_split
 from experiments.methods import SGD_FAMILY
@@ -16,7 +17,6 @@ from experiments.models.vit import VisionTransformer
 from experiments.optimizers import make
 from experiments.vit import pretrain as vit_pretrain
 from experiments.vit.train import VitTrainer, best_epoch
-from tests.benchmarks.vit import HYPER
 from tests.experiments.launch import nothing_kept
 
 
