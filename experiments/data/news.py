@@ -17,7 +17,6 @@ import pandas as pd
 
 from experiments.data.articles import CLASSES, Corpus, NewsConfig, corpus
 from experiments.runs import files
-from experiments.runs.messages import one_line
 from experiments.runs.schema import ConfigError
 
 LABELS = {"fake": "fake", "false": "fake", "0": "fake", "real": "true", "true": "true", "1": "true"}
@@ -79,7 +78,7 @@ def _table(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     try:
         cells = _cells(_text(content))
     except (ValueError, csv.Error) as error:
-        raise ConfigError(f"data.path={file}: not a CSV file ({one_line(error)})") from error
+        raise ConfigError(f"data.path={file}: not a CSV file ({files.one_line(error)})") from error
     names = [name.strip().lower() for name in cells.iloc[0]]
     for name in columns:
         if name not in names:
