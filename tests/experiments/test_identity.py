@@ -6,7 +6,23 @@ import subprocess
 
 import pytest
 
+from experiments.runs.identity import reached
 from tests.experiments.launch import ROOT, command, made_by_job
+
+
+def test_what_an_experiment_reaches():
+    found = reached(("experiments.linear_regression", "experiments.data.gaussian"))
+    assert found == {
+        "adaloss",
+        "adaloss.arguments",
+        "adaloss.simulate",
+        "adaloss.simulate.linear_regression",
+        "adaloss.stepsizes",
+        "experiments.data",
+        "experiments.data.gaussian",
+        "experiments.linear_regression",
+        "experiments.record",
+    }
 
 
 @pytest.fixture(scope="module")
