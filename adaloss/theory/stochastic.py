@@ -23,7 +23,7 @@ float64, a bound is inf, which is true if useless.
 
 import numpy as np
 
-from adaloss.arguments import broadcast, power_of, real, shaped
+from adaloss.arguments import HUGE, broadcast, power_of, real, shaped
 from adaloss.theory.linear_regression import ROUNDING, _bound, growth
 from adaloss.theory.roots import EPS, hroot
 
@@ -230,10 +230,10 @@ def of_rows(x: np.ndarray, error: np.ndarray, p: int) -> tuple[float, float, flo
 
     They are those of the row space of X: D the squared distance to the nearest solution, and the least eigenvalues
     that are not 0 (docs B8). Singular values below :math:`\max(n, d)` roundings of the largest count as 0; nothing is
-    rounded to the safe side. Raises ValueError for arrays of other shapes and rows that are all 0.
+    rounded to the safe side. Raises ValueError for arrays of other shapes, entries above 1e100 and rows that are all 0.
     """
     power_of(p)
-    x, error = real("x", x, axes=2), real("error", error, axes=1)
+    x, error = real("x", x, most=HUGE, axes=2), real("error", error, most=HUGE, axes=1)
     shaped("error", error, x.shape[1:])
     _, values, directions = np.linalg.svd(x, full_matrices=False)
     seen = values > values[0] * max(x.shape) * EPS
@@ -241,8 +241,9 @@ def of_rows(x: np.ndarray, error: np.ndarray, p: int) -> tuple[float, float, flo
         raise ValueError("x: its rows are all 0")
     lengths, within = np.sum(x**2, axis=1), directions[seen]
     weighted = np.linalg.svd(lengths[:, None] ** ((p - 1) / 2) * x @ within.T, compute_uv=False)
-    least = values[seen][-1] ** 2 / len(x)
-    return float(lengths.max()), float(np.sum((within @ error) ** 2)), float(least), float(weighted[-1] ** 2 / len(x))
+    d0, least = np.sum((within @ error) ** 2), np.array([values[seen][-1], weighted[-1]])
+    with np.errstate(over="ignore"):
+        return float(lengths.max()), float(d0), *(least**2 / len(x)).tolist()
 
 
 def proposition_1_gap(eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray) -> np.ndarray:
