@@ -95,7 +95,7 @@ publish: $(STAMP) ## copy the laptop scale's pictures and tables to figures/publ
 	@cp figures/laptop/*.png figures/laptop/*.csv figures/laptop/*.md figures/laptop/report.html figures/published/
 
 theory-check: $(STAMP) ## check every proved bound on random problems (SCALE=paper: ten times as many)
-	@set -e; $(call PAIRS,figure_bounds); for pair in $$pairs; do $(TRAIN); $(DRAW); done
+	@set -e; $(call PAIRS,figure_bounds figure_stochastic); for pair in $$pairs; do $(TRAIN); $(DRAW); done
 
 compare: $(VENV)/.peers ## train our optimizers and their peers over eight decades of the initial step, and draw that
 	@set -e; $(call PAIRS,compare); for pair in $$pairs; do $(TRAIN); $(DRAW); done
