@@ -172,7 +172,7 @@ def _losses(ax: plt.Axes, curves: pd.DataFrame, by: str, title: str) -> None:
         _band(ax, runs, "iteration", "loss", shades[name], None, name)
         linear = runs.groupby("iteration").linear_loss.median()
         ax.plot(linear.index, linear, color=shades[name], ls=":", lw=1)
-    ax.set(xscale="log", yscale="log", ylim=(1e-16, None), xlabel="iteration")
+    ax.set(xscale="log", yscale="log", ylim=(1e-16, 1e3), xlabel="iteration")
     ax.set(title=f"{title}: loss over the first\ndotted: linearised")
 
 
