@@ -116,6 +116,8 @@ def figure(curves: pd.DataFrame, ends: pd.DataFrame) -> plt.Figure:
     Above: losses at the greatest width by alpha and by b0, and steps to TARGET. Below: what alpha and width change.
     """
     fig, axes = plt.subplots(2, 3, figsize=(11, 6.6))
+    for ax in axes.flat:
+        ax.set(xscale="log", yscale="log")
     widest, least = curves.m.max(), curves.b0.min()
     ours, wide = ends[ends.method == ADALOSS], ends[ends.m == widest]
     shades = _shades(ours.variant.unique())
@@ -129,25 +131,23 @@ def figure(curves: pd.DataFrame, ends: pd.DataFrame) -> plt.Figure:
         _, color, marker = METHODS[runs.method.iloc[0]]
         _band(ax, runs, "b0", "reached_after", shades.get(variant, color), marker, variant)
     ax.axvline(wide.critical_b0.median(), color="0.4", ls=":", lw=1)
-    ax.set(yscale="log", xlabel="$b_0$", title=f"steps to {TARGET:g} of the loss, m = {widest}")
+    ax.set(xlabel="$b_0$", title=f"steps to {TARGET:g} of the loss, m = {widest}")
     ax = axes[1, 0]
     for variant, runs in ours.groupby("variant", sort=False):
         ax.scatter(runs.first_b, runs.peak, s=6, color=shades[variant], label=variant)
     ax.axvline(1, color="0.4", ls=":", lw=1)
-    ax.set(yscale="log", xlabel=r"$b_1 / (\eta\|H^\infty\|/2)$", title="greatest loss over the first, each run")
+    ax.set(xlabel=r"$b_1 / (\eta\|H^\infty\|/2)$", title="greatest loss over the first, each run")
     ax = axes[1, 1]
     compared = beside_constant(wide)
     compared = compared[compared.b0 >= compared.critical_b0]
     starts = _shades(compared.b0.unique())
     for b0, runs in compared.groupby("b0"):
         _band(ax, runs, "alpha", "slower", starts[b0], "o", f"$b_0 = {b0:g}$")
-    ax.set(yscale="log", xlabel="α", title=f"AdaLoss's steps over the constant step's, m = {widest}")
+    ax.set(xlabel="α", title=f"AdaLoss's steps over the constant step's, m = {widest}")
     ax = axes[1, 2]
     for variant, runs in ours[ours.b0 == least].groupby("variant", sort=False):
         _band(ax, runs, "m", "gram_change", shades[variant], "o", variant)
-    ax.set(yscale="log", xlabel="width m", title=rf"$\|H(k) - H(0)\|$ at the end, $b_0 = {least:g}$")
-    for ax in axes.flat[2:]:
-        ax.set_xscale("log")
+    ax.set(xlabel="width m", title=rf"$\|H(k) - H(0)\|$ at the end, $b_0 = {least:g}$")
     for ax in axes.flat:
         ax.title.set_fontsize(8)
         ax.legend(*_first_of_each(ax), fontsize=6)
@@ -172,8 +172,7 @@ def _losses(ax: plt.Axes, curves: pd.DataFrame, by: str, title: str) -> None:
         _band(ax, runs, "iteration", "loss", shades[name], None, name)
         linear = runs.groupby("iteration").linear_loss.median()
         ax.plot(linear.index, linear, color=shades[name], ls=":", lw=1)
-    ax.set(xscale="log", yscale="log", ylim=(1e-16, 1e3), xlabel="iteration")
-    ax.set(title=f"{title}: loss over the first\ndotted: linearised")
+    ax.set(ylim=(1e-16, 1e3), xlabel="iteration", title=f"{title}: loss over the first\ndotted: linearised")
 
 
 def _band(ax: plt.Axes, table: pd.DataFrame, x: str, y: str, color: object, marker: str | None, label: str) -> None:

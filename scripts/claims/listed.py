@@ -115,7 +115,7 @@ def not_checkable() -> list[Claim]:
 
 
 def _modules() -> Iterator[ModuleType]:
-    """Yield the script of each sweep; of one without a figure, a module of this folder."""
+    """Yield the script of each sweep, and the module of this folder that has its name."""
     for name in listed():
         for folder, package in ((HERE.parent, "scripts"), (HERE, "scripts.claims")):
             if (folder / f"{name}.py").is_file():
