@@ -36,7 +36,8 @@ def any_choice_converges(sweep: Sweep) -> Finding:
     parts = decided({"all choices of a seed": usually(by_seed)})
     lost = counted[~counted.there].groupby(CHOICE).seed.nunique()
     named = "; ".join(f"b0 = {b0:g}, α = {alpha:g}, η = {eta:g}: {n} seeds" for (b0, alpha, eta), n in lost.items())
-    said = f"not there: {named or 'none'}; {len(table) - len(counted)} of {len(table)} runs need more iterations; "
+    said = f"m = {sweep.runs[0].config['m']}, not there: {named or 'none'}; "
+    said += f"{len(table) - len(counted)} of {len(table)} runs need more iterations; "
     return of_parts(parts, said)
 
 
@@ -72,7 +73,7 @@ CLAIMS = (
         place="Section 1, contributions",
         measure=any_choice_converges,
         tolerance="1e-6 of the loss is far above the resolution of float64; any choice is every choice, at one width",
-        at_paper_scale="a width of 10000: the theorem asks for a width that depends on the choice",
+        at_paper_scale="a width of 10000: the theorem asks for one that depends on the choice",
     ),
     _claim(
         id="homogeneous-in-eta",

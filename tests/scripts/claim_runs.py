@@ -137,7 +137,7 @@ def hyperparameters(end=1e-9, bound=100, off=0.0):
         (1.0, 1e3, 1.0, 0.5, 1e9),
     ):
         history = {"iteration": [1, 2], "loss": [1.0, 0.1], "step": [0.5, 0.4 * (1 + off * (eta == 1.0))]}
-        config = {"b0": b0, "method": {"alpha": alpha}, "eta": eta, "iterations": 1000}
+        config = {"b0": b0, "method": {"alpha": alpha}, "eta": eta, "iterations": 1000, "m": 100}
         result = {"start_loss": 1.0, "final_loss": last, "iterations_bound": steps}
         cells += [(config | {"seed": seed}, history, result) for seed in SEEDS]
     return sweep("hyperparameters", cells)
