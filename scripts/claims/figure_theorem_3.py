@@ -83,8 +83,8 @@ def small_or_slow(sweep: Sweep) -> Finding:
     ends = sweep.of(by_run)
     runs = ends[(ends.method == ADALOSS) & (ends.first_b < 1)]
     slow, small = runs.last_b >= runs.threshold, runs.end <= TARGET
-    said = f"the step is below it in {slow.sum()} of {len(runs)} runs, the loss small in {small.sum()}; where the step "
-    said += "is not, H(k) has shrunk"
+    said = f"the step is below it in {slow.sum()} of {len(runs)} runs, below 2 / ||H-infinity|| in "
+    said += f"{(runs.last_b >= 1).sum()}, and the loss small in {small.sum()}"
     return of_cases({"all runs": every(slow | small)}, said)
 
 
