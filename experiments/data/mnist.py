@@ -33,5 +33,5 @@ def load(config: Config, split: int) -> Images:
 @cache
 def _table(sha256: str) -> np.ndarray:
     """Return a row for each image: its pixels row by row, and its label."""
-    content = packaged.read(PACKAGE, FILE, sha256, "data=mnist")
+    [content] = packaged.read(PACKAGE, FILE, sha256, "data=mnist")
     return pd.read_csv(io.BytesIO(gzip.decompress(content)), header=None, dtype=np.uint8).to_numpy()

@@ -43,7 +43,8 @@ def load(config: VitS14, side: int) -> dict[str, torch.Tensor]:
         import onnx
     except ImportError:
         raise ConfigError(f"{field}: needs the package onnx; pip install '.[pretrained]'") from None
-    graph = onnx.load_from_string(packaged.read(PACKAGE, FILE, config.sha256, field)).graph
+    [content] = packaged.read(PACKAGE, FILE, config.sha256, field)
+    graph = onnx.load_from_string(content).graph
     values = {tensor.name: torch.tensor(onnx.numpy_helper.to_array(tensor)) for tensor in graph.initializer}
     matrices = {
         node.name: values[node.input[1]].T
