@@ -22,10 +22,14 @@ HEAD_STREAM = 2
 
 @dataclass(frozen=True)
 class Weights:
-    """Pretrained weights by name; ``sha256`` says which."""
+    """Pretrained weights by name; ``sha256`` is that of what they are taken from, some of it or all."""
 
     values: Mapping[str, torch.Tensor] = field(compare=False)
     sha256: str | None
+    names: frozenset[str] = field(init=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "names", frozenset(self.values))
 
 
 class Tail(VisionTransformer):
