@@ -63,7 +63,8 @@ def test_a_real_j_runs_one_target_after_the_other(tmp_path):
     python.parent.mkdir(parents=True)
     python.write_text('#!/bin/sh\ncase "$2" in scripts.claims) sleep 0.5;; esac\necho "$2" >> calls\n')
     python.chmod(0o755)
-    for name in ("pyproject.toml", "constraints.txt", "packaged.txt", ".venv/.reproduce"):  # in the order in which they are made
+    # in the order in which they are made
+    for name in ("pyproject.toml", "constraints.txt", "packaged.txt", ".venv/.reproduce"):
         (tmp_path / name).touch()
     for goals in (["claims", "report"], ["reproduce"]):
         (tmp_path / "calls").write_text("")
