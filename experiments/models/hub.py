@@ -17,7 +17,7 @@ from experiments.runs.messages import one_line
 from experiments.runs.schema import ConfigError, Strict
 
 FILE = "model.safetensors"
-HEAD = "head."
+HEAD = ("head.", "fc.")
 MOST_BYTES = 2**32
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
@@ -81,6 +81,8 @@ def _fitting(value: torch.Tensor, like: torch.Tensor, what: str) -> torch.Tensor
     """Return ``value`` in the type of ``like``. Raises ConfigError, a line that begins with ``what``, if unfit."""
     if value.shape != like.shape:
         raise ConfigError(f"{what} is {tuple(value.shape)}, not {tuple(like.shape)})")
+    if value.dtype == like.dtype and not like.is_floating_point():  # how many batches a BatchNorm has seen
+        return value
     if value.dtype not in FLOATS:
         allowed = ", ".join(_type(dtype) for dtype in FLOATS)
         raise ConfigError(f"{what} is of {_type(value.dtype)}, allowed are {allowed})")
@@ -92,6 +94,11 @@ def _fitting(value: torch.Tensor, like: torch.Tensor, what: str) -> torch.Tensor
 
 def _type(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
+
+
+def first_blocks(weights: Mapping[str, torch.Tensor], count: int) -> dict[str, torch.Tensor]:
+    """Return the weights without those of the blocks from number ``count`` on."""
+    return {name: value for name, value in weights.items() if name[:7] != "blocks." or int(name.split(".")[1]) < count}
 
 
 def put(weights: Mapping[str, torch.Tensor], model: nn.Module) -> None:

@@ -5,7 +5,7 @@ timm's vit_small_patch16_224 with ``load_state_dict``. The initialisation is tim
 from a normal distribution of deviation 0.02 cut at twice that, biases zero, the patches' convolution as torch has it.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import nn
@@ -25,6 +25,9 @@ class Architecture(Strict):
     ``pooling`` is what the head sees of the tokens: the first, which belongs to no patch, or the patches' mean.
     """
 
+    heads_start: ClassVar[tuple[str, ...]] = ("drawn", "zero", "centred")
+
+    name: Literal["vit"]
     patch: Count
     width: Count
     depth: Count
@@ -38,6 +41,16 @@ class Architecture(Strict):
             raise ValueError(f"model.patch={self.patch}: should divide the images' {size} pixels")
         if self.width % self.heads:
             raise ValueError(f"model.heads={self.heads}: should divide model.width={self.width}")
+
+    @property
+    def may_stay(self) -> int:
+        """Return how many first blocks may stay as they are."""
+        return self.depth
+
+    def network(self, *, size: int, channels: int, classes: int) -> "VisionTransformer":
+        """Build it with weights of torch's generator."""
+        sizes = self.model_dump(exclude={"name"})
+        return VisionTransformer(size=size, channels=channels, classes=classes, **sizes)
 
 
 class PatchEmbed(nn.Module):

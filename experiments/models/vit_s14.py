@@ -5,7 +5,6 @@ which is left out. The weights get timm's names. Linear layers have their biases
 transposed, by the node that multiplies with them.
 """
 
-from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Literal
 
@@ -62,11 +61,6 @@ def load(config: VitS14, side: int) -> dict[str, torch.Tensor]:
     for k in range(DEPTH):
         found |= {f"blocks.{k}.{name}": value for name, value in _block(values, matrices, k).items()}
     return {name: value.contiguous() for name, value in found.items()}
-
-
-def first(state: Mapping[str, torch.Tensor], blocks: int) -> dict[str, torch.Tensor]:
-    """Return the weights without those of the blocks from number ``blocks`` on."""
-    return {name: value for name, value in state.items() if name[:7] != "blocks." or int(name.split(".")[1]) < blocks}
 
 
 def _block(values: dict[str, torch.Tensor], matrices: dict[str, torch.Tensor], k: int) -> dict[str, torch.Tensor]:

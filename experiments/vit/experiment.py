@@ -20,8 +20,7 @@ from experiments import distributed
 from experiments.data import module as data_module
 from experiments.data.images import Images
 from experiments.methods import SGD_FAMILY
-from experiments.models import hub, vit_s14
-from experiments.models.vit import Architecture
+from experiments.models import efficientnet, hub, resnet, vit, vit_s14
 from experiments.optimizers import make
 from experiments.runs.checkpoint import Checkpoint
 from experiments.runs.identity import code_hash
@@ -40,11 +39,12 @@ from experiments.runs.schema import (
 from experiments.runs.store import Run, Store
 from experiments.vit.pretrain import PRETRAINING, build, dealt, generator
 from experiments.vit.pretrain import weights as pretrained
-from experiments.vit.start import HEAD_STREAM, Weights, start
+from experiments.vit.start import HEAD_STREAM, Head, Weights, start
 from experiments.vit.train import VitTrainer, WeightDecay, best_epoch
 
 NAME = "vit"
 DATA = ("digit_images", "mnist", "cifar100")
+MODELS = {"vit": vit.Architecture, "resnet": resnet.Architecture, "efficientnet_lite0": efficientnet.Architecture}
 ORDER_STREAM = 3
 
 
@@ -54,7 +54,9 @@ class Nothing(Strict):
     name: Literal["none"]
 
 
-WEIGHTS = PRETRAINING | {"hub": hub.Hub, "file": hub.File, "vit_s14": vit_s14.VitS14, "none": Nothing}
+PACKAGED = {"vit_s14": vit_s14.VitS14, "efficientnet_lite0": efficientnet.EfficientNetLite0}
+MODEL_OF = {"vit_s14": "vit", "efficientnet_lite0": "efficientnet_lite0"} | dict.fromkeys(PRETRAINING, "vit")
+WEIGHTS = PRETRAINING | PACKAGED | {"hub": hub.Hub, "file": hub.File, "none": Nothing}
 
 
 @cache
@@ -78,10 +80,10 @@ class Vit(Experiment):
 
     method: Annotated[Any, nested("method", SGD_FAMILY.get, tuple(SGD_FAMILY))]
     data: Annotated[Any, nested("data", lambda name: data_module(name).Config, DATA)]
-    model: Annotated[Any, nested("model", Architecture)]
+    model: Annotated[Any, nested("model", MODELS.get, tuple(MODELS))]
     weights: Annotated[Any, nested("weights", WEIGHTS.get, tuple(WEIGHTS))]
     frozen: Annotated[int, Field(ge=0)]
-    head: Literal["drawn", "centred"]
+    head: Head
     b0: PositiveList
     seed: SeedList
     eta: Positive
@@ -99,8 +101,16 @@ class Vit(Experiment):
             raise ValueError("weight_decay.by='step': should be eta (row by row there is no one step)")
         if self.eta * self.weight_decay.value >= 1:
             raise ValueError(f"weight_decay.value={self.weight_decay.value}: eta times it should be less than 1")
-        if self.frozen > self.model.depth:
-            raise ValueError(f"frozen={self.frozen}: should be at most model.depth={self.model.depth}")
+        name = self.model.name
+        if self.frozen > self.model.may_stay:
+            raise ValueError(f"frozen={self.frozen}: should be at most {self.model.may_stay} with model={name}")
+        if self.head not in self.model.heads_start:
+            raise ValueError(f"head={self.head!r}: allowed with model={name} are {', '.join(self.model.heads_start)}")
+        needed = MODEL_OF.get(self.weights.name, name)
+        if needed != name:
+            raise ValueError(
+                f"weights={self.weights.name!r}: should be another with model={name}, they are of {needed}"
+            )
         if self.weights.name in PRETRAINING and self.data.split is None:
             raise ValueError(f"data.split=null: should be a number with weights={self.weights.name}, made of one split")
         images = self._images(self.seed[0])
@@ -150,13 +160,16 @@ class Vit(Experiment):
         if weights.name == "none":
             return Weights({}, None)
         if weights.name == "vit_s14":
-            state, checksum, source = vit_s14.load(weights, images.size // self.model.patch), weights.sha256, "vit_s14"
-            state = vit_s14.first(state, self.model.depth)
+            state = hub.first_blocks(vit_s14.load(weights, images.size // self.model.patch), self.model.depth)
+        elif weights.name == "efficientnet_lite0":
+            state = efficientnet.load(weights, self.model.depth)
         else:
-            path = Path(weights.path) if weights.name == "file" else hub.download(weights)
-            (state, checksum), source = hub.read(path), str(path)
+            source = weights.path if weights.name == "file" else str(hub.download(weights))
+            state, checksum = hub.read(Path(source))
+        if weights.name in PACKAGED:
+            source, checksum = weights.name, weights.sha256
         state = hub.backbone(state, build(self.model, images, 0, HEAD_STREAM), source)
-        return Weights(vit_s14.first(state, weights.blocks) if weights.name == "vit_s14" else state, checksum)
+        return Weights(hub.first_blocks(state, getattr(weights, "blocks", len(state))), checksum)
 
     def execute(self, runs: list[Run], progress: Progress) -> Iterator[Outcome]:
         """Train one model after the other; only rank 0 has something to save."""
@@ -168,7 +181,7 @@ class Vit(Experiment):
 
     def _train(self, run: Run, progress: Progress) -> Outcome:
         b0, seed = run.config["b0"], run.config["seed"]
-        net, images = start(self._weights, self.model, self._images(seed), seed, self.frozen, self.head == "centred")
+        net, images = start(self._weights, self.model, self._images(seed), seed, self.frozen, self.head)
         net, decay = deepcopy(net), self.weight_decay
         by_step = {"weight_decay": decay.value} if decay.by == "step" else {}
         trainer = VitTrainer(

@@ -6,6 +6,7 @@ The tokens behind blocks that stay are the same in every step: they are computed
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Literal
 
 import torch
 from torch import nn
@@ -13,11 +14,13 @@ from torch import nn
 from experiments.data.images import Images, Rows
 from experiments.distributed import device
 from experiments.models.hub import put
-from experiments.models.vit import Architecture, VisionTransformer
+from experiments.models.vit import VisionTransformer
+from experiments.runs.schema import Strict
 from experiments.training import EVALUATED
 from experiments.vit.pretrain import build
 
 HEAD_STREAM = 2
+Head = Literal["drawn", "zero", "centred"]
 
 
 @dataclass(frozen=True)
@@ -46,18 +49,21 @@ class Tail(VisionTransformer):
 
 @lru_cache(maxsize=8)  # the seeds of a sweep: jobs of one process share what a seed starts from
 def start(
-    weights: Weights, architecture: Architecture, images: Images, seed: int, frozen: int, centred: bool
-) -> tuple[VisionTransformer, Images]:
+    weights: Weights, architecture: Strict, images: Images, seed: int, frozen: int, head: Head
+) -> tuple[nn.Module, Images]:
     """Return what is trained, to be copied before it is, and what it is trained on.
 
-    ``frozen`` is the number of first blocks that stay, and the patches and positions with them. ``centred`` has the
-    head start at zero, and the last LayerNorm with weight 1 and bias minus the mean feature of the training images.
+    ``frozen`` is the number of first blocks that stay, and the patches and positions with them. ``head`` is "drawn",
+    "zero", or "centred": zero, and the last LayerNorm has weight 1 and bias minus the training images' mean feature.
     """
     net = build(architecture, images, seed, HEAD_STREAM)
     put(weights.values, net)
     if frozen:
         net, images = Tail(net, frozen), _behind(net, frozen, images)
-    if centred:
+    if head != "drawn":
+        nn.init.zeros_(net.head.weight)
+        nn.init.zeros_(net.head.bias)
+    if head == "centred":
         _centre(net, images)
     return net, images
 
@@ -81,9 +87,8 @@ def _behind(net: VisionTransformer, frozen: int, images: Images) -> Images:
 
 @torch.no_grad()
 def _centre(net: VisionTransformer, images: Images) -> None:
-    net.norm.weight.fill_(1.0)
-    for parameter in (net.norm.bias, net.head.weight, net.head.bias):
-        parameter.zero_()
+    nn.init.ones_(net.norm.weight)
+    nn.init.zeros_(net.norm.bias)
     batches = images.train[0].split(EVALUATED)
     features = torch.cat([net.features(net.blocks(net.tokens(images.plain(batch.to(device()))))) for batch in batches])
     net.norm.bias.copy_(-features.mean(dim=0))

@@ -10,7 +10,8 @@ from experiments.vit.pretrain import build
 from experiments.vit.start import Weights, start
 
 ARCHITECTURE = validated(
-    Architecture, {"patch": 2, "width": 8, "depth": 3, "heads": 2, "layer_scale": True, "pooling": "mean"}
+    Architecture,
+    {"name": "vit", "patch": 2, "width": 8, "depth": 3, "heads": 2, "layer_scale": True, "pooling": "mean"},
 )
 
 
@@ -26,8 +27,8 @@ def test_the_tail_on_the_tokens_is_the_network_on_the_images(frozen):
     everything = images()
     pretrained = {name: value + 0.1 for name, value in build(ARCHITECTURE, everything, 5, 0).state_dict().items()}
     weights = Weights({name: value for name, value in pretrained.items() if name[:5] != "head."}, "some")
-    whole, _ = start(weights, ARCHITECTURE, everything, 1, 0, False)
-    tail, tokens = start(weights, ARCHITECTURE, everything, 1, frozen, False)
+    whole, _ = start(weights, ARCHITECTURE, everything, 1, 0, "drawn")
+    tail, tokens = start(weights, ARCHITECTURE, everything, 1, frozen, "drawn")
     for part in ("train", "validation", "test"):
         (x, y), (behind, same) = getattr(everything, part), getattr(tokens, part)
         assert torch.equal(y, same)
@@ -39,7 +40,7 @@ def test_the_tail_on_the_tokens_is_the_network_on_the_images(frozen):
 
 def test_a_centred_start_guesses_and_its_features_have_mean_zero():
     everything = images()
-    net, tokens = start(Weights({}, None), ARCHITECTURE, everything, 1, 1, True)
+    net, tokens = start(Weights({}, None), ARCHITECTURE, everything, 1, 1, "centred")
     x = tokens.train[0]
     assert not net(x).any() and (net.norm.weight == 1).all()
     features = net.features(net.blocks(x))
@@ -53,5 +54,5 @@ def test_other_weights_are_another_start():
     some = {name: value for name, value in state.items() if not name.startswith(("head.", "blocks.2."))}
     drawn = build(ARCHITECTURE, everything, 1, 2).state_dict()["blocks.2.attn.qkv.weight"]
     for values, expected in ((some, drawn), (some | {"blocks.2.attn.qkv.weight": drawn + 1}, drawn + 1)):
-        net, _ = start(Weights(values, "the same file"), ARCHITECTURE, everything, 1, 0, False)
+        net, _ = start(Weights(values, "the same file"), ARCHITECTURE, everything, 1, 0, "drawn")
         assert torch.equal(net.blocks[2].attn.qkv.weight, expected)
