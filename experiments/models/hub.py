@@ -2,12 +2,13 @@
 
 import hashlib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
-from huggingface_hub import hf_hub_download
-from pydantic import Field
+from huggingface_hub import hf_hub_download, model_info
+from pydantic import Field, ValidationInfo, field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load as parse
 from torch import nn
@@ -23,11 +24,16 @@ FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
 class Hub(Strict):
-    """``repo`` is the hub's tag in full (owner/name), ``revision`` the commit."""
+    """``repo`` is the hub's tag in full (owner/name), ``revision`` the commit, that of main now if it is None."""
 
     name: Literal["hub"]
     repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+
+    @field_validator("revision", mode="before")
+    @classmethod
+    def _resolved(cls, revision: str | None, others: ValidationInfo) -> str:
+        return newest(others.data["repo"]) if revision is None and "repo" in others.data else revision
 
 
 class File(Strict):
@@ -35,6 +41,19 @@ class File(Strict):
 
     name: Literal["file"]
     path: str
+
+
+@cache
+def newest(repo: str) -> str:
+    """Ask the hub for the commit of a repository's main branch, and print it. Raises ConfigError if that fails."""
+    try:
+        commit = model_info(repo).sha
+    except Exception as error:  # of many packages, as below
+        raise ConfigError(
+            f"weights.revision=null: the newest commit of {repo} cannot be asked for ({one_line(error)}); give one"
+        ) from error
+    print(f"{repo}: weights.revision={commit}", flush=True)
+    return commit
 
 
 def download(config: Hub) -> Path:
