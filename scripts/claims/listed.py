@@ -20,16 +20,21 @@ ORDER = (
     "cost-of-the-norm",
     "norm-impractical",
     "hyperparameters-never-matter",
+    "much-larger-rate",
+    "improved-to-a-logarithm",
+    "independent-of-parameters",
     # Section 2
     "small-steps-are-slow",
     "large-steps-diverge",
     "gradient-bounded-by-loss",
+    "b-is-monotone",
     "c-replaces-f-star",
     "significant-improvement",
     # Section 3
     "threshold-of-two-rates",
     "theorem-1-any-b0",
     "theorem-1-as-printed",
+    "fewer-than-the-earlier-bound",
     "independent-of-accuracy",
     "direction-grows-until-half",
     "lemma-1-exit",
@@ -83,7 +88,6 @@ ORDER = (
     "figure-3-robust",
     "figure-3-adam-sensitive",
     "figure-3-better-start",
-    "adamloss-numerically-robust",
 )
 
 

@@ -56,9 +56,16 @@ def over_seeds(table: pd.DataFrame, by: list[str], ranges: tuple[str, ...], **fa
     ).reset_index()
 
 
-def losses(problem: pd.DataFrame, window: tuple[int, int]) -> pd.DataFrame:
-    """Return median losses of one problem in a window: a row per b0, a column per method."""
-    return problem[problem.window == named(window)].pivot(index="b0", columns="method", values="loss")
+def pivoted(seed: pd.DataFrame, quantity: str, window: int, floor: float = 0.0) -> pd.DataFrame:
+    """Return a quantity of one seed's runs in a window: a row per b0, a column per method, at least ``floor``."""
+    chosen = seed[seed.window == named(WINDOWS[window])]
+    return chosen.pivot(index="b0", columns="method", values=quantity).clip(lower=floor)
+
+
+def compared(seed: pd.DataFrame, window: int, floor: float) -> pd.Series:
+    """Return the loss of AdaLoss over AdaGrad-Norm's by b0, where not both are at the floor of what can be told."""
+    loss = pivoted(seed, "loss", window, floor)[["adaloss", "adagrad_norm"]]
+    return (loss["adaloss"] / loss["adagrad_norm"])[(loss > floor).any(axis=1)]
 
 
 def figure(chosen: pd.DataFrame, limits: Mapping[str, tuple[float, float]], critical: str, title: str) -> plt.Figure:
