@@ -28,7 +28,6 @@ EARLY = 25  # "after 25 iterations"
 REACHED, FACTOR = 0.01, 2  # 1/b_t "~ 0.01", and what counts as near or as stable: a factor of 2 either way
 SMALL, CRITICAL = (0.1, 1.0), 400.0
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7")  # the paper's red and blue first
-SMOOTH = 10  # iterations of the running mean of the loss that is drawn
 APART = {"method": ("adamloss",), "b0": (), "seed": ()}
 
 
@@ -121,19 +120,19 @@ def messages(runs: list[SavedRun]) -> list[Message]:
 
 
 def figure(drawn: pd.DataFrame) -> plt.Figure:
-    """Draw 1/b_t and the loss as a running mean: a curve for each b0, the median with the range as a band."""
+    """Draw 1/b_t and the loss: a curve for each b0, the median with the range as a band, and a line at t = 25."""
     fig, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharex=True)
     for color, (b0, curve) in zip(cycle(COLOURS), drawn.groupby("b0"), strict=False):
         for ax, name in zip(axes, ("inverse_b", "loss"), strict=True):
             ends = [curve[name], curve[f"{name}_min"], curve[f"{name}_max"]]
-            if name == "loss":
-                ends = [values.rolling(SMOOTH, min_periods=1).mean() for values in ends]
             ax.plot(curve.iteration, ends[0], color=color, label=f"$b_0$ = {b0:g}")
             ax.fill_between(curve.iteration, *ends[1:], color=color, alpha=0.2, lw=0)
+    for ax in axes:
+        ax.axvline(EARLY, color="0.4", ls="--", lw=1)
     axes[0].axhline(REACHED, color="0.4", ls=":", lw=1)
     axes[1].axhline(GUESSING, color="0.4", ls=":", lw=1)
     axes[0].set(xlabel="iteration t", ylabel="$1/b_t$", yscale="log")
-    axes[1].set(xlabel="iteration t", ylabel=f"stochastic loss, mean of {SMOOTH} iterations", yscale="log")
+    axes[1].set(xlabel="iteration t", ylabel="stochastic loss", yscale="log")
     axes[0].legend()
     fig.suptitle(f"AdamLoss at the beginning; median and range of {drawn.seeds.max()} runs", fontsize=10)
     return fig
