@@ -166,7 +166,7 @@ def panels(drawn: pd.DataFrame, by: str, styles: dict[str, tuple[str, str, str]]
             for j, (name, (label, color, marker)) in enumerate(styles.items()):
                 curve = drawn[(drawn[by] == name) & (drawn.b0 == b0)]
                 # curves that lie upon each other show by their markers in turn, and by the widest one below
-                look = {"marker": marker, "markevery": (j, len(styles)), "lw": 1 + len(styles) - j}
+                look = {"marker": marker, "markevery": (j, len(styles)), "lw": 1.2 + 0.9 * (len(styles) - 1 - j)}
                 ax.plot(curve.epoch, curve[quantity], color=color, label=label, **look)
                 least, most = (curve[f"{quantity}_{end}"] for end in ("min", "max"))
                 ax.fill_between(curve.epoch, least, most, color=color, alpha=0.2, lw=0)
