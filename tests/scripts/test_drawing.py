@@ -57,7 +57,6 @@ RUNS = {
 # script -> key, and what the sentence is about by which claims of the paper mean it
 KEYS = {
     "figure_burn_in": {"grows_while": "grows while b_{t+1} <= eta lambda_i / 2"},
-    "figure_theorem_3": {"converges": "from every b0", "distance": "||W - W(0)||", "gram_change": "||H(k) - H(0)||"},
 }
 
 
