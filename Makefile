@@ -65,7 +65,7 @@ mutants: $(VENV)/.test $(VENV)/.mutants ## change a module a little, MODULE=adal
 	    $(PY) -m mutmut show $$name; done
 
 campaign: $(VENV)/.test ## try to break everything (an hour or more; docs/reliability.md has the promises)
-	@set -e; for kind in kill fuzz library damage certificates; do \
+	@set -e; for kind in kill fuzz library damage certificates machines; do \
 	    echo "== $$kind"; $(PY) -m tests.campaign.$$kind; done
 
 smoke: ## the whole reproduction at the smallest scale (a minute or two)
@@ -98,6 +98,7 @@ agree: $(STAMP) ## compare this machine's verdicts and figures with the publishe
 publish: $(STAMP) ## copy the laptop scale's pictures and tables to figures/published, which is committed
 	@mkdir -p figures/published
 	@cp figures/laptop/*.png figures/laptop/*.csv figures/laptop/*.md figures/laptop/report.html figures/published/
+	@$(PY) -m scripts.claims.tally figures/published/claims.csv README.md
 
 theory-check: $(STAMP) ## check every proved bound on random problems (SCALE=paper: ten times as many)
 	@set -e; $(call PAIRS,figure_bounds figure_stochastic); for pair in $$pairs; do $(TRAIN); $(DRAW); done
