@@ -21,7 +21,7 @@ from experiments.runs.store import SavedRun
 from scripts.shared.output import Message, Output, main
 
 POINT, FACTOR = 0.01, 2.0  # the bands: of accuracy, of loss
-OURS = ("adaloss", "adagrad_norm", "adamloss")
+OURS = ("adaloss", "adaloss_like", "adagrad_norm", "adamloss", "adamloss_like")
 _PACKAGES = {
     "torch": ("black", "x"),
     "dadaptation": ("#009E73", "v"),
@@ -30,10 +30,12 @@ _PACKAGES = {
     "one": ("#CC79A7", "D"),  # of the libraries that have one optimizer here, at most one a family
     "another": ("#7F7F7F", "*"),
 }
+_LIKE = ("#882255", "h")  # our start from a known lr
 # family -> optimizer -> label, colour, marker; one colour for a library, and for each of the paper's methods its own
 FAMILIES = {
     "SGD": {
         "adaloss": METHODS["adaloss"],
+        "adaloss_like": ("AdaLoss.like", *_LIKE),
         "adagrad_norm": METHODS["adagrad_norm"],
         "sgd": ("SGD", *_PACKAGES["torch"]),
         "dadapt_sgd": ("D-Adapt SGD", *_PACKAGES["dadaptation"]),
@@ -44,6 +46,7 @@ FAMILIES = {
     },
     "Adam": {
         "adamloss": METHODS["adamloss"],
+        "adamloss_like": ("AdamLoss.like", *_LIKE),
         "adam": METHODS["adam"],
         "prodigy": ("Prodigy", *_PACKAGES["one"]),
         "dadapt_adam": ("D-Adapt Adam", *_PACKAGES["dadaptation"]),
