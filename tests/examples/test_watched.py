@@ -1,4 +1,4 @@
-"""Every loop whose line with ``observe`` is left out, and whose loss function is watched instead, ends at the same bits."""
+"""Loops without their line with ``observe``, whose loss function is watched instead, end at the same bits."""
 
 import logging
 
