@@ -103,7 +103,7 @@ class InGroups(torch.optim.Optimizer):
         group.update(self._kept(first), effective_lr=0.0)
 
     def _kept(self, first: dict[str, Any]) -> dict[str, Any]:
-        """Return what a group holds of the losses so far beside b and t, as its ``first`` one does."""
+        """Return what a group holds of the losses so far next to b and t, as its ``first`` one does."""
         return {}
 
     def _check_range(self, group: dict[str, Any]) -> None:
@@ -203,7 +203,7 @@ class InGroups(torch.optim.Optimizer):
     def b(self) -> torch.Tensor:
         """The rule's state :math:`b_t`: a copy, a float64 scalar on the device that holds it.
 
-        Setting it starts the rule anew from there: ``optimizer.b = optimizer.defaults["b0"]``. Raises ValueError where
+        Setting it lets the rule go on from there: ``optimizer.b = optimizer.defaults["b0"]``. Raises ValueError where
         it is not above 0.
         """
         self.raise_failure()
