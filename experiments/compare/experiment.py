@@ -19,7 +19,7 @@ import torch
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from experiments.compare.peers import PEERS, Peer, PeerTrainer
-from experiments.compare.problems import Task
+from experiments.compare.problems import SPOILED, Task
 from experiments.compare.problems import module as problem_module
 from experiments.runs.identity import code_hash
 from experiments.runs.schema import (
@@ -36,7 +36,7 @@ from experiments.runs.schema import (
 from experiments.runs.store import Run
 
 NAME = "compare"
-PROBLEMS = ("digits_mlp", "digits_vit", "news_lstm", "noisy_regression")
+PROBLEMS = ("digits_mlp", "digits_vit", "news_lstm", "noisy_regression", "spoiled_regression")
 BATCH_STREAM = 1  # keeps the order of the rows independent of the data of the same seed
 FAILED = {"loss": math.inf, "accuracy": 0.0}  # of a model without finite parameters
 
@@ -127,10 +127,12 @@ def train(task: Task, peer: Peer, step: float, rng: np.random.Generator, epochs:
     """
     model = task.model()
     n = len(task.train[1])
-    trainer = peer.start(model, step, epochs * -(-n // batch))
+    steps = -(-n // batch)  # of an epoch
+    trainer = peer.start(model, step, epochs * steps)
     rows = []
     for epoch in range(1, epochs + 1):
-        train_loss = _epoch(task, trainer, torch.from_numpy(rng.permutation(n)).split(batch))
+        batches = enumerate(torch.from_numpy(rng.permutation(n)).split(batch), start=(epoch - 1) * steps + 1)
+        train_loss = _epoch(task, trainer, batches)
         with trainer.evaluated() as evaluated:
             measured = task.measure(evaluated)
         failed = not (math.isfinite(train_loss) and math.isfinite(measured["loss"]))
@@ -142,16 +144,17 @@ def train(task: Task, peer: Peer, step: float, rng: np.random.Generator, epochs:
     return pd.DataFrame(rows)
 
 
-def _epoch(task: Task, trainer: PeerTrainer, batches: Iterable[torch.Tensor]) -> float:
-    """Return the minibatches' mean loss, infinite if a loss or a gradient's norm is not finite."""
+def _epoch(task: Task, trainer: PeerTrainer, batches: Iterable[tuple[int, torch.Tensor]]) -> float:
+    """Return the mean loss of the numbered minibatches, infinite if a loss or a gradient's norm is not finite."""
     inputs, targets = task.train
     parameters = list(trainer.model.parameters())
     losses = []
-    for chosen in batches:
-        loss = task.criterion(trainer.model(inputs[chosen]), targets[chosen])
+    for step, chosen in batches:
+        aims = targets[chosen] * SPOILED if step == task.bad_step else targets[chosen]
+        loss = task.criterion(trainer.model(inputs[chosen]), aims)
         trainer.model.zero_grad()
         loss.backward()
-        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters])
+        norm = torch.nn.utils.clip_grad_norm_(parameters, task.clip)
         if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
             return math.inf
         trainer.update(loss)

@@ -167,6 +167,24 @@ def test_training_is_what_a_plain_loop_does():
     assert list(history.epoch) == [1, 2, 3]
 
 
+def test_one_batch_is_spoiled_and_gradients_are_clipped():
+    spoiled = task("spoiled_regression", n=60, d=5, bad_step=4, clip=0.7)
+    history = compare.train(spoiled, PEERS["sgd"], 0.05, np.random.default_rng(7), epochs=2, batch=20)
+    x, y = (part.double().numpy() for part in spoiled.train)
+    w, rng, t = np.zeros(5), np.random.default_rng(7), 0
+    for row in history.itertuples():
+        seen, order = [], rng.permutation(60)
+        for part in order.reshape(3, 20):
+            t += 1
+            residual = x[part] @ w - y[part] * (1000 if t == 4 else 1)
+            seen.append(0.5 * np.mean(residual**2))
+            gradient = x[part].T @ residual / 20
+            w -= 0.05 * gradient * min(1, 0.7 / np.linalg.norm(gradient))
+        np.testing.assert_allclose(
+            [row.train_loss, row.loss], [np.mean(seen), 0.5 * np.mean((x @ w - y) ** 2)], rtol=1e-5
+        )
+
+
 @pytest.mark.parametrize("name", PEERS)
 def test_training_twice_gives_the_same_bits(name):
     digits = task("digits_mlp", hidden=8)

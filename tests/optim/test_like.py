@@ -106,7 +106,7 @@ def test_a_step_that_is_not_taken_leaves_the_window_as_it_was():
 
 
 def ended(cls, seed, bound, bad):
-    """The last loss where the labels of batch ``bad`` are 1000 times as large and gradients are clipped; the warnings."""
+    """The last loss where the labels of batch ``bad`` are times 1000 and gradients are clipped; the warnings."""
     network, teacher = Network(seed, batch=32), Network(seed + 10).parameters()
     parameters = network.parameters()
     optimizer = cls.like(parameters, lr={AdaLoss: 0.2, AdamLoss: 0.03}[cls], steps=300, bound=bound)
