@@ -21,6 +21,7 @@ from experiments.runs.store import SavedRun
 from scripts.shared.output import Message, Output, main
 
 POINT, FACTOR = 0.01, 2.0  # the bands: of accuracy, of loss
+NEAR = 1.05  # of a loss, for a start from a known lr
 OURS = ("adaloss", "adaloss_like", "adagrad_norm", "adamloss", "adamloss_like")
 _PACKAGES = {
     "torch": ("black", "x"),
@@ -250,6 +251,26 @@ def messages(table: pd.DataFrame) -> list[Message]:
     return found
 
 
+def known_lr(drawn: pd.DataFrame) -> list[Message]:
+    """Decide whether ``like``, given the best step of SGD or Adam as lr, ends at least nearly as well."""
+    found = []
+    for (problem, metric), rows in drawn.groupby(["problem", "metric"], sort=False):
+        for like, base in {"adaloss_like": "sgd", "adamloss_like": "adam"}.items():
+            theirs, ours = (rows[rows.optimizer == name].set_index("step").value for name in (base, like))
+            step = theirs.index[heights(metric, theirs)[0].argmin()]
+            near = theirs[step] - POINT if metric == "accuracy" else theirs[step] * NEAR
+            found.append(
+                Message(
+                    problem,
+                    f"with {LABELS[base]}'s best lr {LABELS[like]} ends within "
+                    f"{'one point' if metric == 'accuracy' else f'{NEAR - 1:.0%}'} of it",
+                    bool(ours[step] >= near if metric == "accuracy" else ours[step] <= near),
+                    f"lr {step:g}: {LABELS[like]} {ours[step]:.4g}, {LABELS[base]} {theirs[step]:.4g}",
+                )
+            )
+    return found
+
+
 def draw(output: Output) -> None:
     """Save the figure with the CSV of its curves, the table of widths (CSV and Markdown), and the messages."""
     drawn = over_seeds(output.runs)
@@ -257,7 +278,7 @@ def draw(output: Output) -> None:
     table = widths(drawn)
     output.table("figure_compare_widths", table)
     output.text("figure_compare_widths.md", markdown(table))
-    output.messages("figure_compare", messages(table))
+    output.messages("figure_compare", messages(table) + known_lr(drawn))
 
 
 if __name__ == "__main__":

@@ -98,6 +98,17 @@ def test_the_messages_follow_the_table():
     assert [m.holds for m in figure.messages(full(poor, narrow))] == [True, True, False, False] * 2
 
 
+def test_a_known_lr_is_that_of_the_other_optimizers_best():
+    curves = {"sgd": [5.0, 3.0, 2.0, 1.0, 9.0], "adam": [5.0, 1.0, 2.0, 3.0, 9.0]}
+    curves |= {"adaloss_like": [0.1, 0.1, 0.1, 1.04, 0.1], "adamloss_like": [0.1, 1.06, 0.1, 0.1, 0.1]}
+    first, second = figure.known_lr(drawn(curves, "loss"))
+    assert (
+        (first.holds, second.holds) == (True, False) and "lr 1: " in first.evidence and "lr 0.01: " in second.evidence
+    )
+    percent = {name: [1 - value / 100 for value in curve] for name, curve in curves.items()}
+    assert [m.holds for m in figure.known_lr(drawn(percent, "accuracy"))] == [True, True]  # 0.06 of a point
+
+
 def test_every_optimizer_is_drawn():
     assert {name for family in figure.FAMILIES.values() for name in family} == set(peers.PEERS)
     assert set(figure.OURS) == {name for name, peer in peers.PEERS.items() if peer.package == "adaloss"}
