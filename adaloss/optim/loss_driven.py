@@ -173,5 +173,5 @@ class LossDriven(RuleDriven):
     def _accept(self, groups: list[dict[str, Any]]) -> None:
         for group in groups:
             for name in ("bound", "steps"):
-                group.setdefault(self._key[name], None)  # versions before 0.2 had neither
+                group.setdefault(self._key[name], None)  # older states have neither
         super()._accept(groups)

@@ -231,15 +231,15 @@ class RuleDriven(OnDevice):
                 return self._taken(b, t - 1, [0.0] * len(groups))
             self._unscale()
         norm_sq = self._grad_norm_sq()
-        loss, hyper, kept = self._sees(first, loss)
-        taken = [self.rule(b, loss, norm_sq, t, eta=float(group["lr"]), **hyper) for group in groups]
+        seen, hyper, kept = self._sees(first, loss)
+        taken = [self.rule(b, seen, norm_sq, t, eta=float(group["lr"]), **hyper) for group in groups]
         after, steps = taken[0][0], [step for _, step in taken]
         if not math.isfinite(sum(steps, after)):
             self._taken(b, t - 1, [0.0] * len(groups))
             if first["nonfinite"] == "raise":
-                seen = norm_sq if self.of_gradient else loss
+                value = norm_sq if self.of_gradient else loss
                 raise RuntimeError(
-                    f"step {t}: the {self._what()} is {seen}; the parameters and b={b} are unchanged; {SKIPS}"
+                    f"step {t}: the {self._what()} is {value}; the parameters and b={b} are unchanged; {SKIPS}"
                 )
             return None
         if self.of_loss and t > SETTLED and after > JUMP * b:
