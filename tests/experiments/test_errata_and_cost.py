@@ -2,12 +2,10 @@
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from adaloss.theory.errata import ERRATA
 from experiments.cost import Cost
-from experiments.errata import Errata
-from experiments.runs.schema import ConfigError, validated
+from experiments.runs.schema import validated
 from experiments.runs.store import Store
 from tests.experiments.launch import launch
 
@@ -50,18 +48,3 @@ def test_an_order_is_drawn_for_every_turn():
     drawn = [rng.permutation(names) for _ in range(7)][1:]
     expected = pd.Series(np.concatenate(drawn), name="part")
     pd.testing.assert_series_equal(made.history.part, expected, check_dtype=False)
-
-
-@pytest.mark.parametrize(
-    ("experiment", "fields", "line"),
-    [
-        (Errata, {"number": 10}, "number=10: input should be less than or equal to 9"),
-        (Errata, {"number": [1, 1]}, r"number=\[1, 1\]: values should be distinct"),
-        (Errata, {"number": []}, r"number=\[\]: value should have at least 1 item"),
-        (Cost, SMALL | {"size": 9}, "model.patch=4: should divide the images' 9 pixels"),
-        (Cost, SMALL | {"turns": 0}, "turns=0: input should be greater than or equal to 1"),
-    ],
-)
-def test_refused(experiment, fields, line):
-    with pytest.raises(ConfigError, match=line):
-        validated(experiment, fields)

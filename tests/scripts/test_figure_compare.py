@@ -8,10 +8,8 @@ import pytest
 
 from experiments.compare import peers
 from experiments.methods import METHODS
-from experiments.runs.store import Store
 from scripts import figure_compare as figure
-from tests.experiments.launch import launch
-from tests.scripts.synthetic import saved, start
+from tests.scripts.synthetic import saved
 
 STEPS = [1e-3, 1e-2, 1e-1, 1.0, 10.0]
 
@@ -131,17 +129,3 @@ def test_the_curves_and_the_table_are_the_runs():
     for row in table.itertuples():
         curve = curves.loc[row.problem, row.optimizer]
         assert row.best == (curve.value.max() if row.metric == "accuracy" else curve.value.min())
-
-
-def test_real_runs_are_drawn(tmp_path, monkeypatch, capsys):
-    """Two optimizers on one problem, at the smallest scale."""
-    words = ("sweep=figure_compare", "scale=smoke", "problem=noisy_regression", "optimizer=adaloss,sgd")
-    launched = launch("-m", *words, f"runs={tmp_path}", experiment="compare")
-    assert (launched.returncode, launched.stderr) == (0, "")
-    [name] = Store(tmp_path).sweeps()  # no sweep of all problems, so it has a name of its own
-    start("figure_compare", monkeypatch, "--sweep", name, "--runs", tmp_path, "--figures", tmp_path)
-    curves = pd.read_csv(tmp_path / name / "figure_compare.csv", comment="#")
-    finals = {(run.config["optimizer"], run.config["step"]): run.summary["result"]["final"]
-              for run in Store(tmp_path).load_sweep(name)}  # fmt: skip
-    assert len(curves) == len(finals) == 2 * 3
-    assert {(row.optimizer, row.step): row.value for row in curves.itertuples()} == finals
