@@ -20,7 +20,6 @@ from tests.scripts import (
     test_figure_4,
     test_figure_compare,
     test_figure_stochastic,
-    test_figure_suggest,
     test_gram_and_bounds,
     test_table_1,
     test_theorem_3,
@@ -52,7 +51,6 @@ RUNS = {
     "figure_compare": lambda root: test_figure_compare.runs(root, ["noisy_regression"], seeds=[0]),
     "figure_critical_step": lambda root: test_critical_step.runs_of(root, (2.0, 2.0)),
     "figure_stochastic": test_figure_stochastic.runs,
-    "figure_suggest": test_figure_suggest.runs,
     "figure_theorem_3": test_theorem_3.runs_of,
     "table_1": test_table_1.runs,
 }
