@@ -26,7 +26,7 @@ no_digits = $(subst 0,,$(subst 1,,$(subst 2,,$(subst 3,,$(subst 4,,$(no_high_dig
 no_high_digits = $(subst 5,,$(subst 6,,$(subst 7,,$(subst 8,,$(subst 9,,$(JOBS))))))
 
 .DEFAULT_GOAL := help
-.PHONY: help install test coverage mutants campaign smoke reproduce sweep figures claims report publish theory-check \
+.PHONY: help install test coverage mutants campaign smoke reproduce sweep figures claims report agree publish theory-check \
     compare bench docs lint clean
 # One target after the other, also with -j, for one needs what another writes: JOBS says how much runs in parallel
 .NOTPARALLEL:
@@ -37,13 +37,14 @@ help: ## list the targets
 
 install: $(STAMP) ## build .venv with the pinned versions of what make reproduce needs
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt packaged.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "adaloss needs Python 3.11 or newer; give one as PYTHON=...")'
 	@echo "building $(VENV) (once; downloads the packages)"
 	@$(PYTHON) -m venv $(VENV)
 	@# torch by its exact pin and first: any other request may bring gigabytes of CUDA packages
 	@$(PIP) "$$(grep '^torch==' constraints.txt)"
 	@$(PIP) --editable '.[reproduce]'
+	@$(PIP) --no-deps --require-hashes --requirement packaged.txt
 	@touch $@
 
 $(VENV)/.test $(VENV)/.mutants $(VENV)/.peers $(VENV)/.docs: $(VENV)/.%: $(STAMP)
@@ -64,7 +65,7 @@ mutants: $(VENV)/.test $(VENV)/.mutants ## change a module a little, MODULE=adal
 	    $(PY) -m mutmut show $$name; done
 
 campaign: $(VENV)/.test ## try to break everything (an hour or more; docs/reliability.md has the promises)
-	@set -e; for kind in kill concurrency disk fuzz library scale damage; do \
+	@set -e; for kind in kill fuzz library damage machines; do \
 	    echo "== $$kind"; $(PY) -m tests.campaign.$$kind; done
 
 smoke: ## the whole reproduction at the smallest scale (a minute or two)
@@ -75,6 +76,7 @@ reproduce: $(STAMP) ## make all runs that are missing and each sweep's figure, t
 	@set -e; $(call PAIRS,facts); for pair in $$pairs; do $(TRAIN); done
 	@$(MAKE) --no-print-directory claims
 	@$(MAKE) --no-print-directory report
+	@$(MAKE) --no-print-directory agree
 
 sweep: $(STAMP) ## a sweep of your own: EXPERIMENT=linear_regression ARGS='method=adaloss b0=0.1,1' (docs/runs.md)
 	@$(if $(EXPERIMENT),,$(error EXPERIMENT is missing: make sweep EXPERIMENT=linear_regression ARGS='b0=0.1,1'))
@@ -90,18 +92,22 @@ claims: $(STAMP) ## decide the paper's claims from the saved runs
 report: $(STAMP) ## write figures/<scale>/report.html: all results next to the paper's, in one file
 	@$(PY) -m scripts.report --scale $(scale)
 
+agree: $(STAMP) ## compare this machine's verdicts and figures with the published ones
+	@$(PY) -m scripts.claims.agree --scale $(scale)
+
 publish: $(STAMP) ## copy the laptop scale's pictures and tables to figures/published, which is committed
 	@mkdir -p figures/published
 	@cp figures/laptop/*.png figures/laptop/*.csv figures/laptop/*.md figures/laptop/report.html figures/published/
+	@$(PY) -m scripts.claims.tally figures/published/claims.csv README.md
 
 theory-check: $(STAMP) ## check every proved bound on random problems and networks (SCALE=paper: ten times as many)
-	@set -e; $(call PAIRS,figure_bounds figure_networks); for pair in $$pairs; do $(TRAIN); $(DRAW); done
+	@set -e; $(call PAIRS,figure_bounds figure_stochastic figure_networks); for pair in $$pairs; do $(TRAIN); $(DRAW); done
 
 compare: $(VENV)/.peers ## train our optimizers and their peers over eight decades of the initial step, and draw that
 	@set -e; $(call PAIRS,compare); for pair in $$pairs; do $(TRAIN); $(DRAW); done
 
-bench: $(VENV)/.peers ## time engines and optimizers against the alternatives, each in one run
-	@for name in engines optim; do $(PY) -m tests.benchmarks.$$name; done
+bench: $(VENV)/.peers ## time optimizers against the alternatives, in one run
+	@$(PY) -m benchmarks.optim
 
 docs: $(VENV)/.docs ## build the documentation's site in site/
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
@@ -119,5 +125,5 @@ clean: ## remove .venv, caches and drawn figures; saved runs stay
 
 # in any order on the command line: what shows a thing comes after what makes it
 report: | $(filter reproduce figures claims,$(MAKECMDGOALS))
-publish: | $(filter reproduce figures claims report,$(MAKECMDGOALS))
+agree publish: | $(filter reproduce figures claims report,$(MAKECMDGOALS))
 claims figures: | $(filter reproduce,$(MAKECMDGOALS))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jinja2
+import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from adaloss.theory.errata import ERRATA
@@ -18,7 +19,9 @@ from experiments.methods import METHODS
 from experiments.runs.store import SavedRun
 from experiments.runs.terminal import RefusalError, filled, parser, run_main, store_of
 from scripts import table_1
-from scripts.claims.claim import VERDICTS
+from scripts.claims import tally
+from scripts.claims.agree import PUBLISHED, compare
+from scripts.provenance import SCALE_OF_PUBLISHED
 from scripts.report import explore
 from scripts.report.sweeps import Sweep, claims, sweeps
 from scripts.shared.output import write
@@ -35,10 +38,15 @@ def of_sweep(rows: list[dict], sweep: str) -> list[dict]:
     return [row for row in rows if sweep in re.findall(r"\w+", row["runs"])]
 
 
-def verdicts(rows: list[dict]) -> list[tuple[str, int]]:
-    """Count the claims of each verdict, the known ones first."""
-    given = [row["verdict"] for row in rows]
-    return [(name, given.count(name)) for name in [*VERDICTS, *sorted(set(given) - set(VERDICTS))]]
+def verdicts(rows: list[dict]) -> list[tuple[str, int, int]]:
+    """Count the claims of each verdict: the paper's, and those of the code's README."""
+    return [*tally.table(pd.DataFrame(rows)).itertuples(name=None)] if rows else []
+
+
+def agreement(scale: str, figures: Path) -> list[str]:
+    """Return how verdicts and figures compare with the published ones; nothing at another scale or without them."""
+    there = all((folder / "claims.csv").is_file() for folder in (figures, PUBLISHED))
+    return compare(figures, PUBLISHED).lines() if there and scale == SCALE_OF_PUBLISHED else []
 
 
 def table(sweep: Sweep) -> list[dict]:
@@ -110,9 +118,14 @@ def problems(all_sweeps: list[Sweep], wrong_claims: list[str]) -> list[str]:
 
 
 def render(
-    scale: str, all_sweeps: list[Sweep], decided: tuple[list[dict] | None, list[str]], making: str, drawing: str
+    scale: str,
+    all_sweeps: list[Sweep],
+    decided: tuple[list[dict] | None, list[str]],
+    agreed: list[str],
+    making: str,
+    drawing: str,
 ) -> str:
-    """Return the page, with the claims as ``sweeps.claims`` gives them.
+    """Return the page, with the claims as ``sweeps.claims`` gives them and the lines of ``agreement``.
 
     ``making`` and ``drawing`` end the commands that make runs and draw them.
     """
@@ -134,6 +147,7 @@ def render(
         claims_of=by_sweep,
         other_claims=[row for row in rows or [] if row not in shown],
         verdicts=verdicts(rows or []),
+        agreed=agreed,
         tables={sweep.name: table(sweep) for sweep in all_sweeps if sweep.name == "table_1"},
         messages={sweep.name: messages(sweep) for sweep in all_sweeps},
         explorers=explorers(all_sweeps),
@@ -160,7 +174,7 @@ def main() -> None:
         making, drawing = f"{making} runs={args.runs}", f"{drawing} --runs {args.runs}"
     if args.figures:
         drawing += f" --figures {args.figures}"
-    page = render(args.scale, found, decided, making, drawing)
+    page = render(args.scale, found, decided, agreement(args.scale, figures), making, drawing)
     write(figures, {"report.html": page.encode(errors="backslashreplace")})
     made = sum(bool(sweep.ids) for sweep in found)
     print(f"{figures / 'report.html'}: {made} of {len(found)} sweeps, {sum(len(sweep.runs) for sweep in found)} runs")

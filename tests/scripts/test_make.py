@@ -63,18 +63,20 @@ def test_a_real_j_runs_one_target_after_the_other(tmp_path):
     python.parent.mkdir(parents=True)
     python.write_text('#!/bin/sh\ncase "$2" in scripts.claims) sleep 0.5;; esac\necho "$2" >> calls\n')
     python.chmod(0o755)
-    for name in ("pyproject.toml", "constraints.txt", ".venv/.reproduce"):  # in the order in which they are made
+    # in the order in which they are made
+    for name in ("pyproject.toml", "constraints.txt", "packaged.txt", ".venv/.reproduce"):
         (tmp_path / name).touch()
-    for goals in (["claims", "report"], ["reproduce"]):
+    for goals, more in (["claims", "report"], []), (["reproduce"], ["scripts.claims.agree"]):
         (tmp_path / "calls").write_text("")
         subprocess.run(["make", "-j8", *goals], cwd=tmp_path, env=ALONE, check=True, capture_output=True)
-        assert (tmp_path / "calls").read_text().split()[-2:] == ["scripts.claims", "scripts.report"], goals
+        called = (tmp_path / "calls").read_text().split()
+        assert called[-2 - len(more) :] == ["scripts.claims", "scripts.report", *more], goals
 
 
 def test_what_make_makes_is_in_the_sweeps_files(tmp_path, monkeypatch, capsys):
     registry.main(["paper"])
     made = [line.split(":")[1] for line in capsys.readouterr().out.splitlines()]
-    papers = ["figure_1", "figure_2", "figure_2_overlap", "figure_2_readings", "figure_3", "figure_3_readings"]
+    papers = ["figure_1", "figure_2", "figure_2_bbc", "figure_2_overlap", "figure_2_readings", "figure_3"]
     assert made[:6] == papers and made.index("figure_6") < made.index("table_1") < made.index("figure_bounds")
     monkeypatch.setattr(registry, "FOLDER", tmp_path)
     (tmp_path / "mine.yaml").write_text("sweep: {name: mine, experiment: gram}")
