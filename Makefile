@@ -106,8 +106,8 @@ theory-check: $(STAMP) ## check every proved bound on random problems and networ
 compare: $(VENV)/.peers ## train our optimizers and their peers over eight decades of the initial step, and draw that
 	@set -e; $(call PAIRS,compare); for pair in $$pairs; do $(TRAIN); $(DRAW); done
 
-bench: $(VENV)/.peers ## time optimizers against the alternatives, in one run
-	@$(PY) -m benchmarks.optim
+bench: $(VENV)/.peers ## time optimizers against the alternatives, and certificates against their trainings
+	@for name in optim certificates; do $(PY) -m benchmarks.$$name; done
 
 docs: $(VENV)/.docs ## build the documentation's site in site/
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
