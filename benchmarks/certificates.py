@@ -23,7 +23,7 @@ def timed(run):
 
 
 def table(title, turns, ways, ours):
-    """Time (work, factor) pairs in turns, and print the best of each beside ``ours``."""
+    """Time (work, factor) pairs in turns, and print the best of each, also in units of ``ours``."""
     print(title)
     best = dict.fromkeys(ways, float("inf"))
     for _ in range(turns):
