@@ -9,7 +9,8 @@ from experiments.runs.schema import validated
 from experiments.runs.store import Store
 from tests.experiments.launch import launch
 
-SMALL = {"model": {"patch": 4, "width": 16, "depth": 1, "heads": 2}, "size": 8, "classes": 3, "batch": 2}
+MODEL = {"name": "vit", "patch": 4, "width": 16, "depth": 1, "heads": 2, "layer_scale": False, "pooling": "token"}
+SMALL = {"model": MODEL, "size": 8, "classes": 3, "batch": 2}
 SMALL |= {"steps": 2, "turns": 3, "seed": 0}
 PARTS = {"gradient", "sgd_constant", "adaloss", "adagrad_norm", "adagrad_norm_rowwise"}
 
