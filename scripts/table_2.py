@@ -8,7 +8,7 @@ Numbers are as in ``scripts.table_1``.
 from collections.abc import Iterator
 from functools import partial
 
-from scripts.claims.claim import Claim
+from scripts.claims.claim import CODE, Claim
 from scripts.shared.output import Output, main
 from scripts.table_1 import APART, NAMES, NEAR, accuracy, cell_claim, markdown, messages, over_seeds, words
 
@@ -54,6 +54,7 @@ def _cells() -> Iterator[Claim]:
                 measure=partial(accuracy, paper=mean, tolerance=NEAR, method=method, b0=b0, best=best, std=std),
                 at_paper_scale="make reproduce SCALE=paper compares the accuracy itself, on CIFAR-100 with this ResNet",
                 paper=mean,
+                source=CODE,
             )
 
 

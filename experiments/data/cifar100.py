@@ -123,7 +123,7 @@ def normalised(images: torch.Tensor) -> torch.Tensor:
 def read(path: Path, md5: str) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Return training and test part of the archive: images (n, 3, 32, 32) of bytes, labels (n,). Raises ConfigError."""
     folder = path / FOLDER
-    unpacked = {name: _content(folder / name, digest) for name, digest in UNPACKED.items()} if isdir(folder) else {}
+    unpacked = {name: _content(folder / name, digest) for name, digest in UNPACKED.items()} if isdir(folder) else {}  # noqa: PTH112
     content = b"" if unpacked else _content(path, md5, "data.md5=")
     try:
         members = {f"{FOLDER}/{name}": part for name, part in unpacked.items()} or _members(_unpacked(content))
