@@ -15,6 +15,7 @@ import numpy as np
 
 UNIT = 2.0**-53  # the largest relative error of one rounding
 WIDER = 1 + 16 * UNIT  # covers up to 15 roundings of a positive expression
+TRIED = 32  # values of a free parameter
 
 
 def upper_lengths(rows: np.ndarray) -> np.ndarray:
@@ -86,12 +87,39 @@ class Perturbation:
         self._first = math.sqrt(top + self._loss) / 2 * WIDER
         split = 2 * self._first + Spectrum.of(self._third).norm
         self.rho = (min(Spectrum.of(self._radius).norm, split) + self.defect) * WIDER
-        self._top, self._inner_error = top, float(inner_error.sum())
+        self._top, self._inner_error, self._both = top, float(inner_error.sum()), split - 2 * self._first
 
     @classmethod
     def least(cls, *arguments: np.ndarray) -> "Perturbation":
-        """The one of the two ends of ``share`` with the less rho."""
-        return min((cls(*arguments, share) for share in (0.0, 0.25)), key=lambda one: one.rho)
+        """The one of the two ends of ``share`` with the less rho where that makes its rate, else the higher rate."""
+        both = [cls(*arguments, share) for share in (0.0, 0.25)]
+        tight = min(both, key=lambda one: one.rho)
+        return tight if tight.rate(0.0) > tight._form else max(both, key=lambda one: one.rate(0.0))
+
+    def rate(self, step: float) -> float:
+        r"""A nu, of either sign, with :math:`\|I - sM\| \le 1 - s\nu` for all s up to ``step`` and all E (docs D2)."""
+        bottom, top = float(self.centre.values[0]), float(self.centre.values[-1])
+        room = 2 / (step * WIDER) - top * WIDER if step > 0 else math.inf
+        nu, long = min(bottom, room) / WIDER - self.rho * WIDER, 1.5 - step * top * WIDER
+        return max(nu, self._form - 0.75 * step * self.rho**2 / long * WIDER) if long > 0.1 else nu
+
+    @cached_property
+    def _form(self) -> float:
+        r"""A lower bound of :math:`z^\top(M - \tfrac{3}{4L}A^2)z` for all unit vectors z and all E (docs D2)."""
+        values, vectors, n = self.centre.values, self.centre.vectors, len(self._signed)
+        if not self._top > 0:
+            return -math.inf
+        signed = vectors.T @ self._signed @ vectors / 2
+        shrunk = np.diag(values - 0.75 * values**2 / values[-1])
+        shares = math.sqrt(self._top) * np.geomspace(1e-4, 1, TRIED)
+        each = np.linalg.eigvalsh(shrunk - signed / shares[:, None, None])[:, 0] - shares / 2
+        share = float(shares[np.argmax(each)])
+        found = Spectrum.of(shrunk - signed / share)
+        rounding = (4 * self.centre.turn + 8 * n * n * UNIT) * self._top + self._loss
+        lost = (
+            found.defect + 16 * UNIT * float(values[-1]) + rounding / (2 * share) + share / 2 + self._both + self.defect
+        )
+        return float(found.values[0]) - lost * WIDER
 
     @cached_property
     def sideways(self) -> float:
@@ -102,14 +130,14 @@ class Perturbation:
         squared += (4 * self.centre.turn + 8 * n * n * UNIT) * (self._top / bottom / bottom)
         return (math.sqrt(squared) / 2 + self._inner_error / bottom) * WIDER
 
-    def push(self, middle: np.ndarray, spread: np.ndarray, error: float) -> tuple[float, float]:
-        """Bounds of ||E z|| and ||(E - E2) z||, z within ``error`` of a vector within ``spread`` of ``middle``."""
+    def push(self, middle: np.ndarray, spread: np.ndarray) -> tuple[float, float]:
+        """Bounds of ||E z|| and ||(E - E2) z|| for every z within ``spread`` of ``middle``."""
         size = np.abs(middle) + spread
         rows = [middle, spread, size, self._second @ size, self._second.T @ size, self._third @ size]
         lengths = upper_lengths(np.array([*rows, self._radius @ size])).tolist()
         middle_length, spread_length, length, second, first, third, whole = lengths
         quadratic = max(float(middle @ self._signed @ middle), 0.0) + self._loss * middle_length**2
         rest = min(first, math.sqrt(quadratic) / 2 + self._first * spread_length) + third
-        other = (self.defect * length + self.rho * error) * WIDER
+        other = self.defect * length * WIDER
         slack = 1 + (len(middle) + 16) * UNIT
         return min(rest + min(second, self._first * length), whole) * slack + other, rest * slack + other
