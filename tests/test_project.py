@@ -39,7 +39,8 @@ def test_make_help_lists_every_target():
 def test_every_sweep_is_made_and_has_its_script():
     found = sweeps()
     drawn = {name for name, one in found.items() if one.part in ("paper", "compare")}
-    assert {name for name, one in found.items() if one.part == "facts"} == {"cost", "errata"} == {*found} - drawn
+    facts = {name for name, one in found.items() if one.part == "facts"}
+    assert facts == {"cost", "errata", "hyperparameters"} == {*found} - drawn
     assert drawn == {file.stem for kind in ("figure", "table") for file in (ROOT / "scripts").glob(f"{kind}_*.py")}
     for name in found:
         assert f"sweep: {{name: {name}," in (ROOT / f"configs/sweep/{name}.yaml").read_text()
@@ -102,7 +103,7 @@ def test_the_pages_name_tests_that_are_there():
 
 def test_the_words_are_those_of_the_field():
     old = r"\b(hangs? on|besides?|anew|mend(s|ed)?|leaves? word|(un)?harm(ed|s)|stands? for|unasked|whoever)\b"
-    folders = ("adaloss", "configs", "docs", "examples", "experiments", "hydra_plugins", "scripts")
+    folders = ("adaloss", "benchmarks", "configs", "docs", "examples", "experiments", "hydra_plugins", "scripts")
     files = chain(*((ROOT / folder).rglob(f"*.{kind}") for folder in folders for kind in ("py", "yaml", "md", "j2")))
     for file in (*files, ROOT / "Makefile", *(ROOT / page for page in LINKING)):
         assert not (found := re.search(old, file.read_text(), flags=re.IGNORECASE)), f"{file}: {found}"

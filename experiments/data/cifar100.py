@@ -21,7 +21,6 @@ from torch.nn import functional
 from experiments.data import pickled
 from experiments.data.images import Images, balanced_split
 from experiments.runs import files
-from experiments.runs.messages import one_line
 from experiments.runs.schema import ConfigError, Count, Seed, Strict
 
 CLASSES, CHANNELS, STORED = 100, 3, 32
@@ -37,15 +36,15 @@ MALFORMED = (tarfile.TarError, zlib.error, LookupError, TypeError, ValueError, M
 class Config(Strict):
     """``path`` and ``md5`` of the archive; ``validation``, the share of each class kept from the training images.
 
-    ``split`` is the seed that deals them: the parts are the same for every seed of the training. Images are resized to
-    ``resize`` pixels and cropped to ``crop``.
+    ``split`` is the seed that deals them; the training's own if it is None. Images are resized to ``resize`` pixels
+    and cropped to ``crop``.
     """
 
     name: Literal["cifar100"]
     path: str
     md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
     validation: Annotated[float, Field(gt=0, lt=1)]
-    split: Seed
+    split: Seed | None
     resize: Count
     crop: Count
 
@@ -56,11 +55,11 @@ class Config(Strict):
         return self
 
 
-def load(config: Config) -> Images:
+def load(config: Config, split: int) -> Images:
     """Load all into memory, images as bytes. Raises ConfigError if the archive is not what it should be."""
     path = Path(config.path)
     (x, y), test = read(path, config.md5)
-    rng = np.random.default_rng([config.split, SPLIT_STREAM])
+    rng = np.random.default_rng([split, SPLIT_STREAM])
     train, validation = balanced_split(y, config.validation, rng)
     if not (len(train) and len(validation)):
         raise ConfigError(f"data.validation={config.validation}: leaves no image of {path} to train or validate on")
@@ -125,7 +124,7 @@ def read(path: Path, md5: str) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.
         members = _members(_unpacked(content))
         return _part(members, "train"), _part(members, "test")
     except MALFORMED as error:
-        raise ConfigError(f"{path}: not the python archive of CIFAR-100 ({one_line(error)})") from error
+        raise ConfigError(f"{path}: not the python archive of CIFAR-100 ({files.one_line(error)})") from error
 
 
 def _content(path: Path, md5: str) -> bytes:

@@ -17,7 +17,6 @@ import pandas as pd
 
 from experiments.data.articles import CLASSES, Corpus, NewsConfig, corpus
 from experiments.runs import files
-from experiments.runs.messages import one_line
 from experiments.runs.schema import ConfigError
 
 LABELS = {"fake": "fake", "false": "fake", "0": "fake", "real": "true", "true": "true", "1": "true"}
@@ -77,9 +76,9 @@ def _table(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     except (OSError, ValueError) as error:  # ValueError: no name that a file can have
         raise _unreadable(file, error) from error
     try:
-        cells = _cells(_text(content))
+        cells = _cells(decoded(content))
     except (ValueError, csv.Error) as error:
-        raise ConfigError(f"data.path={file}: not a CSV file ({one_line(error)})") from error
+        raise ConfigError(f"data.path={file}: not a CSV file ({files.one_line(error)})") from error
     names = [name.strip().lower() for name in cells.iloc[0]]
     for name in columns:
         if name not in names:
@@ -98,7 +97,7 @@ def _table(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     return table
 
 
-def _text(content: bytes) -> str:
+def decoded(content: bytes) -> str:
     """Decode a text. Raises ValueError if it is not one."""
     if b"\0" in content:
         raise ValueError("it has a byte 0")

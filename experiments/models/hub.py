@@ -2,32 +2,37 @@
 
 import hashlib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
-from huggingface_hub import hf_hub_download
-from pydantic import Field
+from huggingface_hub import hf_hub_download, model_info
+from pydantic import Field, ValidationInfo, field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load as parse
 from torch import nn
 
 from experiments.runs import files
-from experiments.runs.messages import one_line
 from experiments.runs.schema import ConfigError, Strict
 
 FILE = "model.safetensors"
-HEAD = "head."
+HEAD = ("head.", "fc.")
 MOST_BYTES = 2**32
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
 class Hub(Strict):
-    """``repo`` is the hub's tag in full (owner/name), ``revision`` the commit."""
+    """``repo`` is the hub's tag in full (owner/name), ``revision`` the commit, that of main now if it is None."""
 
     name: Literal["hub"]
     repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+
+    @field_validator("revision", mode="before")
+    @classmethod
+    def _resolved(cls, revision: str | None, others: ValidationInfo) -> str:
+        return newest(others.data["repo"]) if revision is None and "repo" in others.data else revision
 
 
 class File(Strict):
@@ -37,12 +42,27 @@ class File(Strict):
     path: str
 
 
+@cache
+def newest(repo: str) -> str:
+    """Ask the hub for the commit of a repository's main branch, and print it. Raises ConfigError if that fails."""
+    try:
+        commit = model_info(repo).sha
+    except Exception as error:  # of many packages, as below
+        raise ConfigError(
+            f"weights.revision=null: the newest of {repo} cannot be asked for ({files.one_line(error)}); give one"
+        ) from error
+    print(f"{repo}: weights.revision={commit}", flush=True)
+    return commit
+
+
 def download(config: Hub) -> Path:
     """Download the repository's weights into the hub's cache. Raises ConfigError if that fails."""
     try:
         return Path(hf_hub_download(config.repo, FILE, revision=config.revision))
     except Exception as error:  # of many packages: the hub's own, the network's, the file system's
-        raise ConfigError(f"weights.repo={config.repo!r}: {FILE} cannot be downloaded ({one_line(error)})") from error
+        raise ConfigError(
+            f"weights.repo={config.repo!r}: {FILE} cannot be downloaded ({files.one_line(error)})"
+        ) from error
 
 
 def read(path: Path) -> tuple[dict[str, torch.Tensor], str]:
@@ -55,7 +75,7 @@ def read(path: Path) -> tuple[dict[str, torch.Tensor], str]:
         return parse(content), hashlib.sha256(content).hexdigest()
     # what safetensors raises; KeyError: a type that torch lacks; the others: a shape that torch cannot make.
     except (SafetensorError, KeyError, AssertionError, RuntimeError, TypeError, ValueError) as error:
-        raise ConfigError(f"{path}: not a safetensors file ({one_line(error)})") from error
+        raise ConfigError(f"{path}: not a safetensors file ({files.one_line(error)})") from error
 
 
 def backbone(weights: Mapping[str, torch.Tensor], model: nn.Module, source: str) -> dict[str, torch.Tensor]:
@@ -81,6 +101,8 @@ def _fitting(value: torch.Tensor, like: torch.Tensor, what: str) -> torch.Tensor
     """Return ``value`` in the type of ``like``. Raises ConfigError, a line that begins with ``what``, if unfit."""
     if value.shape != like.shape:
         raise ConfigError(f"{what} is {tuple(value.shape)}, not {tuple(like.shape)})")
+    if value.dtype == like.dtype and not like.is_floating_point():  # how many batches a BatchNorm has seen
+        return value
     if value.dtype not in FLOATS:
         allowed = ", ".join(_type(dtype) for dtype in FLOATS)
         raise ConfigError(f"{what} is of {_type(value.dtype)}, allowed are {allowed})")
@@ -92,6 +114,11 @@ def _fitting(value: torch.Tensor, like: torch.Tensor, what: str) -> torch.Tensor
 
 def _type(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
+
+
+def first_blocks(weights: Mapping[str, torch.Tensor], count: int) -> dict[str, torch.Tensor]:
+    """Return the weights without those of the blocks from number ``count`` on."""
+    return {name: value for name, value in weights.items() if name[:7] != "blocks." or int(name.split(".")[1]) < count}
 
 
 def put(weights: Mapping[str, torch.Tensor], model: nn.Module) -> None:

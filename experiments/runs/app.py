@@ -23,8 +23,8 @@ from tqdm import tqdm
 
 from experiments.runs import interrupt, streams
 from experiments.runs.command_line import CONFIGS, parsed, refusal
+from experiments.runs.files import printable
 from experiments.runs.locks import Claims
-from experiments.runs.messages import printable
 from experiments.runs.schema import ConfigError, Experiment
 from experiments.runs.store import Run, Store, StoreError
 

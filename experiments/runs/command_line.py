@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments.runs import registry
-from experiments.runs.messages import printable
+from experiments.runs.files import printable
 from experiments.runs.schema import ConfigError, Experiment, validated
 from experiments.runs.store import Store
 

@@ -32,8 +32,8 @@ import pandas as pd
 import yaml
 
 from experiments.runs import files
+from experiments.runs.files import printable, reason
 from experiments.runs.interrupt import alive
-from experiments.runs.messages import printable, reason
 from experiments.runs.provenance import origin, provenance
 from experiments.runs.saved import (
     COMPLETE,

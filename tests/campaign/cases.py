@@ -3,17 +3,13 @@
 A new experiment joins every campaign by one line in CASES.
 """
 
-import json
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import pandas as pd
-import yaml
-
-from tests.experiments.launch import ROOT, Fork, eager, finish
+from tests.experiments.launch import ROOT, Fork, content, eager, finish
 
 VIT = (
     "data.test=1600", "weights.share=0.5", "weights.epochs=2", "epochs=3", "batch=8",
@@ -41,8 +37,6 @@ import experiments.runs.checkpoint
 experiments.runs.checkpoint.Checkpoint.__init__.__defaults__ = (0.0,)
 runpy.run_module(module, run_name="__main__", alter_sys=True)
 """
-# Between two runs of the same program; the last one seals the others.
-VARYING = ("wall_time_s", "peak_memory_mb", "summary_sha256")
 ENVIRONMENT = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
@@ -67,20 +61,6 @@ def undisturbed(name, runs, way=start):
     code, _, errors = finish(way(name, runs))
     assert (code, errors) == (0, ""), errors
     return time.perf_counter() - begun, content(runs)
-
-
-def content(runs):
-    """folder -> (configuration, bytes of the history, summary without what varies). A half-written folder fails."""
-    found = {}
-    for folder in sorted(Path(runs).glob("[!.]*/*-*/")):
-        summary = json.loads((folder / "summary.json").read_text())
-        pd.read_parquet(folder / "history.parquet")
-        found[f"{folder.parent.name}/{folder.name}"] = (
-            yaml.safe_load((folder / "config.yaml").read_text()),
-            (folder / "history.parquet").read_bytes(),
-            {key: value for key, value in summary.items() if key not in VARYING},
-        )
-    return found
 
 
 def leftovers(runs):

@@ -2,29 +2,20 @@
 
     python -m tests.campaign.fuzz [lines]
 
-Most go through Hydra's composition and ``experiments.runs.app.job`` in this process, as the command line does; every
-fiftieth is a fork that goes through the whole command line.
+Each goes through the whole command line, in this process.
 """
 
-import contextlib
-import io
 import random
 import sys
 import tempfile
 import time
-import warnings
 from collections import Counter
 from pathlib import Path
 
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
 
-from experiments.runs import app
-from tests.campaign.cases import Forked, content, leftovers
-from tests.experiments.launch import ROOT, finish
+from tests.campaign.cases import leftovers
+from tests.experiments.launch import content, within
 
 TINY = {  # what keeps a valid line small; the fuzz may put other values behind these
     "linear_regression": ("iterations=20", "data.n=20", "data.d=3"),
@@ -83,7 +74,6 @@ FIELDS = {
     },
     "errata": {"number": ("2", "3", "[3,4]", "10")},
 }  # fmt: skip
-SEPARATE = 50  # every fiftieth line is a process
 
 
 def line(rng, name):
@@ -102,46 +92,19 @@ def line(rng, name):
     return [*TINY[name], *words]
 
 
-def within(name, words, runs):
-    """What the command line does, in this process: exit status, stdout, stderr."""
-    out, errors = io.StringIO(), io.StringIO()
-    argv, sys.argv = sys.argv, [name, *words, f"runs={runs}"]
-    code = 0
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors), warnings.catch_warnings():
-        warnings.simplefilter("error")
-        try:
-            with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-                config = compose(f"experiment/{name}", [*words, f"runs={runs}"], return_hydra_config=True)
-                HydraConfig.instance().set_config(config)
-                OmegaConf.set_readonly(config, False)
-                OmegaConf.set_struct(config, False)
-                del config["hydra"]
-                app.job(name, config)
-        except SystemExit as error:
-            code = error.code
-        except app.JobError as error:
-            code = 1
-            errors.write(str(error))
-        except Exception as error:
-            errors.write(f"error: {app.refusal(name, error, words)}\n")
-            code = 2
-        finally:
-            sys.argv = argv
-            GlobalHydra.instance().clear()
-    return code, out.getvalue(), errors.getvalue()
-
-
-def judge(name, words, code, out, errors, runs):
+def judge(name, words, result, runs):
     """ran or refused; AssertionError for anything else."""
-    told = (name, words, code, out, errors)
-    if code == 0:
+    told, errors = (name, words, result), result.stderr
+    if result.returncode == 0:
         assert errors == "", told
         assert content(runs) or not Path(runs).exists(), told
-        kinds = {summary["status"] for *_, summary in content(runs).values()}
+        kinds = {status for *_, status, _ in content(runs).values()}
         assert kinds <= {"completed", "diverged"}, told
         assert not leftovers(runs), told
         return "diverged" if "diverged" in kinds else "ran"
-    assert code == 2 and len(errors.splitlines()) == 1 and errors.startswith("error: ") and len(errors) > 12, told
+    assert (
+        result.returncode == 2 and len(errors.splitlines()) == 1 and errors.startswith("error: ") and len(errors) > 12
+    ), told
     assert "Traceback" not in errors, told
     assert not content(runs) or all(key.startswith("vit_pretrain") for key in content(runs)), told
     return "refused"
@@ -159,10 +122,7 @@ def campaign(count, rng, slow=True):
             runs = f"{folder}/runs"
             begun = time.perf_counter()
             try:
-                separate = k % SEPARATE == 0
-                result = finish(Forked(name, runs, *words), 120) if separate else within(name, words, runs)
-                counts[name, judge(name, words, *result, runs)] += 1
-                counts["processes"] += separate
+                counts[name, judge(name, words, within(name, *words, f"runs={runs}"), runs)] += 1
             except Exception as error:
                 broken.append((name, words, f"{type(error).__name__}: {' '.join(str(error).split())[-600:]}"))
             slowest = max(slowest, time.perf_counter() - begun)
@@ -175,7 +135,7 @@ def main(count):
     print("| experiment | ran | diverged | refused in one line |\n|---|---|---|---|")
     for name in FIELDS:
         print(f"| {name} | {' | '.join(str(counts[name, what]) for what in ('ran', 'diverged', 'refused'))} |")
-    print(f"\n{count} lines, {counts['processes']} of them as processes; the slowest took {slowest:.1f} s")
+    print(f"\n{count} lines; the slowest took {slowest:.1f} s")
     for what in broken:
         print("BROKE:", *what)
     assert not broken

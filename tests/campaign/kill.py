@@ -16,8 +16,8 @@ from collections import Counter
 from itertools import product
 from pathlib import Path
 
-from tests.campaign.cases import CASES, Forked, content, leftovers, start, undisturbed
-from tests.experiments.launch import finish
+from tests.campaign.cases import CASES, Forked, leftovers, start, undisturbed
+from tests.experiments.launch import content, finish
 
 LIMIT = 5.0  # seconds that a clean end should take
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)

@@ -9,15 +9,17 @@ import sys
 import tempfile
 import time
 import traceback
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import torch
 import yaml
 from joblib.externals.loky import reusable_executor
 
-from experiments.runs import app, checkpoint, interrupt  # by the parent: a fork is to begin with its handlers
+from experiments.runs import app, interrupt  # by the parent: a fork is to begin with its handlers
+from experiments.runs.checkpoint import Checkpoint
+from experiments.runs.store import Run, verify
 
 ROOT = Path(__file__).resolve().parents[2]
 FORKS = not torch.cuda.is_available()  # beside a GPU autograd has threads, and does not work in a fork
@@ -94,7 +96,7 @@ class Fork:
 
 def eager():
     """A checkpoint after every step instead of every ten seconds."""
-    checkpoint.Checkpoint.__init__.__defaults__ = (0.0,)
+    Checkpoint.__init__.__defaults__ = (0.0,)
 
 
 def kept_state(file):
@@ -119,6 +121,19 @@ def launch(*arguments, experiment="linear_regression", prepare=None):
     return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
 
 
+def within(experiment, *arguments):
+    """The same in this process, which spares it the imports: for what ends soon."""
+    argv, sys.argv, status = sys.argv, [experiment, *map(str, arguments)], 0
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as errors:
+        try:
+            app.main(experiment)
+        except SystemExit as stop:
+            status = stop.code
+        finally:
+            sys.argv = argv
+    return subprocess.CompletedProcess(arguments, status, out.getvalue(), errors.getvalue())
+
+
 def command(*arguments, experiment="linear_regression"):
     return [sys.executable, "-m", f"experiments.{experiment}", *map(str, arguments)]
 
@@ -134,16 +149,24 @@ def made(result):
     return sum(made_by_job(result.stdout))
 
 
-def content(root, experiment="linear_regression"):
-    """What a store holds: folder -> (config, bytes of the history, status, results). Half-written folders fail."""
+def content(root, experiment="[!.]*"):
+    """What a store holds: folder -> (config, bytes of the history, status, results). A run that is not whole fails."""
     found = {}
-    for folder in sorted(Path(root).glob(f"{experiment}/*")):
-        summary = json.loads((folder / "summary.json").read_text())
-        pd.read_parquet(folder / "history.parquet")
-        found[f"{folder.parent.name}/{folder.name}"] = (
-            yaml.safe_load((folder / "config.yaml").read_text()),
-            (folder / "history.parquet").read_bytes(),
-            summary["status"],
-            summary["result"],
-        )
+    for folder in sorted(Path(root).glob(f"{experiment}/*-*/")):
+        assert verify(folder) == []
+        config, history, summary = (folder / name for name in ("config.yaml", "history.parquet", "summary.json"))
+        said = json.loads(summary.read_text())
+        values = yaml.safe_load(config.read_text()), history.read_bytes(), said["status"], said["result"]
+        found[f"{folder.parent.name}/{folder.name}"] = values
     return found
+
+
+def nothing_kept():
+    """A checkpoint of no file."""
+    return Checkpoint(Run("none", "a", {}, "code", "data"))
+
+
+def executed(config):
+    """The one run of a configuration."""
+    [made] = config.execute(config.runs(), lambda steps, **words: steps)
+    return made

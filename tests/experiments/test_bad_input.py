@@ -4,13 +4,17 @@ import errno
 import os
 import resource
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from experiments.runs import app
-from tests.experiments.launch import ROOT, command, launch
+from tests.experiments.launch import ROOT, command, launch, made, within
+
+
+def sized(problem, word, line):
+    """A wrong size of a problem of ``compare``."""
+    return ["compare", f"problem={problem}", f"problems.{problem}.{word}"], [f"problems.{problem}.{word}: {line}"]
+
 
 WRONG = [
     # arguments, words that the line must have
@@ -78,9 +82,94 @@ WRONG = [
     (["gram", "data=digits", "data.n=1798"], ["data.n=1798: input should be less than or equal to 1797"]),
     (["gram", "data=near_orthogonal", "data.n=201"], ["data.n=201: should be at most data.d=200 (orthogonal rows)"]),
     (["gram", "data.d=0"], ["data.d=0: input should be greater than or equal to 1"]),
+    (
+        ["gram", "sweep=figure_5", "data=sphere"],
+        ["data=sphere: sweep=figure_5 has a list in its place; give one of the two"],
+    ),
     (["gram", "b0=1"], ["b0=1: no such field; allowed are alpha, ", "data, decay, runs, scale, seed, sweep"]),
     (["ppo", "envs=0"], ["envs=0: input should be greater than or equal to 1"]),
-    (["compare", "-m", "optimizer=adam,addam"], ["optimizer='addam': allowed are adaloss, "]),
+    (["ppo", "method=adaloss"], ["method='adaloss': allowed are adam, adamloss, adam_sqrt"]),
+    (["ppo", "env=1"], ["env=1: should be pendulum, or an id of gymnasium's"]),
+    (["ppo", "fed=both"], ["fed='both': input should be 'own' or 'joint'"]),
+    (["ppo", "envs=4", "steps=40", "batch=30"], ["batch=30: should divide a rollout of envs * steps = 160"]),
+    (["ppo", "batch=1"], ["batch=1: input should be greater than or equal to 2"]),
+    (["ppo", "gamma=1.5"], ["gamma=1.5: input should be less than or equal to 1"]),
+    (["ppo", "seed=[1,1]"], ["seed=[1, 1]: values should be distinct, [1] repeated"]),
+    (["ppo", "env=CartPole-v1"], ["env='CartPole-v1': actions should be a vector between bounds, here", "Discrete(2)"]),
+    (["ppo", "env=Nothing-v0"], ["env='Nothing-v0': environment `Nothing` doesn't exist."]),
+    (["lstm", "method=adaloss"], ["method='adaloss': allowed are adam, adamloss, adam_sqrt"]),
+    (["lstm", "data=diabetes"], ["data='diabetes': allowed are synthetic_news, bbc_news, news"]),
+    (["lstm", "pooling=max"], ["pooling='max': input should be 'mean' or 'last'"]),
+    (["lstm", "hidden=0"], ["hidden=0: input should be greater than or equal to 1"]),
+    (["lstm", "data.articles=10"], ["data.articles=10: input should be greater than or equal to 20"]),
+    (["lstm", "data.ordered=0.4"], ["data.ordered=0.4: input should be greater than or equal to 0.5"]),
+    (
+        ["lstm", "data.test=0.8", "data.validation=0.25"],
+        ["data.test=0.8: with data.validation=0.25 it should be less than 1"],
+    ),
+    (["lstm", "data.vocabulary=0"], ["data.vocabulary=0: input should be greater than or equal to 1"]),
+    (["lstm", "data.length=long"], ["data.length='long': input should be a valid integer"]),
+    (["lstm", "data.validation=0"], ["data.validation=0: input should be greater than 0"]),
+    (["vit", "model.patch=3"], ["model.patch=3: should divide the images' 8 pixels"]),
+    (["vit", "model.heads=3", "model.width=64"], ["model.heads=3: should divide model.width=64"]),
+    (["vit", "weight_decay.value=1"], ["weight_decay.value=1: input should be less than 1"]),
+    (["vit", "weight_decay.by=b"], ["weight_decay.by='b': input should be 'eta' or 'step'"]),
+    (["vit", "weights.share=0.999"], ["weights.share=0.999: leaves no image to fine-tune or to pretrain on"]),
+    (["vit", "weights.lr=2"], ["weights.lr=2: input should be less than or equal to 1"]),
+    (
+        ["vit", "weights.name=no"],
+        ["weights='no': allowed are labels, rotation, vit_s14, efficientnet_lite0, hub, file, none"],
+    ),
+    (["vit", "data=digits"], ["data='digits': allowed are digit_images, mnist, cifar100"]),
+    (["vit", "frozen=3"], ["frozen=3: should be at most 2 with model=vit"]),
+    (["vit", "data.split=null"], ["data.split=null: should be a number with weights=labels, made of one split"]),
+    (["vit", "case=vit_s14_mnist", "data.train=1501"], ["data.train=1501: should be a multiple of 10"]),
+    (["vit", "case=vit_s14_mnist", "data.train=4000"], ["data.test=1000: ", "have at most 500 images of each"]),
+    (["vit", "method=adam"], ["method='adam': allowed are adaloss, "]),
+    (
+        ["vit", "method=adagrad_norm_rowwise", "weight_decay.by=step"],
+        ["weight_decay.by='step': should be eta (row by row"],
+    ),
+    (["vit", "eta=100", "weight_decay.value=0.01"], ["weight_decay.value=0.01: eta times it should be less than 1"]),
+    (
+        ["compare", "-m", "optimizer=adam,addam"],
+        ["optimizer='addam': allowed are adaloss, ", "momo_adam"],
+    ),
+    (["compare", "step=0"], ["step=0: ", "greater than 0"]),
+    (["compare", "step=[0.1,0.1]"], ["step=[0.1, 0.1]: ", "distinct"]),
+    (["compare", "seed=-1"], ["seed=-1: ", "greater than or equal to 0"]),
+    (["compare", "epochs=0"], ["epochs=0: ", "greater than or equal to 1"]),
+    (["compare", "optimizer=3"], ["optimizer=3: ", "string"]),
+    (["compare", "problem=mnist"], ["problem='mnist': allowed are digits_mlp, digits_vit, news_lstm, "]),
+    (
+        ["compare", "problem=digits_vit", "problems.digits_vit.patch=3"],
+        ["problems.digits_vit.patch=3: should divide the images'"],
+    ),
+    (
+        ["compare", "problem=digits_vit", "problems.digits_vit.heads=5"],
+        ["problems.digits_vit.heads=5: should divide width=32"],
+    ),
+    (
+        ["compare", "problem=digits_vit", "problems.digits_vit.test=1797"],
+        ["problems.digits_vit.test=1797: ", "less than or equal to 1796"],
+    ),
+    (
+        ["compare", "problem=digits_mlp", "problems.digits_mlp.hidden=0"],
+        ["problems.digits_mlp.hidden=0: ", "greater than or equal to 1"],
+    ),
+    (
+        ["compare", "problem=noisy_regression", "problems.noisy_regression.noise=0"],
+        ["problems.noisy_regression.noise=0: ", "greater than 0"],
+    ),
+    (
+        ["compare", "problem=noisy_regression", "problems.noisy_regression.d=1000"],
+        ["problems.noisy_regression.d=1000: should be less than n="],
+    ),
+    (["errata", "number=10"], ["number=10: input should be less than or equal to 9"]),
+    (["errata", "number=[1,1]"], ["number=[1, 1]: values should be distinct"]),
+    (["errata", "number=[]"], ["number=[]: value should have at least 1 item"]),
+    (["cost", "size=9", "model.patch=4"], ["model.patch=4: should divide the images' 9 pixels"]),
+    (["cost", "turns=0"], ["turns=0: input should be greater than or equal to 1"]),
 ]
 
 
@@ -96,13 +185,9 @@ def refused(result, words, folder):
 
 
 @pytest.mark.parametrize(("arguments", "words"), WRONG, ids=lambda v: " ".join(v) if isinstance(v, list) else None)
-def test_wrong_configuration(arguments, words, tmp_path, monkeypatch, capsys):
+def test_wrong_configuration(arguments, words, tmp_path):
     experiment, *rest = arguments if arguments[0].isidentifier() else ("linear_regression", *arguments)
-    monkeypatch.setattr(sys, "argv", [experiment, *rest, f"runs={tmp_path / 'runs'}"])
-    with pytest.raises(SystemExit) as stop:
-        app.main(experiment)
-    said = capsys.readouterr()
-    refused(subprocess.CompletedProcess(arguments, stop.value.code, said.out, said.err), words, tmp_path)
+    refused(within(experiment, *rest, f"runs={tmp_path / 'runs'}"), words, tmp_path)
 
 
 def test_read_only_folder():
@@ -180,3 +265,4 @@ def test_full_disk_during_the_work(tmp_path):
     assert "complete runs are untouched" in line
     assert len(list((runs / "linear_regression").iterdir())) == 1
     assert not list(runs.glob(".tmp-*"))
+    assert made(launch("iterations=5000", "record.windows=[[1,5000]]", f"runs={runs}")) == 1  # there is room again

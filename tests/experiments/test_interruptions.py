@@ -1,8 +1,6 @@
-"""Killed or interrupted: complete runs stay whole, and the same command finishes the rest."""
+"""A killed training continues to the same bits, and no worker outlives the process that started it."""
 
 import os
-import random
-import shutil
 import signal
 import subprocess
 import threading
@@ -12,52 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiments.launch import ROOT, Fork, command, content, eager, finish, kept_state, launch, made
+from tests.experiments.launch import ROOT, Fork, command, content, eager, kept_state, launch, made
 
 pytestmark = pytest.mark.usefixtures("compiled")
-SWEEP = ("-m", "method=adaloss,sgd_constant", "b0=[0.1,1,10]", "seed=[0,1,2,3]", "data.d=100", "iterations=2000")
+
+
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
-KILLS = 2  # python -m tests.campaign.kill has more, of every experiment
-
-
-@pytest.fixture(scope="module")
-def undisturbed(compiled, tmp_path_factory):
-    root = tmp_path_factory.mktemp("undisturbed")
-    assert made(launch(*SWEEP, f"runs={root}")) == 24
-    return content(root)
-
-
-def test_sigkill_at_random_moments(undisturbed, tmp_path):
-    rng = random.Random(2)
-    arguments = (*SWEEP, *JOBLIB, f"runs={tmp_path}")
-    killed = 0
-    for _ in range(3 * KILLS):
-        lacking = len(undisturbed) - len(list(tmp_path.glob("linear_regression/*")))
-        # A process of its own, and its own group, so that the kill reaches joblib's workers as well.
-        process = subprocess.Popen(
-            command(*arguments), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-        # A random moment of the work, not of the start: after some of the lacking runs, and some milliseconds.
-        some = len(undisturbed) - rng.randint(1, lacking)
-        while process.poll() is None and len(list(tmp_path.glob("linear_regression/*"))) < some:
-            time.sleep(0.001)
-        time.sleep(rng.uniform(0, 0.05))
-        if process.poll() is None:
-            killed += 1
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        saved = content(tmp_path)  # reads every folder: a half-written one would fail
-        assert saved.items() <= undisturbed.items()
-        if killed == KILLS:
-            break
-        for name in rng.sample(sorted(saved), len(saved) // 2):  # so that the next round has work to lose
-            shutil.rmtree(tmp_path / name)
-    assert killed == KILLS
-    assert launch(*arguments).returncode == 0
-    assert content(tmp_path) == undisturbed
-    assert not list(tmp_path.glob(".tmp-*"))  # what the killed left behind is gone
-
-
 VIT = "data.test=1600 weights.share=0.5 weights.epochs=2 epochs=6 batch=8 model.width=16 model.depth=1 model.heads=2"
 TRAININGS = {  # the words, and whose checkpoint is there when the process is killed
     "lstm": ("data.articles=120 embedding=8 hidden=8 batch=16 epochs=60 b0=0.1", ("lstm", "lstm")),
@@ -94,22 +52,6 @@ def test_killed_in_the_middle_and_started_again_gives_the_same_bits(name, tmp_pa
     assert not list(root.glob("checkpoints/*"))
 
 
-def test_ctrl_c_ends_with_one_line_and_the_same_command_continues(undisturbed, tmp_path):
-    arguments = (*SWEEP, f"runs={tmp_path}")
-    process = Fork("linear_regression", arguments)
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("linear_regression/*")) and time.monotonic() < deadline:
-        time.sleep(0.002)
-    process.send_signal(signal.SIGINT)
-    code, _, errors = finish(process, timeout=5)
-    word = "linear_regression: interrupted; complete runs are saved, the same command continues\n"
-    assert (code, errors) == (130, word)
-    saved = len(content(tmp_path))
-    assert 0 < saved < 24
-    assert made(launch(*arguments)) == 24 - saved
-    assert content(tmp_path) == undisturbed
-
-
 def descendants(pid):
     """The processes that a process has started, and those that they have."""
     children = {}
@@ -123,7 +65,10 @@ def descendants(pid):
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+WORDS = {signal.SIGHUP: "hung up", signal.SIGTERM: "terminated", signal.SIGINT: "interrupted"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, *WORDS])
 def test_workers_end_with_the_process_that_started_them(number, tmp_path):
     """What ends the main process reaches it alone."""
     words = (f"b0=[{','.join(map(str, range(1, 13)))}]", "iterations=3000", "data.d=20", "record.log_points=20")
@@ -139,9 +84,8 @@ def test_workers_end_with_the_process_that_started_them(number, tmp_path):
         time.sleep(0.02)
     assert len(workers) >= 2
     assert left == []
-    word = "linear_regression: hung up; complete runs are saved, the same command continues\n"
-    expected = (129, word) if number == signal.SIGHUP else (-signal.SIGKILL, "")
-    assert (process.returncode, errors) == expected
+    line = f"linear_regression: {WORDS.get(number)}; complete runs are saved, the same command continues\n"
+    assert (process.returncode, errors) == ((128 + number, line) if number in WORDS else (-signal.SIGKILL, ""))
     assert 0 < len(content(tmp_path)) < 96
 
 

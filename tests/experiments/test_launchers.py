@@ -3,7 +3,6 @@
 All is started from this process, and joblib keeps its workers, so that torch is imported as seldom as can be.
 """
 
-import json
 import sys
 
 import pytest
@@ -15,8 +14,8 @@ from submitit.core.utils import UncompletedJobError
 
 from experiments.gram import Gram
 from experiments.runs import app
-from experiments.runs.store import Store, verify
-from tests.experiments.launch import ROOT
+from experiments.runs.store import Store
+from tests.experiments.launch import ROOT, content
 
 LAUNCHERS = {
     "basic": (),
@@ -45,17 +44,6 @@ SUBMITTED = ("linear_regression", "lstm")  # with torch, and without: a job is t
 def workers():
     yield
     get_reusable_executor().shutdown(wait=True)
-
-
-def content(root):
-    """All that a store holds, where a run is whole and apart from how long it took: files, status, results."""
-    found = {}
-    for folder in Store(root).folders():
-        assert verify(root / folder) == []
-        files = {name: (root / folder / name).read_bytes() for name in ("config.yaml", "history.parquet")}
-        summary = json.loads((root / folder / "summary.json").read_text())
-        found[folder] = files, {name: summary[name] for name in ("status", "result", "code", "data", "history_sha256")}
-    return found
 
 
 def forbidden(*_):

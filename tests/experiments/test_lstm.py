@@ -10,10 +10,8 @@ from torch.nn import functional
 from experiments.data.articles import PADDING
 from experiments.lstm.experiment import Lstm
 from experiments.models.lstm import LSTMClassifier
-from experiments.runs.checkpoint import Checkpoint
-from experiments.runs.schema import ConfigError, validated
-from experiments.runs.store import Run
-from tests.experiments.launch import launch, made
+from experiments.runs.schema import validated
+from tests.experiments.launch import executed, launch, made, nothing_kept
 
 DATA = {"name": "synthetic_news", "articles": 120, "seed": 7, "ordered": 0.95, "vocabulary": 300, "length": 32}
 DATA |= {"validation": 0.1, "test": 0.3, "split": 7}
@@ -23,15 +21,6 @@ VALUES |= {"pooling": "mean", "b0": 400.0, "seed": 7, "eta": 1.0, "epochs": 3, "
 
 def lstm(**changed):
     return validated(Lstm, VALUES | changed)
-
-
-def nothing_kept():
-    return Checkpoint(Run("lstm", "a", {}, "code", "data"))
-
-
-def executed(config):
-    [made] = config.execute(config.runs(), lambda steps, **words: steps)
-    return made
 
 
 @pytest.mark.parametrize("pooling", ["mean", "last"])
@@ -137,16 +126,6 @@ def test_divergence_is_a_result():
     assert len(made.history) < 15 and not math.isfinite(last["step"] + last["loss"])
 
 
-def test_an_lstm_learns_what_a_bag_of_words_cannot_see():
-    """A third of the laptop's articles, Adam at a good step: above the bag of words by over 4 standard errors."""
-    data = DATA | {"articles": 1400, "vocabulary": 1000}
-    config = lstm(method={"name": "adam"}, b0=1e4, data=data, embedding=32, hidden=32, epochs=6, batch=32)
-    results = executed(config).results
-    bag, tests = results["bag_of_words_accuracy"], 420
-    assert results["test_accuracy"] - bag > 4 * math.sqrt(bag * (1 - bag) / tests)
-    assert bag > 0.5 + 4 * math.sqrt(0.25 / tests)  # words tell something, too
-
-
 # As a user starts it
 
 
@@ -174,21 +153,3 @@ def test_real_files_are_read_once_and_found_elsewhere(tmp_path):
     gone = launch(*words, f"data.path={tmp_path / 'True.csv'}", experiment="lstm")
     line = f"data.path={tmp_path / 'True.csv'}: cannot be read (No such file or directory)"
     assert gone.returncode == 2 and gone.stderr == f"error: {line}; docs/paper_scale.md says where it is\n"
-
-
-@pytest.mark.parametrize(
-    ("changed", "line"),
-    [
-        ({"method": {"name": "adaloss"}}, "method='adaloss': allowed are adam, adamloss, adam_sqrt"),
-        ({"data": {"name": "reviews"}}, "data='reviews': allowed are synthetic_news, news"),
-        ({"pooling": "max"}, "pooling='max': input should be 'mean' or 'last'"),
-        ({"hidden": 0}, "hidden=0: input should be greater than or equal to 1"),
-        ({"seed": [1, 1]}, "seed=[1, 1]: values should be distinct, [1] repeated"),
-        ({"data": DATA | {"articles": 10}}, "data.articles=10: input should be greater than or equal to 20"),
-        ({"data": DATA | {"ordered": 0.4}}, "data.ordered=0.4: input should be greater than or equal to 0.5"),
-    ],
-)
-def test_bad_input_is_one_line(changed, line):
-    with pytest.raises(ConfigError) as refused:
-        lstm(**changed)
-    assert str(refused.value) == line

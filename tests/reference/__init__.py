@@ -1,1 +1,1 @@
-"""The paper's recurrences written out literally, one trajectory at a time, to check and to time the library against."""
+"""The paper's recurrences written out literally, one trajectory at a time, to check the library against."""

@@ -23,6 +23,11 @@ def saved(root, sweep, cells):
     return store.load_sweep(sweep)
 
 
+def cells(runs):
+    """The runs as such cells again."""
+    return [(run.config, run.history, run.summary["result"]) for run in runs]
+
+
 def in_memory(name, config, history, result):
     summary = {"result": result, "status": "completed", "machine": "made up"}
     return SimpleNamespace(

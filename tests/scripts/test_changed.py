@@ -17,17 +17,13 @@ from experiments.runs.store import Run, Store
 from scripts.report.sweeps import scripts
 from scripts.shared.changed import UnfitError, check, shows_something
 from tests.experiments.launch import ROOT, launch
+from tests.scripts.synthetic import cells, refusal, saved, start
 from tests.scripts.synthetic import check as provenance
-from tests.scripts.synthetic import refusal, saved, start
 from tests.scripts.test_b0_panels import regression_runs
 
 NAME = "figure_1-0abc12"
 FILES = {f"figure_1_unit.{kind}" for kind in ("csv", "pdf", "png")}
 SCRIPTS = [(sweep, experiment) for sweep, experiment, _ in scripts()]
-
-
-def cells(runs):
-    return [(run.config, run.history, run.summary["result"]) for run in runs]
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +78,8 @@ def test_another_dimension_and_two_methods_are_drawn_without_the_sentences(runs,
 
 FEW = [
     ("bounds", "figure_bounds", ("d=2", "problems=3", "max_steps=5")),
+    ("compare", "figure_compare", ("-m", "problem=noisy_regression", "optimizer=adaloss,sgd", "step=0.01,0.1")),
+    ("stochastic", "figure_stochastic", ("-m", "part=promises,paths,counterexample", "problems=50", "max_steps=50")),
     ("gram", "figure_5", ("-m", "data=digits", "data.n=20,30")),
     ("two_layer", "figure_critical_step", ("m=20", "eta=1.0", "seed=0", "iterations=60")),
     ("two_layer", "figure_theorem_3", ("m=20", "b0=1", "method=adaloss", "iterations=20")),
@@ -167,12 +165,6 @@ def test_our_own_fault_in_the_papers_sweep_stays_a_traceback(runs, tmp_path, mon
     with pytest.raises(KeyError):
         start("figure_1", monkeypatch, *where(tmp_path))
     assert not (tmp_path / "figures").exists()
-
-
-def test_a_list_in_the_place_of_a_group():
-    launched = launch("sweep=figure_5", "data=sphere", "scale=smoke", experiment="gram")
-    assert launched.returncode == 2
-    assert launched.stderr == "error: data=sphere: sweep=figure_5 has a list in its place; give one of the two\n"
 
 
 @pytest.mark.parametrize(

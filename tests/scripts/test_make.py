@@ -63,7 +63,8 @@ def test_a_real_j_runs_one_target_after_the_other(tmp_path):
     python.parent.mkdir(parents=True)
     python.write_text('#!/bin/sh\ncase "$2" in scripts.claims) sleep 0.5;; esac\necho "$2" >> calls\n')
     python.chmod(0o755)
-    for name in ("pyproject.toml", "constraints.txt", ".venv/.reproduce"):  # in the order in which they are made
+    # in the order in which they are made
+    for name in ("pyproject.toml", "constraints.txt", "packaged.txt", ".venv/.reproduce"):
         (tmp_path / name).touch()
     for goals, more in (["claims", "report"], []), (["reproduce"], ["scripts.claims.agree"]):
         (tmp_path / "calls").write_text("")
@@ -75,7 +76,7 @@ def test_a_real_j_runs_one_target_after_the_other(tmp_path):
 def test_what_make_makes_is_in_the_sweeps_files(tmp_path, monkeypatch, capsys):
     registry.main(["paper"])
     made = [line.split(":")[1] for line in capsys.readouterr().out.splitlines()]
-    papers = ["figure_1", "figure_2", "figure_2_overlap", "figure_2_readings", "figure_3", "figure_3_readings"]
+    papers = ["figure_1", "figure_2", "figure_2_bbc", "figure_2_overlap", "figure_2_readings", "figure_3"]
     assert made[:6] == papers and made.index("figure_6") < made.index("table_1") < made.index("figure_bounds")
     monkeypatch.setattr(registry, "FOLDER", tmp_path)
     (tmp_path / "mine.yaml").write_text("sweep: {name: mine, experiment: gram}")

@@ -22,16 +22,16 @@ AS_PRINTED = {
 RIVALS = ("AdaGrad-Norm", "AdaGrad-Norm, by row", "SGD-Constant")
 
 
-def cell(method, b0, seed, accuracy):
-    config = {"method": {"name": method}, "b0": b0, "seed": seed, "data": {"name": "digit_images"}}
+def cell(method, b0, seed, accuracy, data):
+    config = {"method": {"name": method}, "b0": b0, "seed": seed, "data": {"name": data}}
     config |= {"model": {"patch": 4, "width": 64, "depth": 2}, "weights": {"name": "rotation"}}
-    config |= {"epochs": 10, "batch": 8}
+    config |= {"epochs": 10, "batch": 8, "frozen": 0}
     return config, {"iteration": [1]}, {"classes": 10, "test_accuracy": accuracy}
 
 
-def runs(root, curves=AS_PRINTED, spread=0.01, seeds=3):
+def runs(root, curves=AS_PRINTED, spread=0.01, seeds=3, data="digit_images"):
     cells = [
-        cell(method, b0, seed, accuracy and accuracy + spread * (seed - 1))
+        cell(method, b0, seed, accuracy and accuracy + spread * (seed - (seeds - 1) / 2), data)
         for method, curve in curves.items()
         for b0, accuracy in curve.items()
         for seed in range(seeds)
