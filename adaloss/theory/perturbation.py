@@ -10,6 +10,7 @@ of theta (E1), of I (E2) and of both (E3). What is computed here are bounds of E
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -53,46 +54,56 @@ class Spectrum:
         return (float(np.abs(self.values).max()) + self.defect) * WIDER
 
 
+class Flips(NamedTuple):
+    """What the pairs that may flip add up to, for either centre; ``both`` and ``active`` are h'h of docs D1 over m."""
+
+    both: np.ndarray
+    active: np.ndarray
+    second: np.ndarray
+    signed: np.ndarray  # W of docs D1
+    top: float  # a bound of its norm
+
+    @classmethod
+    def of(cls, inner: np.ndarray, on: np.ndarray, unstable: np.ndarray) -> "Flips":
+        """Add up the ``unstable`` pairs (m, n), where ``on`` are the activities."""
+        m, n = on.shape
+        free, half = unstable.astype(np.float64), np.where(unstable, 0.5, on)
+        signed = np.zeros((n, n))
+        for i in np.flatnonzero(unstable.any(axis=0)):
+            rows = half[unstable[:, i]] * inner[i]
+            signed += len(rows) / m * (rows.T @ rows / m)
+        second = np.abs(inner) * (half.T @ free / m) / 2
+        return cls(free.T @ free / m, half.T @ half / m, second, signed, Spectrum.of(signed).norm)
+
+
 class Perturbation:
-    r"""The centre A and bounds of E for given activities ``on`` and ``unstable`` pairs, both (m, n).
+    r"""The centre A and bounds of E for given unstable pairs.
 
     ``share`` is in [0, 1/4], and so much is added to h'h where both pairs are unstable: at 0 E1 and E2 leave the least
     for E3, at 1/4 A is in the middle. ``rho`` bounds the norm of E, :meth:`push` that of E z. ``inner_error`` bounds
     the error of a row of K in norm, ``size`` the Frobenius norm of X.
     """
 
-    def __init__(
-        self,
-        inner: np.ndarray,
-        on: np.ndarray,
-        unstable: np.ndarray,
-        inner_error: np.ndarray,
-        size: float,
-        share: float,
-    ):
-        (m, n), modulus = on.shape, np.abs(inner)
-        free, half = unstable.astype(np.float64), np.where(unstable, 0.5, on)
-        both = free.T @ free / m
-        self.centre = Spectrum.of(inner * (half.T @ half / m + share * both))
-        self.defect = (self.centre.defect + 4 * float(inner_error.sum()) + 16 * UNIT * size**2) * WIDER
-        self._second = modulus * (half.T @ free / m) / 2
-        self._third = modulus * both * (0.25 + share)
-        self._radius = self._second + self._second.T + modulus * both * (0.25 - share)
-        self._signed = np.zeros((n, n))  # W of docs D1
-        for i in np.flatnonzero(unstable.any(axis=0)):
-            rows = half[unstable[:, i]] * inner[i]
-            self._signed += len(rows) / m * (rows.T @ rows / m)
-        top = Spectrum.of(self._signed).norm
-        self._loss = 8 * (n + 4) * n * UNIT * top  # of a quadratic form of it, per unit of length squared
-        self._first = math.sqrt(top + self._loss) / 2 * WIDER
-        split = 2 * self._first + Spectrum.of(self._third).norm
-        self.rho = (min(Spectrum.of(self._radius).norm, split) + self.defect) * WIDER
-        self._top, self._inner_error, self._both = top, float(inner_error.sum()), split - 2 * self._first
+    def __init__(self, inner: np.ndarray, flips: Flips, inner_error: np.ndarray, size: float, share: float):
+        n, pairs = len(inner), np.abs(inner) * flips.both
+        self._second, self._signed, self._top = flips.second, flips.signed, flips.top
+        self._inner_error = float(inner_error.sum())
+        self.centre = Spectrum.of(inner * (flips.active + share * flips.both))
+        self.defect = (self.centre.defect + 4 * self._inner_error + 16 * UNIT * size**2) * WIDER
+        self._third = pairs * (0.25 + share)
+        self._radius = self._second + self._second.T + pairs * (0.25 - share)
+        self._loss = 8 * (n + 4) * n * UNIT * self._top  # of a quadratic form of it, per unit of length squared
+        self._first = math.sqrt(self._top + self._loss) / 2 * WIDER
+        self._both = Spectrum.of(self._third).norm
+        self.rho = (min(Spectrum.of(self._radius).norm, 2 * self._first + self._both) + self.defect) * WIDER
 
     @classmethod
-    def least(cls, *arguments: np.ndarray) -> "Perturbation":
+    def least(
+        cls, inner: np.ndarray, on: np.ndarray, unstable: np.ndarray, inner_error: np.ndarray, size: float
+    ) -> "Perturbation":
         """The one of the two ends of ``share`` with the less rho where that makes its rate, else the higher rate."""
-        both = [cls(*arguments, share) for share in (0.0, 0.25)]
+        flips = Flips.of(inner, on, unstable)
+        both = [cls(inner, flips, inner_error, size, share) for share in (0.0, 0.25)]
         tight = min(both, key=lambda one: one.rho)
         return tight if tight.rate(0.0) > tight._form else max(both, key=lambda one: one.rate(0.0))
 

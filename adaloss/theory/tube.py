@@ -17,7 +17,7 @@ from adaloss.theory.perturbation import UNIT, WIDER, Perturbation
 
 MOST = 4000  # intervals that are held; what comes after them is bounded as a whole
 CELLS = 48  # of time, in which the bounds of what a neuron sees are evaluated
-BLOCK = 0.05  # of ||step M||: as many short steps are taken together
+BLOCK = 0.05  # of ||z||: as many short steps as change it by so much are taken together
 HOPELESS = 1e30  # a bound that has grown so much is none
 
 
@@ -86,15 +86,15 @@ class Tube:
     def _advance(self) -> None:
         """One step, or as many as hardly change anything."""
         eta, a, rho = self.method.eta, self.method.a, self.rho
-        least = max(self.least - self.error * WIDER, 0.0)
+        first_b, least = self.b_low, max(self.least - self.error * WIDER, 0.0)
         b_low = max(math.hypot(self.b_low, a * least) / WIDER, self.b_low)
         large, steps = eta / b_low * WIDER, 1
         if self.exit is None:
             self.nu = self.perturbation.rate(large * WIDER)
             if self.nu > 0:
                 self.exit, self.step, self.error_at_exit = self.k, large, self.error
-        elif 2 * large * self.top < BLOCK:
-            steps = int(min(BLOCK / max(large * self.top, 1e-300), 2.0**40))
+        elif large * self.top < 0.5:  # no factor is negative: the ends of a block bound all of it
+            steps = max(int(min(BLOCK / max(large * self._pace(), 1e-300), 2.0**40)), 1)
         rounding = 1 + 16 * UNIT * steps
         b_high = math.hypot(self.b_high, a * self.size * math.sqrt(steps)) * WIDER if a else self.b_high
         small = eta / b_high / WIDER
@@ -112,11 +112,20 @@ class Tube:
             sizes.append(((factor + s * rho) ** steps * self.size, shrinks * self.size))
         self.rows.append((self.k, self.size, large, steps, error, *pushes))
         self.between.append(ends)
+        within = error  # the block
         error, size = (float(np.max(ends, axis=0).min()) * rounding for ends in (errors, sizes))
         self.k, self.error, self.b_low, self.b_high = self.k + steps, error, b_low, b_high
         self.least, self.most = self._norms()
+        if steps > 1:  # in a block ||zbar|| is least at its end
+            least = max(self.least - within * WIDER, 0.0)
+            self.b_low = max(math.hypot(first_b, a * least * math.sqrt(steps)) / WIDER, self.b_low)
         grown = min((self.most + error) * WIDER, size)
         self.size = grown if self.exit is None else min(grown, self.size)
+
+    def _pace(self) -> float:
+        """How fast z moves at present: about ||A z|| / ||z||, a choice that no bound rests on."""
+        ahead = np.abs(self.c) * np.maximum(-self.low, self.high)
+        return (math.hypot(*(self.values * ahead).tolist()) + self.top * self.error) / max(self.size, 1e-300)
 
     def _push(self, low: np.ndarray, high: np.ndarray, error: float) -> list[float]:
         """Bounds of ||E zbar||, zbar between these, and of ||E z|| and ||(E - E2) z||, z within the error of it."""

@@ -8,8 +8,8 @@ from mpmath import eigsy, matrix, mp, mpf, sqrt
 
 from adaloss.theory.finite_width import Refusal, certify
 from adaloss.theory.random_start import sufficient_width
-from experiments.bounds import networks
-from tests.campaign.certificates import campaign
+from experiments import networks
+from experiments.runs.schema import validated
 from tests.reference.finite_width import Literal
 
 mp.dps = 40
@@ -43,11 +43,14 @@ def train(w, a, x, y, eta, b=1.0, alpha=0.0):
 
 
 def test_no_promise_is_broken():
-    """The campaign, cut down: 2,000 networks and 300 with adversaries had none (docs D)."""
-    for adversarial in (False, True):
-        counts = campaign(12, 100, adversarial, first_seed=1000)
-        assert counts["broken"] == 0
-        assert counts["with unstable pairs"] >= 3 and 3 <= counts["gradient descent"] <= 9
+    """make theory-check, cut down."""
+    sizes = {"certified": 14, "adversarial": 10, "max_steps": 100, "seed": [1000]}
+    experiment = validated(networks.Networks, sizes)
+    [made] = experiment.execute(experiment.runs(), lambda steps, **words: steps)
+    for adversarial, some in made.history.groupby("adversarial"):
+        assert len(some) == (10 if adversarial else 14) and (some.unstable > 0).sum() >= 2
+        assert (some.filter(like="violations_") == 0).all(axis=None) and (some.steps <= some.bound).all()
+        assert 3 <= (some.alpha == 0).sum() <= len(some) - 3
 
 
 @pytest.mark.parametrize(
@@ -65,6 +68,7 @@ def test_the_check_sees_a_promise_that_is_too_good(promise, change):
     case = networks.Network(w, a, x, y, 2.0, 0.01, 0.5)
     found = certify(w, a, x, y, eta=2.0, b=0.01, alpha=0.5)
     true, wrong = (networks.violations(case, one, 1e-6, 80) for one in (found, replace(found, **change(found))))
+    assert true.pop("steps") == wrong.pop("steps") > 0
     assert not any(true.values())
     assert [name for name, count in wrong.items() if count] == [promise]
 
