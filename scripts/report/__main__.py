@@ -5,9 +5,9 @@ python -m scripts.report --scale laptop
 It needs no network. A run that is not as it was saved is named in it and on the command line, which then ends with 1.
 """
 
-import base64
 import re
 from collections.abc import Callable
+from importlib.metadata import distribution
 from pathlib import Path
 
 import jinja2
@@ -18,8 +18,9 @@ from experiments.methods import METHODS
 from experiments.runs.store import SavedRun
 from experiments.runs.terminal import RefusalError, filled, parser, run_main, store_of
 from scripts import table_1
-from scripts.claims.claim import VERDICTS
-from scripts.report import explore
+from scripts.report import explore, sections
+from scripts.report.paper import section_of
+from scripts.report.pictures import SMALL, data_uri
 from scripts.report.sweeps import Sweep, claims, sweeps
 from scripts.shared.output import write
 
@@ -28,17 +29,6 @@ EXPLORERS: dict[str, Callable[[list[SavedRun]], dict]] = {
     "figure_1": explore.figure_1,
     "figure_burn_in": explore.burn_in,
 }
-
-
-def of_sweep(rows: list[dict], sweep: str) -> list[dict]:
-    """Return the claims that a sweep's runs decide."""
-    return [row for row in rows if sweep in re.findall(r"\w+", row["runs"])]
-
-
-def verdicts(rows: list[dict]) -> list[tuple[str, int]]:
-    """Count the claims of each verdict, the known ones first."""
-    given = [row["verdict"] for row in rows]
-    return [(name, given.count(name)) for name in [*VERDICTS, *sorted(set(given) - set(VERDICTS))]]
 
 
 def table(sweep: Sweep) -> list[dict]:
@@ -82,19 +72,15 @@ def environment(all_sweeps: list[Sweep]) -> list[tuple[str, str]]:
 
 
 def explorers(all_sweeps: list[Sweep]) -> dict[str, dict]:
-    """Return the data behind the sliders, of sweeps that have all their runs."""
+    """Return the data of the curves that a reader can choose, of sweeps that have all their runs."""
     whole = {sweep.name: sweep.runs for sweep in all_sweeps if sweep.runs and not sweep.corrupt}
     return {name: explorer(whole[name]) for name, explorer in EXPLORERS.items() if name in whole}
 
 
-def messages(sweep: Sweep) -> list[dict]:
-    """Return the sentences that the sweep's script decided."""
-    return [row for file in sweep.drawn if file.name.endswith("_messages") for row in file.table.to_dict("records")]
-
-
-def data_uri(png: bytes) -> str:
-    """Return a PNG as a URI inside the page."""
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+def plotting() -> dict[str, str]:
+    """Return uPlot, which draws them: its script and its style, from the package that brings them along."""
+    static = Path(distribution("uplot-python").locate_file("uplot/static"))
+    return {name: (static / name).read_text(encoding="utf-8") for name in ("uPlot.iife.js", "uPlot.min.css")}
 
 
 def duration(seconds: float) -> str:
@@ -120,9 +106,8 @@ def render(
     templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
-    templates.filters |= {"data_uri": data_uri, "duration": duration}
-    by_sweep = {sweep.name: of_sweep(rows or [], sweep.name) for sweep in all_sweeps}
-    shown = [row for of_one in by_sweep.values() for row in of_one]
+    templates.filters |= {"data_uri": data_uri, "duration": duration, "section": section_of}
+    files = {name: (HERE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js", "explore.js")}
     return templates.get_template("report.html.j2").render(
         scale=scale,
         making=making,
@@ -131,17 +116,18 @@ def render(
         corrupt=problems(all_sweeps, wrong_claims),
         wrong_claims=wrong_claims,
         claims=rows,
-        claims_of=by_sweep,
-        other_claims=[row for row in rows or [] if row not in shown],
-        verdicts=verdicts(rows or []),
+        paper=sections.of_paper(all_sweeps, rows or []),
+        ours=sections.of_ours(all_sweeps),
+        without_figure=sections.without_figure(rows or []),
+        tally=sections.tally(rows or []),
+        tones=sections.TONES,
         tables={sweep.name: table(sweep) for sweep in all_sweeps if sweep.name == "table_1"},
-        messages={sweep.name: messages(sweep) for sweep in all_sweeps},
         explorers=explorers(all_sweeps),
         errata=errata(),
         environment=environment(all_sweeps),
         methods=METHODS,
-        style=(HERE / "report.css").read_text(encoding="utf-8"),
-        script=(HERE / "report.js").read_text(encoding="utf-8"),
+        small=SMALL,
+        files=files | plotting(),
     )
 
 
