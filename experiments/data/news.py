@@ -15,9 +15,9 @@ from typing import Literal
 
 import pandas as pd
 
+from adaloss.runs import files
+from adaloss.runs.messages import one_line
 from experiments.data.articles import CLASSES, Corpus, NewsConfig, corpus
-from experiments.runs import files
-from experiments.runs.messages import one_line
 from experiments.runs.schema import ConfigError
 
 LABELS = {"fake": "fake", "false": "fake", "0": "fake", "real": "true", "true": "true", "1": "true"}

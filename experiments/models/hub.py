@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load as parse
 from torch import nn
 
-from experiments.runs import files
-from experiments.runs.messages import one_line
+from adaloss.runs import files
+from adaloss.runs.messages import one_line
 from experiments.runs.schema import ConfigError, Strict
 
 FILE = "model.safetensors"

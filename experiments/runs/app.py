@@ -21,10 +21,10 @@ from omegaconf import DictConfig
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from adaloss.runs.messages import printable
 from experiments.runs import interrupt, streams
 from experiments.runs.command_line import CONFIGS, parsed, refusal
 from experiments.runs.locks import Claims
-from experiments.runs.messages import printable
 from experiments.runs.schema import ConfigError, Experiment
 from experiments.runs.store import Run, Store, StoreError
 

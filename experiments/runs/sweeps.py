@@ -14,11 +14,11 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from adaloss.runs.messages import printable
 from experiments.runs import interrupt, registry
 from experiments.runs.app import JobError, make, reported, tell
 from experiments.runs.command_line import parsed
 from experiments.runs.jobs import Composer, composed, composition
-from experiments.runs.messages import printable
 from experiments.runs.naming import Named
 from experiments.runs.schema import ConfigError
 from experiments.runs.store import Run, StoreError

@@ -14,8 +14,8 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from experiments.runs import files
-from experiments.runs.messages import one_line, printable
+from adaloss.runs import files
+from adaloss.runs.messages import one_line, printable
 
 COMPLETE = ("completed", "diverged")
 MOST = 10_000_000  # bytes of a configuration, a summary or a sweep's list
