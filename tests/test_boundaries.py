@@ -64,6 +64,7 @@ def test_scripts_read_runs_and_do_nothing_else():
         "adaloss.theory.linear_regression",
         "experiments.methods",
         "adaloss.runs.filters",
+        "adaloss.runs.frame",
         "experiments.runs.registry",
         "experiments.runs.store",
         "experiments.runs.terminal",

@@ -21,7 +21,7 @@ from scripts import table_1
 from scripts.report import explore, sections
 from scripts.report.paper import section_of
 from scripts.report.pictures import SMALL, data_uri
-from scripts.report.sweeps import Sweep, claims, sweeps
+from scripts.report.sweeps import Sweep, claims, own, sweeps
 from scripts.shared.output import write
 
 HERE = Path(__file__).parent
@@ -96,9 +96,14 @@ def problems(all_sweeps: list[Sweep], wrong_claims: list[str]) -> list[str]:
 
 
 def render(
-    scale: str, all_sweeps: list[Sweep], decided: tuple[list[dict] | None, list[str]], making: str, drawing: str
+    scale: str,
+    all_sweeps: list[Sweep],
+    of_user: list[Sweep],
+    decided: tuple[list[dict] | None, list[str]],
+    making: str,
+    drawing: str,
 ) -> str:
-    """Return the page, with the claims as ``sweeps.claims`` gives them.
+    """Return the page, with the sweeps of a user's own, and the claims as ``sweeps.claims`` gives them.
 
     ``making`` and ``drawing`` end the commands that make runs and draw them.
     """
@@ -113,7 +118,8 @@ def render(
         making=making,
         drawing=drawing,
         sweeps=all_sweeps,
-        corrupt=problems(all_sweeps, wrong_claims),
+        own=of_user,
+        corrupt=problems(all_sweeps + of_user, wrong_claims),
         wrong_claims=wrong_claims,
         claims=rows,
         paper=sections.of_paper(all_sweeps, rows or []),
@@ -124,7 +130,7 @@ def render(
         tables={sweep.name: table(sweep) for sweep in all_sweeps if sweep.name == "table_1"},
         explorers=explorers(all_sweeps),
         errata=errata(),
-        environment=environment(all_sweeps),
+        environment=environment(all_sweeps + of_user),
         methods=METHODS,
         small=SMALL,
         files=files | plotting(),
@@ -139,18 +145,18 @@ def main() -> None:
     args = parser("Write the report of one scale from its runs, figures and claims.", figures="figures").parse_args()
     store = filled(store_of(args.scale, args.runs), args.scale)
     figures = args.figures or Path("figures") / args.scale
-    found = list(sweeps(store, figures))
+    found, of_user = list(sweeps(store, figures)), own(store, figures)
     decided = claims(figures, store)
     making, drawing = f"scale={args.scale}", f"--scale {args.scale}"
     if args.runs:
         making, drawing = f"{making} runs={args.runs}", f"{drawing} --runs {args.runs}"
     if args.figures:
         drawing += f" --figures {args.figures}"
-    page = render(args.scale, found, decided, making, drawing)
+    page = render(args.scale, found, of_user, decided, making, drawing)
     write(figures, {"report.html": page.encode(errors="backslashreplace")})
     made = sum(bool(sweep.ids) for sweep in found)
     print(f"{figures / 'report.html'}: {made} of {len(found)} sweeps, {sum(len(sweep.runs) for sweep in found)} runs")
-    if wrong := problems(found, decided[1]):
+    if wrong := problems(found + of_user, decided[1]):
         raise RefusalError("\nerror: ".join(wrong))
 
 
