@@ -61,14 +61,20 @@ def test_a_real_j_runs_one_target_after_the_other(tmp_path):
     (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
     python = tmp_path / ".venv/bin/python"
     python.parent.mkdir(parents=True)
-    python.write_text('#!/bin/sh\ncase "$2" in scripts.claims) sleep 0.5;; esac\necho "$2" >> calls\n')
+    python.write_text('#!/bin/sh\ncase "$2" in *.claims|*.reproduce) sleep 0.5;; esac\necho "$2" >> calls\n')
     python.chmod(0o755)
     for name in ("pyproject.toml", "constraints.txt", ".venv/.reproduce"):  # in the order in which they are made
         (tmp_path / name).touch()
-    for goals in (["claims", "report"], ["reproduce"]):
+    for goals in (["claims", "report"], ["reproduce", "report"]):
         (tmp_path / "calls").write_text("")
         subprocess.run(["make", "-j8", *goals], cwd=tmp_path, env=ALONE, check=True, capture_output=True)
-        assert (tmp_path / "calls").read_text().split()[-2:] == ["scripts.claims", "scripts.report"], goals
+        assert (tmp_path / "calls").read_text().split()[-2:] == [f"scripts.{goal}" for goal in goals]
+
+
+def test_one_figure_and_its_runs():
+    status, out, _ = make("figure_1", "table_1", "SCALE=smoke", "JOBS=1")
+    calls = re.findall(r"registry (\w+)\); .*experiments\.\$\{pair%%:\*\} sweep=.*scripts\.\$\{pair##", out)
+    assert status == 0 and calls == ["figure_1", "table_1"]
 
 
 def test_what_make_makes_is_in_the_sweeps_files(tmp_path, monkeypatch, capsys):
