@@ -102,13 +102,13 @@ publish: $(STAMP) ## copy the laptop scale's pictures and tables to figures/publ
 	    figures/published/
 
 theory-check: $(STAMP) ## check every proved bound on random problems (SCALE=paper: ten times as many)
-	@set -e; $(call PAIRS,figure_bounds); for pair in $$pairs; do $(TRAIN); $(DRAW); done
+	@set -e; $(call PAIRS,figure_bounds figure_stochastic); for pair in $$pairs; do $(TRAIN); $(DRAW); done
 
 compare: $(VENV)/.peers ## train our optimizers and their peers over eight decades of the initial step, and draw that
 	@set -e; $(call PAIRS,compare); for pair in $$pairs; do $(TRAIN); $(DRAW); done
 
 bench: $(VENV)/.peers ## time optimizers against the alternatives, in one run
-	@$(PY) -m tests.benchmarks.optim
+	@$(PY) -m benchmarks.optim
 
 docs: $(VENV)/.docs ## build the documentation's site in site/
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet

@@ -98,13 +98,3 @@ def test_the_sweep_and_the_figure(followed):
     last = drawn[drawn.iteration == 1000].pivot(index="b0", columns="p", values="loss")
     message = pd.read_csv(followed / "figures/smoke/figure_power_messages.csv", comment="#").iloc[0]
     assert message.holds == (last[4] < last[[1, 2]].min(axis=1)).all()
-
-
-def test_the_code_is_as_the_projects(tmp_path):
-    for k, (_, text) in enumerate(blocks(PAGE, "python")):
-        place, _, code = text.partition("\n")
-        (tmp_path / f"{k}.py").write_text(f"# {place}\n{code}" if "at the end" in place else code)
-    for words in (["format", "--check"], ["check", "--ignore", "F821,D100"]):
-        command = [sys.executable, "-m", "ruff", *words, "--config", ROOT / "pyproject.toml", tmp_path]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout

@@ -100,7 +100,7 @@ def test_the_pages_name_tests_that_are_there():
 
 def test_the_words_are_those_of_the_field():
     old = r"\b(hangs? on|besides?|anew|mend(s|ed)?|leaves? word|(un)?harm(ed|s)|stands? for|unasked|whoever)\b"
-    folders = ("adaloss", "configs", "docs", "examples", "experiments", "hydra_plugins", "scripts")
+    folders = ("adaloss", "benchmarks", "configs", "docs", "examples", "experiments", "hydra_plugins", "scripts")
     files = chain(*((ROOT / folder).rglob(f"*.{kind}") for folder in folders for kind in ("py", "yaml", "md", "j2")))
     for file in (*files, ROOT / "Makefile", *(ROOT / page for page in LINKING)):
         assert not (found := re.search(old, file.read_text(), flags=re.IGNORECASE)), f"{file}: {found}"

@@ -1,4 +1,7 @@
-"""Files as the store needs them: only plain ones are read, and what is written is on the disk before it is named."""
+"""Files as the store needs them, and one line of what they and errors say.
+
+Only plain files are read, and what is written is on the disk before it is named.
+"""
 
 import errno
 import os
@@ -53,3 +56,18 @@ def replace(path: Path, content: bytes, temporary: Path) -> None:
 def within(root: Path, path: Path) -> bool:
     """Return whether ``path`` leads to a place below ``root``, links followed."""
     return path.resolve().is_relative_to(root.resolve())
+
+
+def printable(text: object) -> str:
+    """Write what would steer a terminal, and what no encoding holds, as an escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def one_line(error: Exception) -> str:
+    """Put what the error says in one line of at most 200 characters."""
+    return printable(" ".join(str(error)[:1000].split()))[:200] or type(error).__name__
+
+
+def reason(error: Exception) -> str:
+    """Give the system's word for the error: pyarrow puts paragraphs into strerror."""
+    return os.strerror(error.errno) if getattr(error, "errno", None) else one_line(error)

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from adaloss.runs import files
-from adaloss.runs.messages import printable, reason
+from adaloss.runs.files import printable, reason
 from adaloss.runs.saved import MOST, SavedRun, StoreError, read_config, read_summary
 
 RESERVED = ("checkpoints", "sweeps")  # folders next to those of the experiments

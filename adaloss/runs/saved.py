@@ -15,7 +15,6 @@ import pandas as pd
 import yaml
 
 from adaloss.runs import files
-from adaloss.runs.messages import one_line, printable
 
 COMPLETE = ("completed", "diverged")
 MOST = 10_000_000  # bytes of a configuration, a summary or a sweep's list
@@ -77,8 +76,8 @@ class SavedRun:
         file = self.path / "history.parquet"
         content = _content(file)
         if sha256(content) != self.summary["history_sha256"]:
-            again = f"delete {printable(self.path)} and run the sweep again"
-            raise StoreError(f"{printable(file)}: missing or not as it was saved; {again}")
+            again = f"delete {files.printable(self.path)} and run the sweep again"
+            raise StoreError(f"{files.printable(file)}: missing or not as it was saved; {again}")
         return content
 
     @property
@@ -89,9 +88,9 @@ class SavedRun:
         except StoreError:
             raise
         except Exception as error:  # Arrow has errors of many kinds
-            file = printable(self.path / "history.parquet")
+            file = files.printable(self.path / "history.parquet")
             again = "delete its folder and run the sweep again"
-            raise StoreError(f"{file}: not a table ({one_line(error)}); {again}") from error
+            raise StoreError(f"{file}: not a table ({files.one_line(error)}); {again}") from error
 
 
 def run_id(folder: str | Path) -> str:
@@ -104,7 +103,7 @@ def verify(path: Path) -> list[str]:
 
     Every byte of the three files counts, and the id must be the hash of configuration, code and data.
     """
-    name = printable(path)
+    name = files.printable(path)
     again = f"delete {name} and run the sweep again"
     if not path.is_dir():
         return [f"{name}: run missing; run the sweep again"]

@@ -32,9 +32,11 @@ GRID = 64  # values of nu and delta that a bound with a free parameter is minimi
 class State:
     """Where a trajectory stands.
 
-    ``eigenvalues`` (..., d) positive and descending, ``s`` (..., d) squared errors, ``b`` and ``eta`` (...) positive,
-    ``p`` 2 for AdaGrad-Norm and 1 for AdaLoss. Leading axes broadcast. ``s`` and ``b`` are inf where they have left
-    float64. Raises ValueError, naming the argument, for other values or shapes.
+    ``eigenvalues`` (..., d) descending, the first positive, ``s`` (..., d) squared errors, ``b`` and ``eta`` (...)
+    positive, ``p`` 2 for AdaGrad-Norm and 1 for AdaLoss. Leading axes broadcast. ``s`` and ``b`` are inf where they
+    have left float64. A direction whose eigenvalue is 0 never moves: it is kept as one of the least positive eigenvalue
+    without an error, so that all is about the distance to the nearest solution (docs, Notation). Raises ValueError,
+    naming the argument, for other values or shapes.
     """
 
     eigenvalues: np.ndarray
@@ -45,13 +47,16 @@ class State:
 
     def __post_init__(self):
         power_of(self.p)
-        eigenvalues = real("eigenvalues", self.eigenvalues)
+        eigenvalues = real("eigenvalues", self.eigenvalues, least=0.0)
         s, b = real("s", self.s, least=0.0, infinite=True), real("b", self.b, above=0.0, infinite=True)
         eta = real("eta", self.eta, above=0.0)
         if not (eigenvalues.ndim and eigenvalues.shape[-1] and s.ndim and s.shape[-1] == eigenvalues.shape[-1]):
             raise ValueError(f"eigenvalues {eigenvalues.shape} and s {s.shape}: should be (..., d) with the same d")
-        if not (np.all(eigenvalues > 0) and np.all(np.diff(eigenvalues) <= 0)):
-            raise ValueError("eigenvalues: should be positive and in descending order")
+        if not (np.all(eigenvalues[..., 0] > 0) and np.all(np.diff(eigenvalues) <= 0)):
+            raise ValueError("eigenvalues: should be in descending order, the first positive")
+        still = eigenvalues == 0
+        least = np.min(np.where(still, np.inf, eigenvalues), axis=-1, keepdims=True)
+        eigenvalues, s = np.where(still, least, eigenvalues), np.where(still, 0.0, s)
         lead = broadcast(eigenvalues=eigenvalues[..., 0], s=s[..., 0], b=b, eta=eta)
         for name, value in {"eigenvalues": eigenvalues, "s": s, "b": b, "eta": eta}.items():
             shape = lead + value.shape[-1:] if name in ("eigenvalues", "s") else lead
@@ -64,7 +69,7 @@ class State:
 
     @property
     def bottom(self) -> np.ndarray:
-        """lambda_d = mu, the paper's lambda_0."""
+        """mu, the least positive eigenvalue: the paper's lambda_0."""
         return self.eigenvalues[..., -1]
 
     @property
@@ -94,27 +99,30 @@ def advance(state: State, steps: int = 1) -> State:
             b = state.next_b
             factor = 1 - state.eta[..., None] * state.eigenvalues / b[..., None]
             s = factor**2 * state.s
-        after = copy(state)  # what is positive stays so: nothing to check again
-        object.__setattr__(after, "s", np.where(np.isnan(s), np.inf, s))
-        object.__setattr__(after, "b", b)
-        state = after
+        state = _changed(state, np.where(np.isnan(s), np.inf, s), b)
     return state
 
 
-def _advance_within(state: State) -> tuple[State, State]:
-    """One step: the state that :func:`advance` should give, with no s above its true value, and with none below."""
-    after = advance(state)
-    with np.errstate(over="ignore", invalid="ignore"):
-        ratio = state.eta[..., None] * state.eigenvalues / after.b[..., None]
-        off = EPS * (1 + (state.s.shape[-1] + 8) / 2 * ratio)
-        ends = [
-            np.maximum(np.abs(1 - ratio) + sign * off, 0.0) ** 2 * state.s * (1 + 8 * sign * EPS) for sign in (-1, 1)
-        ]
-    both = []
-    for s in ends:
-        both.append(copy(after))
-        object.__setattr__(both[-1], "s", np.where(np.isnan(s), np.inf, s))
-    return both[0], both[1]
+def _advance_within(low: State, high: State) -> tuple[State, State]:
+    """One step of whatever lies between these two, b and every s: the two between which it lies then."""
+    rounding = (low.s.shape[-1] + 8) / 2 * EPS
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        b_low, b_high = low.next_b * (1 - rounding), high.next_b * (1 + rounding)
+        most, least = (low.eta[..., None] * low.eigenvalues / b[..., None] for b in (b_low, b_high))
+        ends, off = (np.abs(1 - most), np.abs(1 - least)), 4 * EPS * (1 + most)
+        smallest = np.where((least < 1) & (most > 1), 0.0, np.maximum(np.minimum(*ends) - off, 0.0))
+        s_low, s_high = smallest**2 * low.s * (1 - 8 * EPS), (np.maximum(*ends) + off) ** 2 * high.s * (1 + 8 * EPS)
+    return _changed(low, np.where(np.isnan(s_low), 0.0, s_low), b_low), _changed(
+        high, np.where(np.isnan(s_high), np.inf, s_high), b_high
+    )
+
+
+def _changed(state: State, s: np.ndarray, b: np.ndarray) -> State:
+    """The state with these; what is positive is so by its computation, and not checked."""
+    after = copy(state)
+    object.__setattr__(after, "s", s)
+    object.__setattr__(after, "b", b)
+    return after
 
 
 def _bound(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
@@ -159,13 +167,25 @@ def _upper_growth(a: np.ndarray, x: np.ndarray) -> np.ndarray:
     return growth_from(a, x) * (1 + 8 * EPS) + 16 * EPS * (x < 0.5 * (1 + 16 * EPS))
 
 
-def exit_bounds(state: State) -> dict[str, np.ndarray]:
+def exit_bounds(state: State, exact_steps: int = 0) -> dict[str, np.ndarray]:
     """Upper bounds of the exit index N = min{t: b_{t+1} >= eta L / 2} (Lemma 1, docs A1), as real numbers.
 
     ``lin`` and ``log`` and ``paper`` bound N strictly, ``two`` and ``simple`` weakly; N is 0 where b_1 is large enough.
     ``paper`` is Lemma 1 without its "+ 1". ``best`` is the least whole number that they imply.
     A zero s^(1) gives inf: then b may stay below eta L / 2 for ever.
+
+    Each is the least of k + that bound after k exact steps of equation (7), k = 0..``exact_steps``; where some are
+    taken, all bound N weakly. Raises ValueError for ``exact_steps`` that are no whole number from 0.
     """
+    bounds, low, high = _exit_bounds(state), state, state
+    for k in range(1, whole("exact_steps", exact_steps) + 1):
+        low, high = _advance_within(low, high)
+        bounds = {name: np.fmin(bounds[name], k + value) for name, value in _exit_bounds(low).items()}
+    return bounds
+
+
+def _exit_bounds(state: State) -> dict[str, np.ndarray]:
+    """The same without exact steps."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         u, beta = state.u * (1 - 8 * EPS), state.beta
         y, x = (1 - 2 * beta) * (1 + 2 * beta) + 8 * EPS, 4 * u
@@ -209,7 +229,8 @@ def error_bounds(state: State) -> np.ndarray:
     jump = np.where(scale * (1 + 8 * EPS) > 2 * b1, (scale - b1) ** 2 / state.eigenvalues**state.p, 0.0)
     added = state.eta[..., None] ** 2 * state.eigenvalues ** (2 - state.p)
     crept = state.s + added * _upper_growth(state.b[..., None] / scale, b1 / scale)
-    return np.minimum(np.maximum(state.s, jump), crept) * (1 + (state.s.shape[-1] + 32) * EPS)
+    limits = np.minimum(np.maximum(state.s, jump), crept) * (1 + (state.s.shape[-1] + 32) * EPS)
+    return np.where(state.s > 0, limits, 0.0)
 
 
 @_bound
@@ -250,7 +271,7 @@ def b_max(state: State) -> np.ndarray:
     from_below = np.minimum(hroot(2 + f_bar / (1 + 0.5**0.5)), hroot(1 + np.log(2) + f_bar))
 
     f0 = state.weighted(state.p - 1) / curvature
-    _, after = _advance_within(state)
+    _, after = _advance_within(state, state)
     f1 = after.weighted(state.p - 1) / curvature
     h0 = np.where(
         beta0 >= 0.5, 2 * beta0 - np.log(np.maximum(beta0, 0.5)) + f0 / (1 + state.b / b1), 1 + np.log(2) + f0
@@ -266,7 +287,7 @@ def b_max_headline(state: State) -> np.ndarray:
     """The readable bound (docs A4): max(b_0, eta L) + Phi_0 / eta + eta L min{ell(beta_1), tr(A) / L}."""
     unit = state.eta * state.top
     ell = _log_excess(state.next_b / unit, -1.0, 2.0)
-    trace = np.sum(state.eigenvalues, axis=-1) / state.top
+    trace = np.sum(state.eigenvalues * (state.s > 0), axis=-1) / state.top
     bound = np.maximum(state.b, unit) + state.weighted(state.p - 1) / state.eta + unit * np.minimum(ell, trace)
     return bound * (1 + (state.s.shape[-1] + 16) * EPS)
 
@@ -284,15 +305,34 @@ def iterations(state: State, eps: np.ndarray, q: int, exact_steps: int = 1) -> n
     eps = np.broadcast_to(eps, broadcast(eps=eps, state=state.b))
     best, low, high = _iterations_from(state, state, eps, q), state, state
     for k in range(1, exact_steps + 1):
-        low, high = _advance_within(low)[0], _advance_within(high)[1]
+        low, high = _advance_within(low, high)
         best = np.fmin(best, k + _iterations_from(low, high, eps, q))
     return best
 
 
-def _iterations_from(low: State, state: State, eps: np.ndarray, q: int) -> np.ndarray:
+def iterations_at_least(state: State, eps: np.ndarray, q: int) -> np.ndarray:
+    """A lower bound of every T with Psi_t <= eps for all t >= T, from this state (docs A5), as whole floats.
+
+    Where eta lambda_i < b_1, no factor of direction i is smaller than its first, 1 - eta lambda_i / b_1: the least k at
+    which what such factors leave is at most eps. 0 where there is no such direction. Raises ValueError for an ``eps``
+    that is not positive and a q but 0 and 1.
+    """
+    eps, _ = real("eps", eps, above=0.0), one_of("q", q, (0, 1))
+    eps = np.broadcast_to(eps, broadcast(eps=eps, state=state.b))
+    with np.errstate(over="ignore", invalid="ignore"):
+        rho = 1 - state.eta[..., None] * state.eigenvalues / state.next_b[..., None]
+        rho = rho - (state.s.shape[-1] + 12) / 2 * EPS
+        start = np.where(rho > 0, state.eigenvalues**q * state.s, 0.0)
+        return steps_until(start, rho, eps * (1 + 1e-8))  # by more than steps_until keeps clear of eps
+
+
+def _iterations_from(low: State, high: State, eps: np.ndarray, q: int) -> np.ndarray:
     """The same without exact steps, for all states between these two, which are one but for roundings."""
-    unit, b1, b_bar = state.eta * state.top, low.next_b, b_max(state)
-    psi_bar = target_bound(state, q)
+    state = _changed(high, high.s, low.b)  # what grows grows most from the least b
+    unit, b1, psi_bar = state.eta * state.top, low.next_b, target_bound(state, q)
+    with np.errstate(over="ignore", invalid="ignore"):
+        b_bar = b_max(state) * (high.b / low.b) ** 4  # it is no more sensitive to b than that
+    b_bar = np.where(np.isnan(b_bar), np.inf, b_bar)
 
     # Where b_1 is past eta L / 2 every factor is between those at b_1 and at b_bar, which contract.
     weights = state.eigenvalues**q

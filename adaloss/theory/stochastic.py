@@ -9,7 +9,8 @@ Setting (paper, equations (9)-(10)): rows :math:`x_1, \dots, x_n`, :math:`y = Xw
 with p = 1 for AdaLoss and p = 2 for AdaGrad-Norm. The bounds need only
 
 * ``s_max``: :math:`S = \max_i \|x_i\|^2`;
-* ``d0``: :math:`D_0 = \|w_0 - w^*\|^2`, and for rates ``mu_n``: :math:`\mu_n = \lambda_{\min}(X^\top X) / n`;
+* ``d0``: :math:`D_0 = \|w_0 - w^*\|^2`, and for rates ``mu_n``: :math:`\mu_n = \lambda_{\min}(X^\top X) / n`, both in
+  the row space where X'X is singular (docs B8); :func:`of_rows` computes them;
 * ``b0``, ``eta``, ``p``.
 
 Everything is scale free in :math:`x = b_0 / (\eta S)`. All arguments may be arrays that broadcast, except p. What is
@@ -22,7 +23,7 @@ float64, a bound is inf, which is true if useless.
 
 import numpy as np
 
-from adaloss.arguments import broadcast, power_of, real
+from adaloss.arguments import HUGE, broadcast, power_of, real, shaped
 from adaloss.theory.linear_regression import ROUNDING, _bound, growth
 from adaloss.theory.roots import EPS, hroot
 
@@ -222,6 +223,27 @@ def error_sum_limit(
     limit, mu_p = b_limit(b0, eta, s_max, d0, p), real("mu_p", mu_p, least=0.0)
     b0 = np.asarray(b0, dtype=np.float64)
     return (limit - b0) * (limit + b0) / mu_p * (1 + 8 * EPS)
+
+
+def of_rows(x: np.ndarray, error: np.ndarray, p: int) -> tuple[float, float, float, float]:
+    r"""``s_max``, ``d0``, ``mu_n`` and ``mu_p`` of rows x (n, d) and the error :math:`w_0 - w^*` (d,), for any rank.
+
+    They are those of the row space of X: D the squared distance to the nearest solution, and the least eigenvalues
+    that are not 0 (docs B8). Singular values below :math:`\max(n, d)` roundings of the largest count as 0; nothing is
+    rounded to the safe side. Raises ValueError for arrays of other shapes, entries above 1e100 and rows that are all 0.
+    """
+    power_of(p)
+    x, error = real("x", x, most=HUGE, axes=2), real("error", error, most=HUGE, axes=1)
+    shaped("error", error, x.shape[1:])
+    _, values, directions = np.linalg.svd(x, full_matrices=False)
+    seen = values > values[0] * max(x.shape) * EPS
+    if not seen.any():
+        raise ValueError("x: its rows are all 0")
+    lengths, within = np.sum(x**2, axis=1), directions[seen]
+    weighted = np.linalg.svd(lengths[:, None] ** ((p - 1) / 2) * x @ within.T, compute_uv=False)
+    d0, least = np.sum((within @ error) ** 2), np.array([values[seen][-1], weighted[-1]])
+    with np.errstate(over="ignore"):
+        return float(lengths.max()), float(d0), *(least**2 / len(x)).tolist()
 
 
 def proposition_1_gap(eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray) -> np.ndarray:

@@ -13,6 +13,8 @@ TOLERANCE = 1e-9  # relative: thousands of roundings of 1e-16, amplified by the 
 # Once b can grow by no more than this, the rest is counted in closed form, from below: T is exact to this or less.
 FROZEN = 1e-4
 LOOK = 32  # steps between two looks at which trajectories are over
+EXACT_STEPS = (0, 1, 4, 16)  # after which N is bounded
+EXITS = ("paper", "log", "two", "best")  # the bounds of N that a run keeps
 
 
 class Measurement:
@@ -22,7 +24,7 @@ class Measurement:
         self.first, self.max_steps = state, max_steps
         count = len(state.b)
         self.eps = np.stack([targets[:, q] * state.weighted(q) for q in (0, 1)], axis=1)
-        self.exits = theory.exit_bounds(state)
+        self.exits = {k: theory.exit_bounds(state, k) for k in EXACT_STEPS}
         self.b_bar, self.headline = theory.b_max(state), theory.b_max_headline(state)
         self.s_bar = theory.error_bounds(state)
         self.psi_bar = np.stack([theory.target_bound(state, q) for q in (0, 1)], axis=1)
@@ -31,13 +33,15 @@ class Measurement:
             np.stack([theory.iterations(state, self.eps[:, q], q, steps) for q in (0, 1)], axis=1)
             for steps in (0, 1, 8)
         )
+        self.t_least = np.stack([theory.iterations_at_least(state, self.eps[:, q], q) for q in (0, 1)], axis=1)
 
         self.exit_index = np.full(count, np.nan)
         self.t = np.zeros((count, 2))  # 1 + the last step with Psi > eps
         self.t_restarted = np.full((count, 2), np.nan)  # the bound given at the exit, exit included
         self.b_end = state.b.copy()
         self.stopped = np.zeros(count, dtype=bool)
-        names = ("s", "psi", "b", "descent", "exit", "key", "n", "t_bound", "t_first", "t_unrolled", "t_restarted")
+        names = ("s", "psi", "b", "descent", "exit", "key", "n")
+        names += ("t_bound", "t_first", "t_unrolled", "t_restarted", "t_least")
         self.violations = {name: np.zeros(count, dtype=int) for name in names}
 
     def run(self, progress: Callable[[Iterable], Iterable]) -> None:
@@ -105,13 +109,14 @@ class Measurement:
     def _compare(self) -> None:
         """Compare N and T with their bounds; of a stopped trajectory only check that it has not outlived them."""
         n = np.where(np.isnan(self.exit_index), self.max_steps, self.exit_index)
-        strict = np.any(
-            [n >= np.maximum(self.exits[k], 1e-9) * (1 + TOLERANCE) for k in ("lin", "paper", "log")], axis=0
-        )
-        weak = np.any([n > self.exits[k] * (1 + TOLERANCE) for k in ("two", "simple", "best")], axis=0)
-        self.violations["n"] += (strict & (n > 0)) | weak
+        strict = [n >= np.maximum(self.exits[0][name], 1e-9) * (1 + TOLERANCE) for name in ("lin", "paper", "log")]
+        self.violations["n"] += np.any(strict, axis=0) & (n > 0)
+        for bounds in self.exits.values():
+            self.violations["n"] += np.any([n > bound * (1 + TOLERANCE) for bound in bounds.values()], axis=0)
         for name in ("t_bound", "t_first", "t_unrolled", "t_restarted"):
             self.violations[name] += np.any(self.t > np.ceil(getattr(self, name) * (1 + TOLERANCE)), axis=1)
+        over = ~self.stopped[:, None]
+        self.violations["t_least"] += np.any(over & (self.t < np.floor(self.t_least * (1 - TOLERANCE))), axis=1)
 
     def _count(self, name: str, active: np.ndarray, violated: np.ndarray) -> None:
         self.violations[name][active] += violated
@@ -131,7 +136,8 @@ class Measurement:
             "b_max": self.b_bar / unit,
             "b_max_headline": self.headline / unit,
         }
-        columns |= {f"exit_{name}": bound for name, bound in self.exits.items()}
+        for k, bounds in self.exits.items():
+            columns |= {f"exit_{name}_{k}": bounds[name] for name in EXITS}
         for q in (0, 1):
             columns |= {
                 f"t_{q}": self.t[:, q],
@@ -139,6 +145,7 @@ class Measurement:
                 f"t_{q}_first": self.t_first[:, q],
                 f"t_{q}_unrolled": self.t_unrolled[:, q],
                 f"t_{q}_restarted": self.t_restarted[:, q],
+                f"t_{q}_least": self.t_least[:, q],
             }
         return pd.DataFrame(columns | {f"violations_{name}": count for name, count in self.violations.items()})
 

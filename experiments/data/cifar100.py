@@ -19,7 +19,6 @@ from pydantic import Field, model_validator
 from torch.nn import functional
 
 from adaloss.runs import files
-from adaloss.runs.messages import one_line
 from experiments.data import pickled
 from experiments.data.images import Images, balanced_split
 from experiments.runs.schema import ConfigError, Count, Seed, Strict
@@ -125,7 +124,7 @@ def read(path: Path, md5: str) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.
         members = _members(_unpacked(content))
         return _part(members, "train"), _part(members, "test")
     except MALFORMED as error:
-        raise ConfigError(f"{path}: not the python archive of CIFAR-100 ({one_line(error)})") from error
+        raise ConfigError(f"{path}: not the python archive of CIFAR-100 ({files.one_line(error)})") from error
 
 
 def _content(path: Path, md5: str) -> bytes:

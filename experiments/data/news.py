@@ -16,7 +16,6 @@ from typing import Literal
 import pandas as pd
 
 from adaloss.runs import files
-from adaloss.runs.messages import one_line
 from experiments.data.articles import CLASSES, Corpus, NewsConfig, corpus
 from experiments.runs.schema import ConfigError
 
@@ -79,7 +78,7 @@ def _table(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     try:
         cells = _cells(_text(content))
     except (ValueError, csv.Error) as error:
-        raise ConfigError(f"data.path={file}: not a CSV file ({one_line(error)})") from error
+        raise ConfigError(f"data.path={file}: not a CSV file ({files.one_line(error)})") from error
     names = [name.strip().lower() for name in cells.iloc[0]]
     for name in columns:
         if name not in names:

@@ -13,7 +13,6 @@ from safetensors.torch import load as parse
 from torch import nn
 
 from adaloss.runs import files
-from adaloss.runs.messages import one_line
 from experiments.runs.schema import ConfigError, Strict
 
 FILE = "model.safetensors"
@@ -42,7 +41,9 @@ def download(config: Hub) -> Path:
     try:
         return Path(hf_hub_download(config.repo, FILE, revision=config.revision))
     except Exception as error:  # of many packages: the hub's own, the network's, the file system's
-        raise ConfigError(f"weights.repo={config.repo!r}: {FILE} cannot be downloaded ({one_line(error)})") from error
+        raise ConfigError(
+            f"weights.repo={config.repo!r}: {FILE} cannot be downloaded ({files.one_line(error)})"
+        ) from error
 
 
 def read(path: Path) -> tuple[dict[str, torch.Tensor], str]:
@@ -55,7 +56,7 @@ def read(path: Path) -> tuple[dict[str, torch.Tensor], str]:
         return parse(content), hashlib.sha256(content).hexdigest()
     # what safetensors raises; KeyError: a type that torch lacks; the others: a shape that torch cannot make.
     except (SafetensorError, KeyError, AssertionError, RuntimeError, TypeError, ValueError) as error:
-        raise ConfigError(f"{path}: not a safetensors file ({one_line(error)})") from error
+        raise ConfigError(f"{path}: not a safetensors file ({files.one_line(error)})") from error
 
 
 def backbone(weights: Mapping[str, torch.Tensor], model: nn.Module, source: str) -> dict[str, torch.Tensor]:

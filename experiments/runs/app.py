@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from adaloss.runs.messages import printable
+from adaloss.runs.files import printable
 from experiments.runs import interrupt, registry, streams
 from experiments.runs.command_line import CONFIGS, key_of, parsed, refusal
 from experiments.runs.locks import Claims

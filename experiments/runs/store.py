@@ -33,7 +33,7 @@ import pandas as pd
 import yaml
 
 from adaloss.runs import files
-from adaloss.runs.messages import printable, reason
+from adaloss.runs.files import printable, reason
 from adaloss.runs.reader import Reader
 from adaloss.runs.saved import (
     COMPLETE,

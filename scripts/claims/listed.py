@@ -38,6 +38,8 @@ ORDER = (
     "corollary-1-as-printed",
     "tighter-upper-bound",
     "b-is-bounded",
+    "theorem-7-stochastic",
+    "theorem-8-stochastic",
     "smaller-addition",
     "proposition-1-condition",
     "proposition-1-difference",

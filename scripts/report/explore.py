@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from adaloss.theory.linear_regression import State, advance, b_max, exit_bounds, iterations, target_bound
+from adaloss.theory.linear_regression import State, b_max, exit_bounds, iterations, target_bound
 from experiments.methods import METHODS
 from experiments.runs.store import SavedRun
 from scripts.figure_1 import SHOWN
@@ -126,8 +126,8 @@ def burn_in(runs: list[SavedRun]) -> dict:
             series("b", method, "bound", [1, last], [bound, bound]),
         ]
         exit_index = str(iteration[past[0]] - 1) if len(past) else "not reached"
-        proved = [k + int(exit_bounds(advance(state, k))["best"]) for k in range(EXACT_STEPS + 1)]
-        words = exit_index, str(proved[0]), str(min(proved)), shown(b[-1]), shown(bound), shown(loss[-1])
+        proved = (str(int(exit_bounds(state, k)["best"])) for k in (0, EXACT_STEPS))
+        words = exit_index, *proved, shown(b[-1]), shown(bound), shown(loss[-1])
         frame["rows"].append([METHODS[method].label, *words])
     seen = {
         name: [y for frame in frames.values() for one in frame["series"] if one["panel"] == name for y in one["y"]]

@@ -161,8 +161,10 @@ FUNCTIONS = {
     "theory.linear_regression.growth": (theory.growth, (st.floats(),)),
     "theory.linear_regression.growth_from": (theory.growth_from, (st.floats(), st.floats())),
     **{f"theory.linear_regression.{f.__name__}": (given_state(f), STATE)
-       for f in (theory.exit_bounds, theory.error_bounds, theory.exit_bound, theory.b_max, theory.b_max_headline)},
+       for f in (theory.error_bounds, theory.exit_bound, theory.b_max, theory.b_max_headline)},
     "theory.linear_regression.target_bound": (given_state(theory.target_bound), (*STATE, Q)),
+    "theory.linear_regression.exit_bounds": (given_state(theory.exit_bounds), (*STATE, COUNT)),
+    "theory.linear_regression.iterations_at_least": (given_state(theory.iterations_at_least), (*STATE, BOUND, Q)),
     "theory.linear_regression.iterations": (given_state(theory.iterations), (*STATE, BOUND, Q, COUNT)),
     **{f"theory.stochastic.{f.__name__}": (f, (*STOCHASTIC, P))
        for f in (stochastic.error_limit, stochastic.b_limit, stochastic.b_limit_headline)},
@@ -173,6 +175,7 @@ FUNCTIONS = {
     "theory.stochastic.iterations_to_a_minimum":
         (stochastic.iterations_to_a_minimum, (*STOCHASTIC, BOUND, BOUND, P, BOUND, st.floats(-0.1, 1.1))),
     "theory.stochastic.error_sum_limit": (stochastic.error_sum_limit, (*STOCHASTIC, BOUND, P)),
+    "theory.stochastic.of_rows": (stochastic.of_rows, (MATRIX, VECTOR, P)),
     "theory.finite_width.certify": (certified, (MATRIX, SIGNS, MATRIX, VECTOR, SCALAR, SCALAR, SCALAR, POSITIVE)),
     "theory.random_start.sufficient_width":
         (sufficient_width, (st.one_of(UNIT, UNIT, MATRIX), VECTOR, st.floats(0, 1))),

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.vit import HYPER, generated
 from experiments import distributed
 from experiments.data import cifar100
 from experiments.models.vit import VisionTransformer
 from experiments.optimizers import make
 from experiments.runs.checkpoint import Checkpoint
 from experiments.runs.store import Run
-from tests.benchmarks.vit import HYPER, generated
 from tests.experiments.launch import nothing_kept
 from tests.experiments.test_lstm import lstm
 from tests.experiments.test_vit_experiment import few_images, linear, method, trainer

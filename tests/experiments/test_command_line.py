@@ -130,15 +130,6 @@ def test_a_stdout_that_fails_costs_no_run(stdout, launcher, tmp_path):
     assert len(list(tmp_path.glob("linear_regression/*"))) == 2
 
 
-def test_what_cannot_be_encoded_is_spelled_out():
-    code = "import sys; from experiments.runs import streams; streams.guard(); print('é'); print('é', file=sys.stderr)"
-    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
-    )
-    assert (result.stdout, result.stderr) == ("\\xe9\n", "\\xe9\n")
-
-
 def test_streams_that_are_somebodys_stay(capsys):
     before = sys.stdout, sys.stderr
     streams.guard()

@@ -64,17 +64,6 @@ def test_a_changed_value_makes_only_the_runs_that_depend_on_it(tmp_path):
     assert made(launch(*base)) == 0
 
 
-def test_a_named_sweep_is_listed_when_its_runs_are_there(tmp_path):
-    result = launch("sweep=figure_burn_in", f"runs={tmp_path}")
-    assert made(result) == 12
-    runs = Store(tmp_path).load_sweep("figure_burn_in")
-    assert [(run.config["method"]["name"], run.config["b0"]) for run in runs] == [
-        (method, b0) for method in ("adaloss", "adagrad_norm") for b0 in (0.1, 1.0, 10.0, 30.0, 45.0, 60.0)
-    ]
-    assert list(runs[0].history.columns) == ["iteration", "loss", "step", "s_1", "s_2", "s_3", "s_4", "s_5"]
-    np.testing.assert_allclose(runs[0].history.iloc[0, 3:], 1e-8, rtol=1e-12)
-
-
 def test_divergence_is_a_result(tmp_path):
     words = ("method=sgd_constant", "b0=0.01", "iterations=500", f"runs={tmp_path}")
     assert made(launch(*words)) == 1

@@ -126,16 +126,6 @@ def test_divergence_is_a_result():
     assert len(made.history) < 15 and not math.isfinite(last["step"] + last["loss"])
 
 
-def test_an_lstm_learns_what_a_bag_of_words_cannot_see():
-    """A third of the laptop's articles, Adam at a good step: above the bag of words by over 4 standard errors."""
-    data = DATA | {"articles": 1400, "vocabulary": 1000}
-    config = lstm(method={"name": "adam"}, b0=1e4, data=data, embedding=32, hidden=32, epochs=6, batch=32)
-    results = executed(config).results
-    bag, tests = results["bag_of_words_accuracy"], 420
-    assert results["test_accuracy"] - bag > 4 * math.sqrt(bag * (1 - bag) / tests)
-    assert bag > 0.5 + 4 * math.sqrt(0.25 / tests)  # words tell something, too
-
-
 # As a user starts it
 
 

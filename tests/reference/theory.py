@@ -184,3 +184,10 @@ def iterations_from(eigenvalues, s, b, eta, p, q, eps, nus, shares):
                 entered = max(entered, others)
             t = min(t, nbar + best[1] + entered)
     return t
+
+
+def iterations_at_least(eigenvalues, s, b, eta, p, q, eps):
+    """A5, the lower bound."""
+    _, b1 = after_a_step(eigenvalues, s, b, eta, p)
+    seen = [(v**q * e, 1 - eta * v / b1) for v, e in zip(eigenvalues, s, strict=True) if eta * v < b1]
+    return steps_until(*map(list, zip(*seen, strict=True)), eps) if seen else 0

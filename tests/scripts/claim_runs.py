@@ -47,7 +47,7 @@ def bounds(exit_index=4.0, exit_paper=9.0, violations=0):
     """One problem that starts below the threshold, one above, for each method."""
     cells = []
     for p in (1, 2):
-        table = {"exit_index": [exit_index, 0.0], "exit_paper": [exit_paper, 0.0]}
+        table = {"exit_index": [exit_index, 0.0], "exit_paper_0": [exit_paper, 0.0]}
         names = ("b", "n", "t_bound", "t_first", "t_unrolled", "t_restarted")
         table |= {f"violations_{name}": [0, 0] for name in names} | {"violations_t_first": [0, violations]}
         table["violations_n"] = [violations, 0]

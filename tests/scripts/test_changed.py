@@ -79,6 +79,7 @@ def test_another_dimension_and_two_methods_are_drawn_without_the_sentences(runs,
 FEW = [
     ("bounds", "figure_bounds", ("d=2", "problems=3", "max_steps=5")),
     ("compare", "figure_compare", ("-m", "problem=noisy_regression", "optimizer=adaloss,sgd", "step=0.01,0.1")),
+    ("stochastic", "figure_stochastic", ("-m", "part=promises,paths,counterexample", "problems=50", "max_steps=50")),
     ("gram", "figure_5", ("-m", "data=digits", "data.n=20,30")),
     ("two_layer", "figure_critical_step", ("m=20", "eta=1.0", "seed=0", "iterations=60")),
     ("two_layer", "figure_theorem_3", ("m=20", "b0=1", "method=adaloss", "iterations=20")),

@@ -18,6 +18,7 @@ from tests.scripts import (
     test_figure_3,
     test_figure_4,
     test_figure_compare,
+    test_figure_stochastic,
     test_figure_suggest,
     test_gram_and_bounds,
     test_table_1,
@@ -49,6 +50,7 @@ RUNS = {
     "figure_c": test_c.runs_of,
     "figure_compare": lambda root: test_figure_compare.runs(root, ["noisy_regression"], seeds=[0]),
     "figure_critical_step": lambda root: test_critical_step.runs_of(root, (2.0, 2.0)),
+    "figure_stochastic": test_figure_stochastic.runs,
     "figure_suggest": test_figure_suggest.runs,
     "figure_theorem_3": test_theorem_3.runs_of,
     "table_1": test_table_1.runs,
@@ -73,6 +75,7 @@ KEYS = {
     "figure_burn_in": {"grows_while": "grows while b_{t+1} <= eta lambda_i / 2"},
     "figure_c": {"stops": "b stops", "first": "first to bring", "nearer": "c = 0 ends", "keeps_growing": "not stop b"},
     "figure_critical_step": {"calm_below": "never exceeds its start"},
+    "figure_stochastic": {"rate": "linear rate"},
     "figure_theorem_3": {"converges": "from every b0", "distance": "||W - W(0)||", "gram_change": "||H(k) - H(0)||"},
 }
 

@@ -95,27 +95,29 @@ def bound_runs(root, broken=None):
             table = {"beta_0": np.repeat([0.2, 1.0], 50), "beta_1": np.repeat([0.3, 2.0], 50), "condition": 10.0}
             table |= {"stopped": np.arange(100) % 10 == 0, "exit_index": np.repeat([4.0, 0.0], 50)}
             table |= {"b_end": 3.0, "b_max": 3.0 * ratio, "b_max_headline": 6.0 * ratio}
-            table |= {"exit_best": 5 * ratio - 1, "exit_paper": 50 * ratio - 1}
+            for name, factor in {"best": 5, "two": 6, "log": 20, "paper": 50}.items():
+                table |= {f"exit_{name}_0": factor * ratio - 1, f"exit_{name}_4": factor * ratio / 2 - 1}
             for q in (0, 1):
                 table |= {f"t_{q}": 10.0, f"t_{q}_bound": 10 * ratio, f"t_{q}_first": 5 * ratio}
-                table |= {f"t_{q}_unrolled": 2 * ratio, f"t_{q}_restarted": 20 * ratio}
-            for name in ("b", "exit"):
+                table |= {f"t_{q}_unrolled": 2 * ratio, f"t_{q}_restarted": 20 * ratio, f"t_{q}_least": 10 / ratio}
+            for name in ("b", "n"):
                 table[f"violations_{name}"] = np.zeros(100, dtype=int)
             if (p, d) == broken:
-                table["violations_exit"][[3, 30]] = 1, 2
+                table["violations_n"][[3, 30]] = 1, 2
             cells.append(({"p": p, "d": d}, table, {}))
     return saved(root, "figure_bounds", cells)
 
 
 def test_no_violation_holds_and_a_single_one_fails_its_method():
-    checked = "200 problems, d = 2..7, 20 of them stopped early (then one-sided checks); b: 0, exit: "
+    checked = "200 problems, d = 2..7, 20 of them stopped early (then one-sided checks); b: 0, n: "
     found = figure_bounds.messages(figure_bounds.problems(bound_runs(None)))
-    assert [(m.problem, m.holds, m.evidence) for m in found] == [
+    assert [(m.problem, m.holds, m.evidence) for m in found[::2]] == [
         ("AdaLoss", True, checked + "0"),
         ("AdaGrad-Norm", True, checked + "0"),
     ]
     found = figure_bounds.messages(figure_bounds.problems(bound_runs(None, broken=(2, 7))))
-    assert [(m.holds, m.evidence) for m in found] == [(True, checked + "0"), (False, checked + "3")]
+    assert [(m.holds, m.evidence) for m in found[::2]] == [(True, checked + "0"), (False, checked + "3")]
+    assert [m.holds for m in found[1::2]] == [True, False]
 
 
 def test_quantiles_of_bound_over_measured():
@@ -129,8 +131,14 @@ def test_quantiles_of_bound_over_measured():
     finished = expected("b_max", 3.0, lambda h: ~h.stopped)
     assert finished[0] == 4 * 90
     assert made.loc["b_max, sharp"].tolist() == finished
-    exited = expected("exit_best", 5.0, lambda h: h.index < 50)
-    assert made.loc["N + 1, a priori"].tolist() == pytest.approx([exited[0], *(v + 0.2 for v in exited[1:])])
+    exited = expected("exit_best_4", 5.0, lambda h: h.index < 50)
+    row = made.loc["N + 1, least of all, after 4 exact steps"].tolist()
+    assert row == pytest.approx([exited[0], *(v + 0.2 for v in exited[1:])])
+    said = figure_bounds.messages(figure_bounds.problems(runs))[1].evidence
+    both = np.sort(np.concatenate([run.history.exit_two_0[:50] + 1 for run in runs[:2]])) / 5
+    assert "a priori: Lemma 1 as printed" in said and f"two {both[49]:.3g} and {both[89]:.3g}, least" in said
+    least, finished = made.loc["T, measured over its lower bound"], expected("b_max", 3.0, lambda h: ~h.stopped)
+    assert least.tolist() == pytest.approx([2 * finished[0], *finished[1:]])  # 10 / (10 / ratio), as b_max / b_end
     small = expected("t_0_first", 10.0, lambda h: (h.index < 50) & ~h.stopped)
     name = "T, b_0 < 0.4 eta lambda_1, first step exact"
     assert made.loc[name].tolist() == pytest.approx([2 * small[0], *small[1:]])  # q = 0 and 1 alike

@@ -54,6 +54,7 @@ def test_no_bound_is_violated(seed, p, d):
         ("iterations", "t_unrolled", 0.8),
         ("iterations", "t_restarted", 0.8),
         ("exit_bounds", "n", 0.01),
+        ("iterations_at_least", "t_least", 2.0),
     ],
 )
 def test_the_check_sees_a_bound_that_is_too_small(bound, violation, factor, monkeypatch):
@@ -158,7 +159,8 @@ def test_a_direction_without_error_may_never_let_b_out():
     [
         ({"p": 3}, "p=3: should be 2"),
         ({"eigenvalues": [1.0, 2.0]}, "descending"),
-        ({"eigenvalues": [1.0, 0.0]}, "positive"),
+        ({"eigenvalues": [0.0, 0.0]}, "the first positive"),
+        ({"eigenvalues": [1.0, -1e-20]}, "eigenvalues"),
     ],
 )
 def test_wrong_states_are_refused(change, message):

@@ -73,6 +73,9 @@ def test_iterations(p):
             want = literal.iterations_from(*problem, q, eps, NUS, SHARES)
             got = float(theory.iterations(state, eps, q, 0))
             finite += math.isfinite(want)
+            least = literal.iterations_at_least(*problem, q, eps)
+            found = float(theory.iterations_at_least(state, eps, q))
+            assert least - 1 - 1e-6 * least - 1e-15 * least**2 <= found <= min(least, got)
             exact += got == want
             # Two deltas may promise the same, and either be taken; a rounding moves a whole number by one, and the
             # rate, about 1 / T, by that of 1.
@@ -81,18 +84,39 @@ def test_iterations(p):
 
 
 @pytest.mark.parametrize("p", [1, 2])
-def test_iterations_with_exact_steps_is_the_least_of_all(p):
+def test_with_exact_steps_each_bound_is_the_least_of_all(p):
     for problem, target in problems(p, 4):
         eigenvalues, s, b, eta, _ = problem
-        eps, best = target * literal.weighted(eigenvalues, s, 1), math.inf
+        eps, best, exits = target * literal.weighted(eigenvalues, s, 1), math.inf, {}
         state = State(*problem)
         for k in range(4):
             now = State(eigenvalues, s, b, eta, p)
+            want = literal.exit_bounds(eigenvalues, s, b, eta, p, NUS)
+            exits = {name: min(exits.get(name, math.inf), k + value) for name, value in want.items()}
+            for name, value in theory.exit_bounds(state, k).items():
+                assert name == "best" or value == pytest.approx(exits[name], rel=1e-6)
             best = min(best, k + float(theory.iterations(now, eps, 1, 0)))
             assert abs(float(theory.iterations(state, eps, 1, k)) - best) <= 1e-9 * best
             s, b = literal.after_a_step(eigenvalues, s, b, eta, p)
         default = theory.iterations(state, eps, 1)
         assert default == theory.iterations(state, eps, 1, 1)
+
+
+@pytest.mark.parametrize("p", [1, 2])
+def test_directions_that_do_not_move_are_left_out(p):
+    """The singular X'X of docs, Notation: eigenvalues 0 with any error, against the same problem without them."""
+    for problem, target in problems(p, 3):
+        eigenvalues, s, b, eta, _ = problem
+        whole, part = State([*eigenvalues, 0.0, 0.0], [*s, 3.0, 1e9], b, eta, p), State(*problem)
+        for name in ("b_max", "b_max_headline", "exit_bound"):
+            np.testing.assert_allclose(getattr(theory, name)(whole), getattr(theory, name)(part), rtol=1e-12)
+        for q in (0, 1):
+            eps = target * literal.weighted(eigenvalues, s, q)
+            np.testing.assert_allclose(theory.target_bound(whole, q), theory.target_bound(part, q), rtol=1e-12)
+            assert theory.iterations(whole, eps, q, 2) == theory.iterations(part, eps, q, 2)
+            assert theory.iterations_at_least(whole, eps, q) == theory.iterations_at_least(part, eps, q)
+        assert theory.exit_bounds(whole, 2)["best"] == theory.exit_bounds(part, 2)["best"]
+        assert (whole.bottom, whole.next_b) == (eigenvalues[-1], part.next_b)
 
 
 def test_growth_at_its_values_by_hand():

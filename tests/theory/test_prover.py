@@ -79,6 +79,7 @@ STEPS = {
     "A4 h at least x + 1": ([G], [G <= X - 1], 2 * X - G >= X + 1, None, 2 * X - G >= X + ONE),
     "A5 largest factor": ([], [M <= H, H <= L, 2 * B >= E * (L + M)], (B - E * H) ** 2 <= (B - E * M) ** 2,
                           [M <= H, H <= L, ONE * 2 * B >= E * (L + M)], None),
+    "A5 lower bound": ([], [C <= B, C > E * M], (B - E * M) ** 2 * C**2 >= (C - E * M) ** 2 * B**2, [C <= B], None),
     "A5 K1": ([], [D <= 1, B >= HALF, 2 * B <= 1 + D], (2 * B - 1) * (1 + D) ** 2 <= 4 * D * B**2, None,
               (2 * B - 1) * (1 + D) ** 2 <= LESS * 4 * D * B**2),
     "A5 u_low": ([], [6 * D <= 1, 9 * D**2 <= U], 3 * (U * (1 - D) ** 2 - D**2 * (2 + D)) >= U * (1 + D) ** 2,

@@ -40,8 +40,7 @@ def test_no_bound_of_part_a_is_below_the_truth():
         half = mpf(case[3]) * mpf(eigenvalues[0]) / 2
         exits = [t for t in range(steps) if path[t + 1][0] >= half]
         n = exits[0] if exits else steps
-        assert mpf(float(theory.exit_bounds(state)["best"])) >= n
-        assert all(mpf(float(value)) >= n for value in theory.exit_bounds(state).values())
+        assert all(mpf(float(value)) >= n for k in (0, 1, 16) for value in theory.exit_bounds(state, k).values())
         assert mpf(float(theory.b_max(state))) >= path[-1][0]
         assert mpf(float(theory.b_max_headline(state))) >= path[-1][0]
         limits = [mpf(float(v)) for v in theory.error_bounds(state)]
@@ -52,7 +51,9 @@ def test_no_bound_of_part_a_is_below_the_truth():
             near = [float(psi[late]) for late in (1, 3, 12)]
             eps = np.array([e for e in (*near, *np.nextafter(near, 0)) if e > 1e-300])  # reached there, or just not
             many = State(eigenvalues, case[1], np.full(len(eps), case[2]), *case[3:])
-            for k in (0, 1, 4):
+            for target, t in zip(eps, theory.iterations_at_least(many, eps, q), strict=True):
+                assert t == 0 or t > steps or psi[int(t) - 1] > mpf(float(target)), (case, q, target)
+            for k in (0, 1, 4, 16):
                 for target, t in zip(eps, theory.iterations(many, eps, q, k), strict=True):
                     if t <= steps:
                         seen += 1

@@ -33,6 +33,7 @@ def draw(rng, equal):
     eta, s_max = 10.0 ** rng.uniform(-1, 1), float(np.max(np.sum(x**2, axis=1)))
     error = rng.normal(size=d) * eta * s_max ** (1 - p / 2) * 10.0 ** rng.uniform(-0.8, 0.3)
     mus = [float(np.linalg.eigvalsh((x * np.sum(x**2, axis=1)[:, None] ** (q - 1)).T @ x / n)[0]) for q in (1, p)]
+    np.testing.assert_allclose(theory.of_rows(x, error, p), (s_max, error @ error, *mus), rtol=1e-9)
     return x, error, p, eta * s_max * 10.0 ** rng.uniform(-3, -0.4), eta, s_max, float(error @ error), *mus
 
 
@@ -92,6 +93,19 @@ def test_any_rows_have_no_uniform_rate():
         for d0 in (1e-4, 1e-40)
     ]
     assert high[0] <= 0.05 and high[1] >= 0.5
+
+
+def test_rows_that_do_not_span():
+    """Docs B8, by hand: one row, or one direction; what is orthogonal to the rows counts nowhere."""
+    for p in (1, 2):
+        one = theory.of_rows([[3.0, 4.0, 0.0]], [1.0, 0.5, 7.0], p)
+        np.testing.assert_allclose(one, (25, 1, 25, 25**p), rtol=1e-12)
+        many = theory.of_rows([[1.0, 0.0], [2.0, 0.0], [1e-9, 0.0]], [0.5, 7.0], p)
+        np.testing.assert_allclose(many, (4, 0.25, 5 / 3, (1 + 4**p) / 3), rtol=1e-9)
+    with pytest.raises(ValueError, match="x: its rows are all 0"):
+        theory.of_rows([[0.0]], [1.0], 1)
+    with pytest.raises(ValueError, match="error"):
+        theory.of_rows([[1.0]], [1.0, 2.0], 1)
 
 
 def test_edges():

@@ -1,6 +1,6 @@
-"""How long an optimizer's step takes, the step alone, beside torch's own and beside other adaptive optimizers.
+"""How long an optimizer's step takes, the step alone, compared with torch's own and with other adaptive optimizers.
 
-    python -m tests.benchmarks.optim
+    python -m benchmarks.optim
 
 Two sets of parameters: those of a ViT-S/16 with 100 classes (21.7 million in 152 tensors), and a small network's
 (100 thousand in 12). float32, one thread, all in one process. Optimizers that are compared take turns next to each
@@ -127,8 +127,8 @@ def make(shapes, cls, options, way, rng):
 def measure(shapes, steps, turns, allocations, rng):
     """The seconds of each optimizer's step at every turn, by name."""
     families = {}
-    for name, *_, beside in ROWS:
-        families.setdefault(beside or name, []).append(name)
+    for name, *_, other in ROWS:
+        families.setdefault(other or name, []).append(name)
     seconds = {name: [] for name, *_ in ROWS}
     for _ in range(allocations):
         ways = {name: make(shapes, cls, options, way, rng) for name, cls, options, way, _ in ROWS}
@@ -153,8 +153,8 @@ def main() -> None:
         print(f"{label}: {count / 1e6:.2f} million parameters in {len(shapes)} tensors, one step")
         seconds = measure(shapes, *sizes, rng)
         middle = {name: np.median(of) for name, of in seconds.items()}
-        for name, *_, beside in ROWS:
-            ratio = f"   {np.median(seconds[name] / seconds[beside]):6.3f} x {beside}" if beside else ""
+        for name, *_, other in ROWS:
+            ratio = f"   {np.median(seconds[name] / seconds[other]):6.3f} x {other}" if other else ""
             print(f"  {name:<36} {1e6 * middle[name]:10.1f} us{ratio}")
         fastest = min(ADAPTIVE, key=middle.get)
         print(f"  AdaLoss / the fastest other adaptive ({fastest}): {middle['AdaLoss'] / middle[fastest]:.2f}\n")

@@ -1,6 +1,6 @@
 """How long Table 1 takes at the paper's scale: a step of ViT-S/16 at 224 x 224, and the optimizer's share of it.
 
-    python -m tests.benchmarks.vit
+    python -m benchmarks.vit
 
 Random weights and generated images of CIFAR-100's size: nothing is downloaded. On a GPU the minibatches are of 128
 under bfloat16 autocast; on the CPU, one thread, they are of 2 in float32, which shows the shares and that it runs, not
