@@ -26,7 +26,7 @@ no_digits = $(subst 0,,$(subst 1,,$(subst 2,,$(subst 3,,$(subst 4,,$(no_high_dig
 no_high_digits = $(subst 5,,$(subst 6,,$(subst 7,,$(subst 8,,$(subst 9,,$(JOBS))))))
 
 .DEFAULT_GOAL := help
-.PHONY: help install test coverage mutants campaign smoke reproduce sweep figures claims report publish theory-check \
+.PHONY: help install test coverage mutants campaign smoke reproduce sweep figures claims report agree publish theory-check \
     compare bench docs lint clean
 # One target after the other, also with -j, for one needs what another writes: JOBS says how much runs in parallel
 .NOTPARALLEL:
@@ -96,6 +96,9 @@ claims: $(STAMP) ## decide the paper's claims from the saved runs
 report: $(STAMP) ## write figures/<scale>/report.html: all results next to the paper's, in one file
 	@$(PY) -m scripts.report --scale $(scale)
 
+agree: $(STAMP) ## compare this machine's verdicts and figures with the published ones
+	@$(PY) -m scripts.claims.agree --scale $(scale)
+
 publish: $(STAMP) ## copy the laptop scale's pictures and tables to figures/published, which is committed
 	@mkdir -p figures/published
 	@cp figures/laptop/*.png figures/laptop/*.csv figures/laptop/*.md figures/laptop/times.json figures/laptop/report.html \
@@ -126,5 +129,5 @@ clean: ## remove .venv, caches and drawn figures; saved runs stay
 
 # in any order on the command line: what shows a thing comes after what makes it
 report: | $(filter reproduce figures claims,$(MAKECMDGOALS))
-publish: | $(filter reproduce figures claims report,$(MAKECMDGOALS))
+agree publish: | $(filter reproduce figures claims report,$(MAKECMDGOALS))
 claims figures: | $(filter reproduce,$(MAKECMDGOALS))

@@ -19,8 +19,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import pandas as pd
-
 from experiments.runs.registry import listed
 from experiments.runs.terminal import SCALES, run_main
 from scripts.shared.output import write
@@ -48,6 +46,7 @@ def stages(scale: str, jobs: int) -> Iterator[Stage]:
                 yield Stage(f"{sweep.name}: figure", [f"scripts.{sweep.name}", "--scale", scale])
     yield Stage("claims", ["scripts.claims", "--scale", scale])
     yield Stage("report", ["scripts.report", "--scale", scale])
+    yield Stage("agreement", ["scripts.claims.agree", "--scale", scale])
 
 
 class Log:
@@ -64,8 +63,11 @@ class Log:
         folder.mkdir(parents=True, exist_ok=True)
         self.file.write_bytes(b"")
 
-    def run(self, stage: Stage, heading: str) -> None:
-        """Run a stage and print its line. Raises SystemExit with its status, after what it said, if it fails."""
+    def run(self, stage: Stage, heading: str) -> str:
+        """Run a stage, print its line and return its own last one.
+
+        Raises SystemExit with its status, after what it said, if it fails.
+        """
         start, before = time.monotonic(), self.file.stat().st_size
         with self.file.open("ab") as output, started(stage.words, output) as process:
             while True:
@@ -85,6 +87,7 @@ class Log:
         if made is None or int(made[2]):
             self.times[stage.name] = round(time.monotonic() - start, 1)
             write(self.folder, {TIMES: json.dumps(self.times, indent=1).encode() + b"\n"})
+        return said.rstrip().rpartition("\n")[2]
 
     def _took(self, stage: Stage, start: float) -> str:
         expected = f" of about {clock(self.times[stage.name])}" if stage.name in self.times else ""
@@ -107,20 +110,6 @@ def clock(seconds: float) -> str:
     return f"{seconds // 60:.0f}:{seconds % 60:02.0f}"
 
 
-def ending(folder: Path) -> str:
-    """Return what to read next: the verdicts, how many are those that are published, and where the report is."""
-    files = (place / "claims.csv" for place in (folder, PUBLISHED))
-    ours, theirs = (pd.read_csv(file, skiprows=1, index_col="id").verdict for file in files)
-    counts = ", ".join(f"{count} {verdict}" for verdict, count in ours.value_counts().items())
-    both = ours.index.intersection(theirs.index)
-    same = int((ours[both] == theirs[both]).sum())
-    return (
-        f"{len(ours)} claims: {counts}; {same} of {len(both)} verdicts are those of {PUBLISHED}/claims.csv\n"
-        f"now open {folder}/report.html; what is behind a verdict: {folder}/claims.md; how the code is built: "
-        "docs/architecture.md"
-    )
-
-
 def main() -> None:
     """Run all stages and say what to read next."""
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -131,9 +120,13 @@ def main() -> None:
     todo, begin = [*stages(args.scale, args.jobs)], time.monotonic()
     log = Log(Path("figures") / args.scale)
     width = max(len(stage.name) for stage in todo)
+    said = {}
     for k, stage in enumerate(todo, 1):
-        log.run(stage, f"[{k:2}/{len(todo)}] {stage.name:{width}}")
-    print(f"done in {clock(time.monotonic() - begin)}", ending(log.folder), sep="\n")
+        if stage is todo[-1]:
+            report = f"report: {log.folder}/report.html; what is behind a verdict: {log.folder}/claims.md"
+            print(f"done in {clock(time.monotonic() - begin)}", said["claims"], report, sep="\n", flush=True)
+        said[stage.name] = log.run(stage, f"[{k:2}/{len(todo)}] {stage.name:{width}}")
+    print(said["agreement"], "read next: README.md, docs/theory.md, docs/architecture.md", sep="\n")
 
 
 if __name__ == "__main__":

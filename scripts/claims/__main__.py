@@ -1,4 +1,4 @@
-"""The paper's claims and what the saved runs say about each: claims.csv, and claims.md for readers.
+"""The paper's claims and what the saved runs say about each: claims.csv and criteria.csv, and claims.md for readers.
 
 python -m scripts.claims --scale laptop
 
@@ -15,12 +15,13 @@ import pandas as pd
 from experiments.runs.registry import listed
 from experiments.runs.store import Store, StoreError
 from experiments.runs.terminal import RefusalError, filled, parser, run_main, store_of
-from scripts.claims.claim import FALSE, NOT_RUN, REPRODUCED, VERDICTS, Claim, ClaimError, Finding, Sweep
+from scripts.claims import criteria, tally
+from scripts.claims.claim import FALSE, NOT_CHECKABLE, NOT_RUN, REPRODUCED, VERDICTS, Claim, ClaimError, Finding, Sweep
 from scripts.claims.listed import claims as all_claims
 from scripts.shared.marks import digest
 from scripts.shared.output import Output, command
 
-COLUMNS = ("id", "place", "quote", "measured", "paper", "tolerance", "verdict", "runs")
+COLUMNS = ("id", "source", "place", "quote", "measured", "paper", "tolerance", "verdict", "runs")
 MOST_IDS = 8
 
 
@@ -41,11 +42,13 @@ def decide(claims: list[Claim], store: Store) -> tuple[list[Finding], dict[str, 
 
 
 def _finding(claim: Claim, sweeps: dict[str, Sweep]) -> Finding:
+    if claim.sweep is None:
+        return Finding(NOT_CHECKABLE, claim.tolerance, runs=())
     if claim.sweep not in sweeps:
         return Finding(NOT_RUN, f"the sweep {claim.sweep} was not run at this scale", runs=())
     try:
         with _of_sweep(claim.sweep):
-            return claim.measure(sweeps[claim.sweep])
+            return claim.decide(sweeps[claim.sweep])
     except ClaimError as error:
         raise ClaimError(f"claim {claim.id!r}: {error}") from None
 
@@ -65,16 +68,18 @@ def table(claims: list[Claim], findings: list[Finding], sweeps: dict[str, Sweep]
         runs = sweeps[claim.sweep].runs if finding.runs is None else finding.runs
         ids = sorted(run.id for run in runs)
         allowed = f"{finding.tolerance}: " if finding.tolerance else ""
+        why = "" if claim.sweep is None else f"{claim.cannot_fail or claim.tolerance}"
         rows.append(
             {
                 "id": claim.id,
+                "source": claim.source,
                 "place": claim.place,
                 "quote": claim.quote,
                 "measured": finding.measured,
                 "paper": finding.paper or ("" if claim.paper is None else f"{claim.paper:g}"),
-                "tolerance": allowed + claim.tolerance,
+                "tolerance": allowed + why,
                 "verdict": finding.verdict,
-                "runs": f"{claim.sweep}: {_listed(ids)}",
+                "runs": f"{claim.sweep or 'none'}: {_listed(ids)}",
             }
         )
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -86,23 +91,18 @@ def _listed(ids: list[str]) -> str:
     return " ".join(ids) or "none"
 
 
-def headline(frame: pd.DataFrame) -> str:
-    """Return how many claims got each verdict."""
-    counts = frame.verdict.value_counts()
-    return f"{len(frame)} claims: " + ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in VERDICTS)
-
-
 def markdown(claims: list[Claim], frame: pd.DataFrame, scale: str) -> str:
     """Return the table for readers, by verdict, with what is true instead or would settle it at the paper's scale."""
-    lines = [f"# The paper's claims at scale {scale}", "", headline(frame) + ".", ""]
+    lines = [f"# The paper's claims at scale {scale}", "", tally.headline(frame) + ".", "", *tally.markdown(frame), ""]
     by_id = {claim.id: claim for claim in claims}
     for verdict in VERDICTS:
         chosen = frame[frame.verdict == verdict]
         if not len(chosen):
             continue
-        more = ["measured", "paper", "tolerance"] if verdict != NOT_RUN else []
+        more = {NOT_RUN: [], NOT_CHECKABLE: ["measured"]}.get(verdict, ["measured", "paper", "tolerance"])
         titles = ["claim", "place", "quote", *more]
-        titles += ["corrected"] * (verdict == FALSE) + ["at the paper's scale"] * (verdict not in (FALSE, REPRODUCED))
+        titles += ["corrected"] * (verdict == FALSE)
+        titles += ["at the paper's scale"] * (verdict not in (FALSE, REPRODUCED, NOT_CHECKABLE))
         lines += [f"## {verdict.capitalize()} ({len(chosen)})", ""]
         lines += ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
         for row in chosen.to_dict("records"):
@@ -141,7 +141,9 @@ def main() -> None:
     output = Output(args.figures or Path("figures") / args.scale, ", ".join(sweeps), [*runs.values()])
     output.table("claims", frame)
     output.text("claims.md", markdown(claims, frame, args.scale))
-    output.lines.append(headline(frame))
+    output.table("criteria", criteria.table(claims))
+    output.text("criteria.md", criteria.history(claims, frame))
+    output.lines.append(tally.headline(frame))
     output.write()
 
 

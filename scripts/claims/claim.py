@@ -1,19 +1,26 @@
-"""A claim of the paper, what the runs of its sweep say about it, and the five verdicts.
+"""A claim of the paper, what the runs of its sweep say about it, and the verdicts.
 
 Each script has the claims that its sweep decides, as ``CLAIMS``. A measure is a function of the sweep's runs; the
-sentences that a script decides anyway are one (``by_key``).
+sentences that a script decides anyway are one (``by_key``). What is random or timed is decided by intervals
+(``of_estimates``), or not at all.
 """
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from experiments.runs.store import SavedRun
+from scripts.claims.intervals import Estimate, Undecided, decided
 from scripts.shared.output import Message
 
 REPRODUCED, PARTLY, NOT_REPRODUCED = "reproduced", "partly", "not reproduced"
-FALSE, NOT_RUN = "false as printed", "not run at this scale"
-VERDICTS = (REPRODUCED, PARTLY, NOT_REPRODUCED, FALSE, NOT_RUN)
+FALSE, UNDECIDED, NOT_RUN = "false as printed", "undecided", "not run at this scale"
+CANNOT_FAIL, NOT_CHECKABLE = "cannot fail here", "not checkable"
+DECIDED = (REPRODUCED, PARTLY, NOT_REPRODUCED, FALSE)
+VERDICTS = (*DECIDED, UNDECIDED, CANNOT_FAIL, NOT_CHECKABLE, NOT_RUN)
+PAPER, CODE = "paper", "the code's README"  # whose statement it is
+Case = bool | Undecided | None
 Made = TypeVar("Made")
 
 
@@ -52,37 +59,62 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """One statement of the paper: its words, where they are, and how the runs of ``sweep`` decide it.
+    """One statement of the ``source``: its words, where they are, and how the runs of ``sweep`` decide it.
 
-    ``tolerance`` says why it is what it is, ``corrected`` what is true instead of a statement with a
-    counterexample, ``at_paper_scale`` what would settle it.
+    ``rule`` is the criterion in words, that of the measure where it is empty, and ``tolerance`` says why it is what it
+    is; ``corrected`` what is true instead of a statement with a counterexample, ``at_paper_scale`` what would settle
+    it, and ``cannot_fail`` why runs that bear it out support nothing. A claim without a sweep cannot be checked.
     """
 
     id: str
     quote: str
     place: str
-    sweep: str
-    measure: Callable[[Sweep], Finding]
+    sweep: str | None
+    measure: Callable[[Sweep], Finding] | None
     tolerance: str
     at_paper_scale: str
     paper: float | None = None
     corrected: str = ""
+    rule: str = ""
+    cannot_fail: str = ""
+    source: str = PAPER
+
+    def criterion(self) -> tuple[str, dict[str, Any]]:
+        """Return the rule in words, and its numbers."""
+        function, given = getattr(self.measure, "func", self.measure), getattr(self.measure, "keywords", {})
+        words = self.rule or " ".join(inspect.cleandoc(function.__doc__ or "").partition("\n\n")[0].split())
+        return words, {name: value for name, value in given.items() if not callable(value)}
+
+    def decide(self, sweep: Sweep) -> Finding:
+        """Return what the runs say; of a statement that cannot fail, that they support nothing."""
+        found = self.measure(sweep)
+        return replace(found, verdict=CANNOT_FAIL) if self.cannot_fail and found.verdict == REPRODUCED else found
 
 
-def of_cases(cases: Mapping[str, bool | None], measured: str, **more: str) -> Finding:
+def of_cases(cases: Mapping[str, Case], measured: str, **more: str) -> Finding:
     """Decide by cases: reproduced if every case holds, partly if some do; a case that is None decides nothing.
 
-    ``measured`` follows the count of cases and the names of those that do not hold.
+    While no two decided cases differ, an undecided one leaves the claim undecided. ``measured`` follows the count of
+    cases and the names of those that do not hold.
     """
-    decided = {name: holds for name, holds in cases.items() if holds is not None}
-    against = [name for name, holds in decided.items() if not holds]
-    holding = len(decided) - len(against)
-    if not decided:
+    counted = {name: holds for name, holds in cases.items() if holds is not None}
+    open_ = {name: holds.needed for name, holds in counted.items() if isinstance(holds, Undecided)}
+    against = [name for name, holds in counted.items() if name not in open_ and not holds]
+    holding = len(counted) - len(open_) - len(against)
+    if not counted:
         return Finding(NOT_RUN, f"none of {len(cases)} cases is decided by these runs; {measured}", **more)
-    verdict = PARTLY if against and holding else NOT_REPRODUCED if against else REPRODUCED
-    failing = f" (not: {_listed(against)})" if verdict == PARTLY else ""
-    counted = f"{holding} of {len(decided)} cases{failing}; " if len(cases) > 1 else ""
-    return Finding(verdict, counted + measured, **more)
+    verdict = PARTLY if against and holding else UNDECIDED if open_ else NOT_REPRODUCED if against else REPRODUCED
+    said = f"{holding} of {len(counted)} cases" if len(cases) > 1 else ""
+    said += f" (not: {_listed(against)})" if against and (holding or open_) and len(cases) > 1 else ""
+    if open_:
+        needed = "more than can be had" if None in open_.values() else f"{max(open_.values())} seeds"
+        said += f" ({len(open_)} undecided: {_listed([*open_])}; to decide all probably {needed})"
+    return Finding(verdict, f"{said.strip()}; {measured}" if said else measured, **more)
+
+
+def of_estimates(estimates: Mapping[str, Estimate], where: str = "", **more: str) -> Finding:
+    """Decide by intervals: each estimate is a case; ``where`` says what all the numbers are."""
+    return of_parts(decided(estimates), where, **more)
 
 
 def of_number(value: float, low: float, high: float, measured: str, **more: str) -> Finding:
@@ -90,7 +122,7 @@ def of_number(value: float, low: float, high: float, measured: str, **more: str)
     return Finding(REPRODUCED if low <= value <= high else NOT_REPRODUCED, measured, **more)
 
 
-def of_parts(parts: Mapping[str, tuple[bool | None, str]], where: str = "", **more: str) -> Finding:
+def of_parts(parts: Mapping[str, tuple[Case, str]], where: str = "", **more: str) -> Finding:
     """Decide by parts: each (whether it holds, and its numbers) is a case; ``where`` says what all the numbers are."""
     said = "; ".join(f"{name}: {numbers}" for name, (_, numbers) in parts.items())
     return of_cases({name: holds for name, (holds, _) in parts.items()}, where + said, **more)

@@ -5,6 +5,8 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+import pandas as pd
+
 from experiments.runs.registry import listed
 from scripts.claims.claim import Claim
 
@@ -95,7 +97,18 @@ def claims() -> list[Claim]:
         for claim in getattr(module, "CLAIMS", ()):
             place = places.get(claim.id, place)
             found.append((place, claim))
-    return [claim for _, claim in sorted(found, key=lambda one: one[0])]
+    return [claim for _, claim in sorted(found, key=lambda one: one[0])] + not_checkable()
+
+
+def not_checkable() -> list[Claim]:
+    """Return the statements that no runs can decide, each with the reason, from not_checkable.csv."""
+    rows = pd.read_csv(HERE / "not_checkable.csv").itertuples()
+    return [
+        Claim(
+            id=row.id, place=row.place, quote=row.quote, sweep=None, measure=None, tolerance=row.why, at_paper_scale=""
+        )
+        for row in rows
+    ]
 
 
 def _modules() -> Iterator[ModuleType]:

@@ -18,6 +18,8 @@ from experiments.methods import METHODS
 from experiments.runs.store import SavedRun
 from experiments.runs.terminal import RefusalError, filled, parser, run_main, store_of
 from scripts import table_1
+from scripts.claims.agree import PUBLISHED, compare
+from scripts.provenance import SCALE_OF_PUBLISHED
 from scripts.report import explore, sections
 from scripts.report.paper import section_of
 from scripts.report.pictures import SMALL, data_uri
@@ -29,6 +31,12 @@ EXPLORERS: dict[str, Callable[[list[SavedRun]], dict]] = {
     "figure_1": explore.figure_1,
     "figure_burn_in": explore.burn_in,
 }
+
+
+def agreement(scale: str, figures: Path) -> list[str]:
+    """Return how verdicts and figures compare with the published ones; nothing at another scale or without them."""
+    there = all((folder / "claims.csv").is_file() for folder in (figures, PUBLISHED))
+    return compare(figures).lines() if there and scale == SCALE_OF_PUBLISHED else []
 
 
 def table(sweep: Sweep) -> list[dict]:
@@ -100,10 +108,11 @@ def render(
     all_sweeps: list[Sweep],
     of_user: list[Sweep],
     decided: tuple[list[dict] | None, list[str]],
+    agreed: list[str],
     making: str,
     drawing: str,
 ) -> str:
-    """Return the page, with the sweeps of a user's own, and the claims as ``sweeps.claims`` gives them.
+    """Return the page, with a user's own sweeps, the claims as ``sweeps.claims`` gives them, and the ``agreement``.
 
     ``making`` and ``drawing`` end the commands that make runs and draw them.
     """
@@ -122,10 +131,11 @@ def render(
         corrupt=problems(all_sweeps + of_user, wrong_claims),
         wrong_claims=wrong_claims,
         claims=rows,
+        agreed=agreed,
         paper=sections.of_paper(all_sweeps, rows or []),
         ours=sections.of_ours(all_sweeps),
         without_figure=sections.without_figure(rows or []),
-        tally=sections.tally(rows or []),
+        tally=sections.counts(rows or []),
         tones=sections.TONES,
         tables={sweep.name: table(sweep) for sweep in all_sweeps if sweep.name == "table_1"},
         explorers=explorers(all_sweeps),
@@ -152,7 +162,7 @@ def main() -> None:
         making, drawing = f"{making} runs={args.runs}", f"{drawing} --runs {args.runs}"
     if args.figures:
         drawing += f" --figures {args.figures}"
-    page = render(args.scale, found, of_user, decided, making, drawing)
+    page = render(args.scale, found, of_user, decided, agreement(args.scale, figures), making, drawing)
     write(figures, {"report.html": page.encode(errors="backslashreplace")})
     made = sum(bool(sweep.ids) for sweep in found)
     print(f"{figures / 'report.html'}: {made} of {len(found)} sweeps, {sum(len(sweep.runs) for sweep in found)} runs")

@@ -7,10 +7,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from scripts.claims.claim import CODE
 from scripts.report import takeaways
 from scripts.report.takeaways import Facts
-
-CODE = "the code's"  # a place that begins so is in the README of the authors' code, not in the paper
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +68,15 @@ ITEMS = (
         takeaway=takeaways.figure_1,
         key=("figure-1-robust", "figure-1-not-better-first", "figure-1-outperforms"),
         headline=True,
+    ),
+    Item(
+        id="theorem-7",
+        title="Theorems 7 and 8: stochastic gradients",
+        section="Section 3",
+        sweep="figure_stochastic",
+        names=("Theorem 7", "Theorem 8"),
+        takeaway=takeaways.stochastic,
+        key=("theorem-7-stochastic", "theorem-8-stochastic"),
     ),
     Item(
         id="figure-5",
@@ -153,7 +161,7 @@ ITEMS = (
 
 def item_of(claim: dict) -> Item | None:
     """Return the item that a claim's place names, else the one whose sweep decides it, else None."""
-    if claim["place"].startswith(CODE):
+    if claim["source"] == CODE:
         return None
     named = [
         item for item in ITEMS if any(re.search(rf"{re.escape(name)}(?!\d)", claim["place"]) for name in item.names)
@@ -164,8 +172,8 @@ def item_of(claim: dict) -> Item | None:
 
 def section_of(claim: dict) -> str:
     """Return the section of the paper that a claim's place is in."""
-    if claim["place"].startswith(CODE):
-        return "the code's README"
+    if claim["source"] == CODE:
+        return CODE
     found = re.match(r"Abstract|Section \d", claim["place"])
     item = item_of(claim)
-    return found[0] if found else item.section if item else "elsewhere"
+    return found[0] if found else item.section if item else "Section 3"  # Proposition 1, which has no picture

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from scripts.claims.claim import FALSE, NOT_REPRODUCED, NOT_RUN, PARTLY, REPRODUCED, VERDICTS
-from scripts.report.paper import CODE, ITEMS, item_of
+from scripts.claims import tally
+from scripts.claims.claim import CODE, FALSE, NOT_REPRODUCED, PAPER, PARTLY, REPRODUCED, UNDECIDED
+from scripts.report.paper import ITEMS, item_of
 from scripts.report.sweeps import Drawn, Sweep
 from scripts.report.takeaways import Facts
 
-# How a verdict looks (report.css has the colours); an unknown one is "none".
-TONES = {REPRODUCED: "good", PARTLY: "half", NOT_REPRODUCED: "bad", FALSE: "wrong", NOT_RUN: "none"}
+# How a verdict looks (report.css has the colours); one that decides nothing is "none".
+TONES = {REPRODUCED: "good", PARTLY: "half", NOT_REPRODUCED: "bad", FALSE: "wrong", UNDECIDED: "open"}
 
 
 @dataclass(frozen=True)
@@ -83,15 +84,14 @@ def _said(takeaway, sweeps: Sequence[Sweep]) -> str:
 
 def without_figure(claims: Sequence[dict]) -> list[dict]:
     """Return the paper's claims that belong to no item."""
-    return [row for row in claims if item_of(row) is None and not row["place"].startswith(CODE)]
+    return [row for row in claims if item_of(row) is None and row["source"] == PAPER]
 
 
-def tally(claims: Sequence[dict]) -> list[tuple[str, list[tuple[str, int]]]]:
-    """Count the claims of each verdict, the known ones first: of the paper, and of the README of its code."""
-    of_code = [row["place"].startswith(CODE) for row in claims]
-    found = []
-    for whose, code in (("The paper's own statements", False), ("The README of the authors' code", True)):
-        given = [row["verdict"] for row, other in zip(claims, of_code, strict=True) if other == code]
-        names = [*VERDICTS, *sorted(set(given) - set(VERDICTS))]
-        found.append((whose, [(name, given.count(name)) for name in names if name in given]))
-    return [(whose, counts) for whose, counts in found if counts]
+def counts(claims: Sequence[dict]) -> list[tuple[str, list[tuple[str, int]]]]:
+    """Return the verdicts that there are with their counts: of the paper, and of the README of its code."""
+    if not claims:
+        return []
+    table = tally.table(pd.DataFrame(claims))
+    titles = {PAPER: "The paper's own statements", CODE: "The README of the authors' code"}
+    found = [(titles[source], [(name, int(n)) for name, n in table[source].items() if n]) for source in table]
+    return [(title, given) for title, given in found if given]

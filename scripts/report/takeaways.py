@@ -18,9 +18,11 @@ class Facts:
         return self.tables[name]
 
     def holding(self, words: str, sweep: str) -> str:
-        """Return in how many of a sweep's decided sentences with these words the sentence holds: "3 of 4"."""
+        """Return in how many of a sweep's decided sentences with these words they hold: "3 of 4". Raises KeyError if none has."""
         messages = self.tables[f"{sweep}_messages"].dropna(subset="holds")
         chosen = messages[messages.sentence.str.contains(words, regex=False)]
+        if chosen.empty:
+            raise KeyError(words)
         return f"{int((chosen.holds.astype(str) == 'True').sum())} of {len(chosen)}"
 
 
@@ -66,6 +68,17 @@ def figure_1(facts: Facts) -> str:
         f"From every b0 below ηλ₁/2 AdaLoss ends within a factor 10 of its own best in {loss} problems and "
         f"AdaGrad-Norm in {norm}; SGD-Constant diverges from there in {constant}. For b0 < 1 AdaLoss is at first no "
         f"better than AdaGrad-Norm in {first}."
+    )
+
+
+def stochastic(facts: Facts) -> str:
+    """Return how often what is proved with a probability failed."""
+    table = facts["figure_stochastic"]
+    return (
+        f"What we prove of stochastic gradients failed on {table.failed.sum()} of {table.paths.sum()} paths "
+        f"({facts.holding('fails with probability at most', 'figure_stochastic')} statements are consistent with their "
+        f"probability); the median bound is {table.ratio_median.min():.3g} to {table.ratio_median.max():.3g} times "
+        "what was measured."
     )
 
 

@@ -23,6 +23,7 @@ import pandas as pd
 from experiments.runs.registry import maker
 from experiments.runs.store import SavedRun, Store, StoreError
 from experiments.runs.terminal import RefusalError, parser, run_main, store_of
+from scripts.claims.intervals import Undecided
 from scripts.shared.changed import Apart, check, refused, shows_something
 from scripts.shared.marks import comment, mark, seal
 
@@ -46,12 +47,12 @@ STYLE = {
 class Message:
     """A sentence about a figure, whether the runs confirm it (None: no run decides), and the numbers that decide.
 
-    By the ``key`` a claim of the paper refers to it.
+    It may be ``Undecided`` as well. By the ``key`` a claim of the paper refers to it.
     """
 
     problem: str
     sentence: str
-    holds: bool | None
+    holds: bool | Undecided | None
     evidence: str
     key: str = ""
 
@@ -106,7 +107,7 @@ class Output:
     def messages(self, name: str, messages: list[Message]) -> None:
         """Print the messages with their verdicts and add them as ``name``_messages.csv."""
         for message in messages:
-            verdict = {True: "holds", False: "FAILS", None: " open"}[message.holds]
+            verdict = {True: "holds", False: "FAILS"}.get(message.holds, " open")
             self.lines.append(f"  [{verdict}] {message.problem}: {message.sentence}\n          {message.evidence}")
         self.table(f"{name}_messages", pd.DataFrame(messages).drop(columns="key"))
 

@@ -11,11 +11,11 @@ from tests.experiments.launch import launch
 from tests.scripts.synthetic import start
 from tests.scripts.test_b0_panels import regression_runs
 
-CLAIMS = ["id", "place", "quote", "measured", "paper", "tolerance", "verdict", "runs"]
+CLAIMS = ["id", "source", "place", "quote", "measured", "paper", "tolerance", "verdict", "runs"]
 ROWS = [
-    ("c1", "Figure 1", "robust <b>& how</b>", "factor 2", "robust", "10", "reproduced", "figure_1"),
-    ("c2", "Table 1", "90.65", "", "90.65", "1", "not run at this scale", "table_1"),
-    ("c3", "Section 2", "no figure", "x", "y", "", "false as printed", ""),
+    ("c1", "paper", "Figure 1", "robust <b>& how</b>", "factor 2", "robust", "10", "reproduced", "figure_1"),
+    ("c2", "paper", "Table 1", "90.65", "", "90.65", "1", "not run at this scale", "table_1"),
+    ("c3", "paper", "Section 2", "no figure", "x", "y", "", "false as printed", ""),
 ]
 
 

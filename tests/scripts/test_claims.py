@@ -70,7 +70,7 @@ def decided(root, monkeypatch):
 
 def test_the_table_has_a_row_for_every_claim_and_is_of_its_runs(root, monkeypatch, capsys):
     found = decided(root, monkeypatch)
-    columns = ["id", "place", "quote", "measured", "paper", "tolerance", "verdict", "runs"]
+    columns = ["id", "source", "place", "quote", "measured", "paper", "tolerance", "verdict", "runs"]
     assert found.reset_index().columns.tolist() == columns
     assert found.index.tolist() == list(BY_ID)
     for name, row in found.iterrows():
@@ -95,7 +95,7 @@ def test_the_table_has_a_row_for_every_claim_and_is_of_its_runs(root, monkeypatc
     assert "sweep=table_resnet50" not in page  # nothing makes it
     assert all(f"| {name} |" in page for name in BY_ID)
     rows = [line for line in page.splitlines() if line.startswith("| ")]
-    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} <= {5, 7, 8}
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} <= {4, 5, 7, 8}
 
 
 def test_provenance_finds_the_runs_of_both_tables(root, monkeypatch, capsys):

@@ -51,15 +51,11 @@ def test_claims_stand_with_their_figures_and_are_escaped(page):
                     ("c3", "false as printed", "Section 2")]  # fmt: skip
 
 
-def test_the_verdicts_are_counted_apart_and_an_unknown_one_too():
-    places = [
-        ("Figure 1", "partly"),
-        ("Abstract", "partly"),
-        ("Lemma 1", "new"),
-        ("the code's second table", "reproduced"),
-    ]
-    rows = [{"place": place, "verdict": verdict, "runs": ""} for place, verdict in places]
-    assert [counts for _, counts in sections.tally(rows)] == [[("partly", 2), ("new", 1)], [("reproduced", 1)]]
+def test_the_verdicts_are_counted_apart():
+    given = [("paper", "partly"), ("paper", "undecided"), ("paper", "partly"), ("the code's README", "reproduced")]
+    found = sections.counts([{"source": source, "verdict": verdict} for source, verdict in given])
+    assert [dict(counts) for _, counts in found] == [{"partly": 2, "undecided": 1}, {"reproduced": 1}]
+    assert sections.counts([]) == []
 
 
 def test_every_sweep_has_its_section_and_the_papers_come_in_its_order(page):
@@ -78,13 +74,15 @@ def test_every_sweep_has_its_section_and_the_papers_come_in_its_order(page):
 
 def test_every_claim_has_its_place():
     """By the claim's own words: what names an item stands with it, and what stands nowhere has no picture."""
-    rows = [{"id": one.id, "place": one.place, "runs": f"{one.sweep}: none"} for one in all_claims()]
+    rows = [
+        {"id": one.id, "source": one.source, "place": one.place, "runs": f"{one.sweep}: none"} for one in all_claims()
+    ]
     homes = {row["id"]: item_of(row) for row in rows}
     for item in ITEMS:
         assert all(homes[name] is item for name in item.key), item.id
     for row in rows:
         named = re.search(r"(Theorem|Lemma|Corollary|Table|Figure) (\d)", row["place"])
-        if named and not row["place"].startswith("the code's"):
+        if named and row["source"] == "paper":
             assert named[0] in homes[row["id"]].title, row
         if homes[row["id"]] is None:
             assert row["runs"].partition(":")[0] in ("cost", "errata", "table_resnet50"), row

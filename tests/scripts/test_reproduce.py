@@ -6,7 +6,6 @@ import re
 import pytest
 
 from experiments.runs.registry import listed
-from scripts import reproduce
 from scripts.reproduce import Log, Stage, stages
 
 
@@ -15,7 +14,7 @@ def test_the_stages_are_the_sweeps_then_claims_and_report():
     papers = [name for name, one in listed().items() if one.part == "paper"]
     facts = [name for name, one in listed().items() if one.part == "facts"]
     wanted = [f"{name}: {what}" for name in papers for what in ("runs", "figure")] + [f"{name}: runs" for name in facts]
-    assert [stage.name for stage in found] == [*wanted, "claims", "report"]
+    assert [stage.name for stage in found] == [*wanted, "claims", "report", "agreement"]
     assert found[0].words[:3] == ["experiments.linear_regression", "sweep=figure_1", "scale=smoke"]
     assert found[1].words == ["scripts.figure_1", "--scale", "smoke"]
 
@@ -28,7 +27,7 @@ def test_a_line_for_each_stage(tmp_path, monkeypatch, capsys):
     (folder / "times.json").write_text(json.dumps({"a: runs": 65, "b": 7.0}))
     log = Log(folder)
     log.run(Stage("a: runs", ["say", "a: 6 runs in 3 jobs, 0 to make in x", "0"]), "[1/4] a")
-    log.run(Stage("b", ["say", "drawn", "0"]), "[2/4] b")
+    assert log.run(Stage("b", ["say", "drawn", "0"]), "[2/4] b") == "drawn"
     log.run(Stage("c: runs", ["say", "c: 6 runs in 3 jobs, 2 to make in x", "0"]), "[3/4] c")
     with pytest.raises(SystemExit) as stop:
         log.run(Stage("d", ["say", "error: no disk", "3"]), "[4/4] d")
@@ -41,14 +40,3 @@ def test_a_line_for_each_stage(tmp_path, monkeypatch, capsys):
     times = json.loads((folder / "times.json").read_text())
     assert times["a: runs"] == 65 and times["b"] < 7 and times["c: runs"] < 7 and "d" not in times  # 0 made: no time
     assert (folder / "reproduce.log").read_text().splitlines()[1] == "drawn"
-
-
-def test_the_end_counts_and_compares_verdicts(tmp_path, monkeypatch):
-    for name, verdicts in (("ours", "reproduced,partly,partly"), ("published", "reproduced,partly,reproduced")):
-        (tmp_path / name).mkdir()
-        rows = "\n".join(f"c{k},{verdict}" for k, verdict in enumerate(verdicts.split(",")))
-        (tmp_path / name / "claims.csv").write_text(f"# mark\nid,verdict\n{rows}\n")
-    monkeypatch.setattr(reproduce, "PUBLISHED", tmp_path / "published")
-    first, second = reproduce.ending(tmp_path / "ours").splitlines()
-    assert first.startswith("3 claims: 2 partly, 1 reproduced; 2 of 3 verdicts are those of ")
-    assert second.startswith(f"now open {tmp_path}/ours/report.html")
