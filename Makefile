@@ -38,13 +38,14 @@ help: ## list the targets
 
 install: $(STAMP) ## build .venv with the pinned versions of what make reproduce needs
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt packaged.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "adaloss needs Python 3.11 or newer; give one as PYTHON=...")'
 	@echo "building $(VENV) (once; downloads the packages)"
 	@$(PYTHON) -m venv $(VENV)
 	@# torch by its exact pin and first: any other request may bring gigabytes of CUDA packages
 	@$(PIP) "$$(grep '^torch==' constraints.txt)"
 	@$(PIP) --editable '.[reproduce]'
+	@$(PIP) --no-deps --require-hashes --requirement packaged.txt
 	@touch $@
 
 $(VENV)/.test $(VENV)/.mutants $(VENV)/.peers $(VENV)/.docs: $(VENV)/.%: $(STAMP)

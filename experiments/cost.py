@@ -20,7 +20,7 @@ from pydantic import model_validator
 from torch.nn import functional
 
 from experiments.methods import AdaGradNorm, AdaGradNormRowwise, AdaLoss, SGDConstant
-from experiments.models.vit import Architecture, VisionTransformer
+from experiments.models.vit import Architecture
 from experiments.optimizers import make, take
 from experiments.runs import app
 from experiments.runs.identity import code_hash
@@ -88,9 +88,7 @@ class Cost(Experiment):
         """Return what is timed and how often in a turn; how many parameters in how many tensors."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            model = VisionTransformer(
-                size=self.size, channels=CHANNELS, classes=self.classes, **self.model.model_dump()
-            )
+            model = self.model.network(size=self.size, channels=CHANNELS, classes=self.classes)
             images = torch.randn(self.batch, CHANNELS, self.size, self.size)
             labels = torch.randint(self.classes, (self.batch,))
         params = list(model.parameters())

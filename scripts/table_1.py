@@ -55,6 +55,8 @@ NEAR, FAR = 1.0, 5.0  # points
 APART = {
     "data": (),
     "weights": (),
+    "weights.blocks": (),
+    "frozen": (),
     "model.patch": (),
     "model.width": (),
     "model.depth": (),
@@ -98,10 +100,13 @@ def over_seeds(runs: list[SavedRun]) -> pd.DataFrame:
 
 def problem(config: dict) -> str:
     """Return data, model and training in words."""
-    data, model = config["data"]["name"], config["model"]
+    data, model, weights, frozen = config["data"]["name"], config["model"], config["weights"], config["frozen"]
+    kept = f", up to block {weights['blocks']}" if weights.get("blocks", model["depth"]) < model["depth"] else ""
+    trained = ", the head trained" if frozen == model["depth"] else f", trained from block {frozen + 1} on"
     return (
-        f"{data}, weights from {config['weights']['name']} (ViT with patches of {model['patch']}, "
-        f"width {model['width']}, depth {model['depth']}; {config['epochs']} epochs, minibatches of {config['batch']})"
+        f"{data}, weights from {weights['name']}{kept}{trained if frozen else ''} (ViT with patches of "
+        f"{model['patch']}, width {model['width']}, depth {model['depth']}; {config['epochs']} epochs, minibatches of "
+        f"{config['batch']})"
     )
 
 
@@ -111,16 +116,20 @@ def cells(table: pd.DataFrame, plus_minus: str) -> Iterator[tuple[float, list[tu
         of_b0, line = of_b0.set_index("method"), []
         for method in shown(table):
             row = of_b0.loc[method]
-            ours = f"N/A ({row.untrained} of {row.seeds})"
-            if not row.untrained:
-                ours = f"{row.accuracy:.2f}" + (f" {plus_minus} {row['std']:.2f}" if row.seeds > 1 else "")
             paper = (
                 "N/A"
                 if method in PAPER and np.isnan(row.paper)
                 else f"{row.paper:.2f} {plus_minus} {row.paper_std:.2f}"
             )
-            line.append((ours, paper))
+            line.append((number(row, plus_minus), paper))
         yield b0, line
+
+
+def number(row: pd.Series, plus_minus: str) -> str:
+    """Return mean and deviation of a cell, or that it has none."""
+    if row.untrained:
+        return f"N/A ({row.untrained} of {row.seeds})"
+    return f"{row.accuracy:.2f}" + (f" {plus_minus} {row['std']:.2f}" if row.seeds > 1 else "")
 
 
 def shown(table: pd.DataFrame) -> list[str]:

@@ -131,31 +131,47 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
                 return self._taken(first["b"], first["t"], nothing)
             self._unscale()
         t = int(first["t"]) + 1
-        gradients = {p: p.grad for group in self.param_groups for p in group["params"] if p.grad is not None}
-        if any(gradient.layout is not torch.strided for gradient in gradients.values()):
+        moving = [(group, p) for group in self.param_groups for p in group["params"] if p.grad is not None]
+        gradients = [p.grad for _, p in moving]
+        if any(gradient.layout is not torch.strided for gradient in gradients):
             raise RuntimeError("granularity='row' takes no sparse gradients; use granularity='global'")
-        rows = {}
-        for p, gradient in gradients.items():
-            norm = torch.linalg.vector_norm(_rows(gradient), dim=1, dtype=torch.float64)
-            before = self.state[p].get("b", torch.full_like(norm, first[self._key["b0"]]))
-            rows[p] = self.rule(before, None, norm.square(), t)  # b, and 1 / b
-        count = sum(b.numel() for b, _ in rows.values())
+        norms = [torch.linalg.vector_norm(_rows(gradient), dim=1, dtype=torch.float64) for gradient in gradients]
+        count = sum(norm.numel() for norm in norms)
         if not count:
             return None
-        total = torch.stack([whole(b.square().sum()).to(self._device) for b, _ in rows.values()]).sum()
+        held = [self.state[p].get("b") for _, p in moving]
+        b0 = first[self._key["b0"]]
+        before = [torch.full_like(norm, b0) if b is None else b for b, norm in zip(held, norms, strict=True)]
+        joined = len({norm.device for norm in norms}) == 1 and not any(hasattr(norm, "full_tensor") for norm in norms)
+        if joined:  # one call for all rows
+            sizes, before, norms = [len(norm) for norm in norms], [torch.cat(before)], [torch.cat(norms)]
+        rows = [self.rule(b, None, norm.square(), t) for b, norm in zip(before, norms, strict=True)]  # b, and 1 / b
+        total = torch.stack([whole(b.square().sum()).to(self._device) for b, _ in rows]).sum()
         mean = math.sqrt(float(total) / count) if not total.is_meta else float(first["b"])
         if not math.isfinite(mean):
             self._taken(first["b"], first["t"], nothing)
             if first["nonfinite"] == "raise":
                 raise RuntimeError(f"step {t}: the gradient's norm is not finite; the parameters and b are unchanged")
             return None
+        if joined:
+            rows = list(zip(*(numbers.split(sizes) for numbers in rows[0]), strict=True))
         try:
-            for p, (b, inverse) in rows.items():
+            for (group, p), gradient, (b, inverse) in zip(moving, gradients, rows, strict=True):
                 self.state[p]["b"] = b
-                p.grad = _scaled(gradients[p], inverse)
+                factor = _factor(inverse, gradient)
+                if (
+                    group["momentum"]
+                    or group["weight_decay"]
+                    or group["maximize"]
+                    or not p.dtype == gradient.dtype == factor.dtype
+                ):
+                    p.grad = (gradient * factor).to(gradient.dtype)
+                else:  # what torch's update would do, in one pass over the memory
+                    p.addcmul_(gradient, factor, value=-float(group["lr"]))
+                    p.grad = None
             self._torch_update([group["lr"] for group in self.param_groups])
         finally:
-            for p, gradient in gradients.items():
+            for (_, p), gradient in zip(moving, gradients, strict=True):
                 p.grad = gradient
         return self._taken(mean, t, [float(group["lr"]) / mean for group in self.param_groups])
 
@@ -195,9 +211,7 @@ def _rows(gradient: torch.Tensor) -> torch.Tensor:
     return gradient.flatten(1) if gradient.dim() > 1 else gradient[:, None]
 
 
-def _scaled(gradient: torch.Tensor, inverse: torch.Tensor) -> torch.Tensor:
-    """Multiply each row by its number, in at least float32; return it in the gradient's dtype."""
-    dtype = gradient.dtype.to_real()
-    inverse = inverse.to(torch.promote_types(dtype, torch.float32))
-    inverse = inverse.reshape(-1, *[1] * (gradient.dim() - 1)) if gradient.dim() else inverse.reshape(())
-    return (gradient * inverse).to(gradient.dtype)
+def _factor(inverse: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """Return the rows' numbers in a shape that multiplies the gradient's, in at least float32."""
+    inverse = inverse.to(torch.promote_types(gradient.dtype.to_real(), torch.float32))
+    return inverse.reshape(-1, *[1] * (gradient.dim() - 1)) if gradient.dim() else inverse.reshape(())

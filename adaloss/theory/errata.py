@@ -208,10 +208,11 @@ def unit_rows(n: int, d: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def erratum_7() -> dict[str, float]:
-    r"""The norm of H_inf is O(1) only while n = O(d).
+    r"""The norm of H_inf is O(1) only while n = O(d), which is the premise of the printed sentence.
 
-    Printed: with nearly orthogonal data "||H^inf|| = O(1)", so that the complexity hardly depends on n. n > d rows
-    cannot be nearly orthogonal. Correct: max(n/(4 d), 1/2) <= ||H_inf|| <= ||X X'|| / 2 for all unit rows.
+    Printed: with nearly orthogonal data "||H^inf|| = O(1)", so that the complexity hardly depends on n. That is
+    true there; many more rows than d cannot be nearly orthogonal. For all unit rows: max(n/(4 d), 1/2) <= ||H_inf|| <=
+    ||X X'|| / 2.
 
     The norm for 800 uniform rows with n/d = 1 (``norm_1``), 16 and 160, and for the last one ``lower`` = n/(4 d) and
     ``upper`` = ||X X'|| / 2.
@@ -231,12 +232,12 @@ def wide_network() -> Problem:
 
 
 def erratum_8() -> dict[str, float]:
-    r"""2/||H_inf|| is where gradient descent stops to converge linearly, not where it stops to converge.
+    r"""2/||H_inf|| is where gradient descent stops to converge linearly, not where it stops to converge: a finding.
 
-    Printed: "the maximum allowable learning rate" is O(1/||H^inf||). At a few times that the loss first grows, then
-    falls to 0, while the empirical Gram matrix H(k) shrinks until 2/||H(k)|| exceeds the step. Correct: with
-    H(0) positive definite 2/||H(0)|| is the limit of convergence for small residuals; from large ones training may
-    pass it and ends where ||H|| <= 2/step.
+    Printed: "the maximum allowable learning rate" is O(1/||H^inf||), which is right as an order. At a few
+    times that the loss first grows, then falls to 0, while the empirical Gram matrix H(k) shrinks until 2/||H(k)||
+    exceeds the step. With H(0) positive definite 2/||H(0)|| is the limit of convergence for small residuals; from large
+    ones training may pass it and ends where ||H|| <= 2/step.
 
     Steps c/||H_inf||, 600 of them: ``peak_c`` the largest loss over the first (inf: left float64), ``steps_c`` after
     which the loss stays below 1e-6 of the first, ``top_c`` = ||H|| at the end and the
@@ -258,10 +259,10 @@ def erratum_8() -> dict[str, float]:
 
 
 def erratum_9() -> dict[str, float]:
-    r"""Theorem 3(b) is not a linear rate: its first term grows like 1/eps.
+    r"""Theorem 3(b) is a loose upper bound: its first term grows like 1/eps, what is needed like log(1/eps).
 
-    Printed: "(lambda_0 + sqrt n)/(alpha^2 sqrt n eps)" is added to terms in log(1/eps). The term is an artefact: the
-    exit from small b_0 does not wait for the loss to be small. Correct, for the linearised network: the bounds of
+    Printed: "(lambda_0 + sqrt n)/(alpha^2 sqrt n eps)" is added to terms in log(1/eps). The bound holds, but the
+    exit from small b_0 does not wait for the loss to be small. Sharper, for the linearised network: the bounds of
     linear regression with AdaLoss, where the exit costs at most a number of steps that does not depend on eps.
 
     Residuals of 10 unit rows from a small b_0, target eps = 1e-4 and 1e-8: steps needed (``t_4``, ``t_8``),

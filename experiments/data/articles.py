@@ -83,14 +83,15 @@ def words_of(text: str) -> list[str]:
 
 
 def corpus(frames: Mapping[str, pd.DataFrame], config: NewsConfig, source: str) -> Corpus:
-    """Return the articles of ``frames``, a table with ``title`` and ``text`` for each of the two classes.
+    """Return the articles of ``frames``, a table with ``title`` and ``text`` for each of two classes by name.
 
-    Articles without a word, and those whose words have occurred before, are left out: a copy in the test part would
-    be known from training. Raises ConfigError, a line that starts with ``source``, where too few are left.
+    Labels go by the alphabet. Articles without a word, and those whose words have occurred before, are left out: a copy
+    in the test part would be known from training. Raises ConfigError, a line that starts with ``source``, where too few
+    are left.
     """
     articles, labels, seen = [], [], set()
-    counts = dict.fromkeys((*CLASSES, "empty", "copies"), 0)
-    for label, name in enumerate(CLASSES):
+    counts = dict.fromkeys((*sorted(frames), "empty", "copies"), 0)
+    for label, name in enumerate(sorted(frames)):
         for title, text in zip(frames[name]["title"], frames[name]["text"], strict=True):
             words = words_of(f"{title} {text}")
             key = hashlib.sha256(" ".join(words).encode()).digest()
@@ -104,8 +105,8 @@ def corpus(frames: Mapping[str, pd.DataFrame], config: NewsConfig, source: str) 
     y = np.array(labels, dtype=np.int64)
     rows = _dealt(y, config)
     for part, chosen in rows.items():
-        if len(np.unique(y[chosen])) < len(CLASSES):  # a class is empty
-            of_class = ", ".join(f"{counts[name]} {name}" for name in CLASSES)
+        if len(np.unique(y[chosen])) < len(frames):  # a class is empty
+            of_class = ", ".join(f"{counts[name]} {name}" for name in sorted(frames))
             raise ConfigError(f"{source}: too few articles for a {part} part ({of_class})")
     number = vocabulary((articles[k] for k in rows["train"]), config.vocabulary)
     ids = np.full((len(articles), config.length), PADDING, dtype=np.int64)

@@ -36,15 +36,15 @@ MALFORMED = (tarfile.TarError, zlib.error, LookupError, TypeError, ValueError, M
 class Config(Strict):
     """``path`` and ``md5`` of the archive; ``validation``, the share of each class kept from the training images.
 
-    ``split`` is the seed that deals them: the parts are the same for every seed of the training. Images are resized to
-    ``resize`` pixels and cropped to ``crop``.
+    ``split`` is the seed that deals them; the training's own if it is None. Images are resized to ``resize`` pixels
+    and cropped to ``crop``.
     """
 
     name: Literal["cifar100"]
     path: str
     md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
     validation: Annotated[float, Field(gt=0, lt=1)]
-    split: Seed
+    split: Seed | None
     resize: Count
     crop: Count
 
@@ -55,11 +55,11 @@ class Config(Strict):
         return self
 
 
-def load(config: Config) -> Images:
+def load(config: Config, split: int) -> Images:
     """Load all into memory, images as bytes. Raises ConfigError if the archive is not what it should be."""
     path = Path(config.path)
     (x, y), test = read(path, config.md5)
-    rng = np.random.default_rng([config.split, SPLIT_STREAM])
+    rng = np.random.default_rng([split, SPLIT_STREAM])
     train, validation = balanced_split(y, config.validation, rng)
     if not (len(train) and len(validation)):
         raise ConfigError(f"data.validation={config.validation}: leaves no image of {path} to train or validate on")

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from experiments.data.digit_split import CLASSES, SIZE, TestSize, split
+from experiments.data.digit_split import CLASSES, SIZE, TestSize
+from experiments.data.digit_split import split as divided
 from experiments.data.images import Images, balanced_split
 from experiments.runs.schema import Seed, Strict
 
@@ -17,20 +18,20 @@ SPLIT_STREAM = 1  # of the validation images; the test images have a stream of t
 class Config(Strict):
     """``test`` images are kept for the test, ``validation`` is a share of each class of the rest.
 
-    ``split`` is the seed that deals the images: the parts are the same for every seed of the training.
+    ``split`` is the seed that deals the images; the training's own if it is None.
     """
 
     name: Literal["digit_images"]
     test: TestSize
     validation: Annotated[float, Field(gt=0, lt=1)]
-    split: Seed
+    split: Seed | None
 
 
-def load(config: Config) -> Images:
+def load(config: Config, split: int) -> Images:
     """Load all into memory."""
-    parts = split(config.test, config.split)
+    parts = divided(config.test, split)
     x, y = parts["train"]
-    rng = np.random.default_rng([config.split, SPLIT_STREAM])
+    rng = np.random.default_rng([split, SPLIT_STREAM])
     train, validation = (torch.from_numpy(rows) for rows in balanced_split(y.numpy(), config.validation, rng))
     x, test = (part.reshape(-1, 1, SIZE, SIZE) for part in (x, parts["test"][0]))
     return Images(

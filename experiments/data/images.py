@@ -9,7 +9,7 @@ import torch
 Rows = tuple[torch.Tensor, torch.Tensor]  # images (n, channels, ...) as they are stored, labels (n,)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Images:
     """Three parts, and how a batch of each becomes what the model sees: (n, ``channels``, ``size``, ``size``).
 

@@ -76,7 +76,7 @@ def _table(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     except (OSError, ValueError) as error:  # ValueError: no name that a file can have
         raise _unreadable(file, error) from error
     try:
-        cells = _cells(_text(content))
+        cells = _cells(decoded(content))
     except (ValueError, csv.Error) as error:
         raise ConfigError(f"data.path={file}: not a CSV file ({files.one_line(error)})") from error
     names = [name.strip().lower() for name in cells.iloc[0]]
@@ -97,7 +97,7 @@ def _table(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     return table
 
 
-def _text(content: bytes) -> str:
+def decoded(content: bytes) -> str:
     """Decode a text. Raises ValueError if it is not one."""
     if b"\0" in content:
         raise ValueError("it has a byte 0")

@@ -28,7 +28,7 @@ from experiments.runs.store import Run
 from experiments.training import EVALUATED, Trainer
 
 NAME = "lstm"
-DATA = ("synthetic_news", "news")
+DATA = ("synthetic_news", "bbc_news", "news")
 
 
 class Lstm(Experiment):

@@ -2,12 +2,13 @@
 
 import hashlib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
-from huggingface_hub import hf_hub_download
-from pydantic import Field
+from huggingface_hub import hf_hub_download, model_info
+from pydantic import Field, ValidationInfo, field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load as parse
 from torch import nn
@@ -16,17 +17,22 @@ from adaloss.runs import files
 from experiments.runs.schema import ConfigError, Strict
 
 FILE = "model.safetensors"
-HEAD = "head."
+HEAD = ("head.", "fc.")
 MOST_BYTES = 2**32
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
 class Hub(Strict):
-    """``repo`` is the hub's tag in full (owner/name), ``revision`` the commit."""
+    """``repo`` is the hub's tag in full (owner/name), ``revision`` the commit, that of main now if it is None."""
 
     name: Literal["hub"]
     repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+
+    @field_validator("revision", mode="before")
+    @classmethod
+    def _resolved(cls, revision: str | None, others: ValidationInfo) -> str:
+        return newest(others.data["repo"]) if revision is None and "repo" in others.data else revision
 
 
 class File(Strict):
@@ -34,6 +40,19 @@ class File(Strict):
 
     name: Literal["file"]
     path: str
+
+
+@cache
+def newest(repo: str) -> str:
+    """Ask the hub for the commit of a repository's main branch, and print it. Raises ConfigError if that fails."""
+    try:
+        commit = model_info(repo).sha
+    except Exception as error:  # of many packages, as below
+        raise ConfigError(
+            f"weights.revision=null: the newest commit of {repo} cannot be asked for ({files.one_line(error)}); give one"
+        ) from error
+    print(f"{repo}: weights.revision={commit}", flush=True)
+    return commit
 
 
 def download(config: Hub) -> Path:
@@ -82,6 +101,8 @@ def _fitting(value: torch.Tensor, like: torch.Tensor, what: str) -> torch.Tensor
     """Return ``value`` in the type of ``like``. Raises ConfigError, a line that begins with ``what``, if unfit."""
     if value.shape != like.shape:
         raise ConfigError(f"{what} is {tuple(value.shape)}, not {tuple(like.shape)})")
+    if value.dtype == like.dtype and not like.is_floating_point():  # how many batches a BatchNorm has seen
+        return value
     if value.dtype not in FLOATS:
         allowed = ", ".join(_type(dtype) for dtype in FLOATS)
         raise ConfigError(f"{what} is of {_type(value.dtype)}, allowed are {allowed})")
@@ -93,6 +114,11 @@ def _fitting(value: torch.Tensor, like: torch.Tensor, what: str) -> torch.Tensor
 
 def _type(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
+
+
+def first_blocks(weights: Mapping[str, torch.Tensor], count: int) -> dict[str, torch.Tensor]:
+    """Return the weights without those of the blocks from number ``count`` on."""
+    return {name: value for name, value in weights.items() if name[:7] != "blocks." or int(name.split(".")[1]) < count}
 
 
 def put(weights: Mapping[str, torch.Tensor], model: nn.Module) -> None:

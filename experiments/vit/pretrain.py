@@ -8,18 +8,19 @@ fine-tuning that starts from it: its history is the weights without the head, on
 import time
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
 import torch
 from pydantic import Field
+from torch import nn
 
 from experiments.data import module as data_module
 from experiments.data.images import Images, Rows, balanced_split
 from experiments.distributed import broadcast, device, rank
 from experiments.models.hub import HEAD
-from experiments.models.vit import Architecture, VisionTransformer
+from experiments.models.vit import Architecture
 from experiments.runs.checkpoint import Checkpoint
 from experiments.runs.identity import code_hash
 from experiments.runs.locks import Claims
@@ -62,13 +63,11 @@ def generator(seed: int, stream: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64)[0]))
 
 
-def build(model: Architecture, images: Images, seed: int, stream: int) -> VisionTransformer:
-    """Build the model with a seed's initial weights, on the device; torch's own generator is untouched."""
+def build(model: Any, images: Images, seed: int, stream: int) -> nn.Module:
+    """Build the architecture with a seed's initial weights, on the device; torch's own generator is untouched."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(generator(seed, stream).initial_seed())
-        net = VisionTransformer(
-            size=images.size, channels=images.channels, classes=images.classes, **model.model_dump()
-        )
+        net = model.network(size=images.size, channels=images.channels, classes=images.classes)
     return net.to(device())
 
 

@@ -48,6 +48,7 @@ class VitTrainer(Trainer):
 
     def loss(self, chosen: torch.Tensor) -> torch.Tensor:
         """Sum over this rank's shard and divide by all that are chosen: the ranks' parts add up, however uneven."""
+        self.model.train()  # for BatchNorm
         draws = self.images.draw(len(chosen), self.generator)
         shard = distributed.shard(len(chosen))
         mine = chosen[shard].to(self.device)
@@ -69,6 +70,7 @@ class VitTrainer(Trainer):
     @torch.no_grad()
     def accuracy(self, rows: Rows) -> float:
         """Return the share of images that are classified correctly, nan where an output is not finite."""
+        self.model.eval()
         shard = distributed.shard(len(rows[1]))
         right = broken = 0
         for images, labels in zip(*(values[shard].split(EVALUATED) for values in rows), strict=True):

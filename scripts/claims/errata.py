@@ -5,20 +5,29 @@ A statement whose counterexample does not refute it (any more) counts as reprodu
 
 from collections.abc import Callable
 from functools import partial
-from math import inf
 
-from scripts.claims.claim import FALSE, NOT_REPRODUCED, REPRODUCED, Claim, ClaimError, Finding, Sweep
+import numpy as np
+
+from scripts.claims.claim import (
+    FALSE,
+    NOT_REPRODUCED,
+    REPRODUCED,
+    UNDECIDED,
+    Claim,
+    ClaimError,
+    Finding,
+    Sweep,
+)
+from scripts.claims.intervals import WRONG, share
 
 Numbers = dict[str, float]
 MORE = 3.0  # between two starts that should give the same up to logarithms: log(1 / eps) grows 1.3 times
-STEPS = 600  # of erratum 8's runs: a loss that is above 1e-6 of its start for as long has not fallen
 
 
-def _converges_above_limit(x: Numbers) -> bool:
-    """Decide erratum 4: at 3 and 4 / ||H|| the loss grows, then falls while the Gram matrix shrinks below the limit."""
-    return all(
-        1 < x[f"peak_{c}"] < inf and x[f"steps_{c}"] < STEPS and x[f"top_{c}"] <= x[f"limit_{c}"] for c in (3, 4)
-    )
+def _two_slips(x: Numbers) -> bool:
+    """Decide erratum 6: b0 is above its threshold, not so the rates; and b passes it without reaching twice of it."""
+    rates = x["b0"] > x["threshold"] and x["two_rates"] >= x["inverse"]
+    return rates and max(x["b_exit"], x["b_end"]) <= 2 * x["threshold"]
 
 
 # statement -> (number of the erratum, whether its numbers refute the statement)
@@ -27,11 +36,7 @@ STATEMENTS: dict[str, tuple[int, Callable[[Numbers], bool]]] = {
     "exit_exists": (2, lambda x: x["b_end"] <= x["b_bound"] < x["threshold"]),
     "condition_without_square": (3, lambda x: x["b0"] >= x["printed"] and x["growth"] > 1),
     "gap_without_eta": (4, lambda x: x["gap"] > (1 + 1e-9) * x["printed"] or x["gap_short"] < 0),
-    "two_rates_below_inverse": (6, lambda x: x["b0"] > x["threshold"] and x["two_rates"] >= x["inverse"]),
-    "exit_above_twice_threshold": (6, lambda x: max(x["b_exit"], x["b_end"]) <= 2 * x["threshold"]),
-    "norm_independent_of_n": (7, lambda x: x["norm_160"] >= x["lower"] and x["norm_160"] > 10 * x["norm_1"]),
-    "limit_of_steps": (8, _converges_above_limit),
-    "rate_in_inverse_eps": (9, lambda x: x["t_8"] <= x["bound_8"] and x["term_8"] > 1000 * x["bound_8"]),
+    "factors_of_two": (6, _two_slips),
 }
 
 
@@ -44,13 +49,16 @@ def counterexample(sweep: Sweep, *, statement: str) -> Finding:
 
 
 def more_steps(sweep: Sweep) -> Finding:
-    """Decide whether AdaLoss takes more steps to the threshold in more random problems than fewer (erratum 5)."""
+    """Decide whether AdaLoss takes more steps to the threshold in most random problems in which they differ."""
     x, runs = _numbers(sweep, 5)
+    low, high = share(np.repeat([True, False], [int(x["more"]), int(x["fewer"])]), WRONG)
     said = (
-        f"random problems with lambda_1 >= 1: more in {x['more']}, equal in {x['equal']}, fewer in {x['fewer']}; "
-        f"no rule: in one problem {x['n_adaloss']} against AdaGrad-Norm's {x['n_adagrad_norm']}"
+        f"random problems with lambda_1 >= 1: more in {x['more']}, equal in {x['equal']}, fewer in {x['fewer']}; share "
+        f"of more where they differ [{low:.3g}, {high:.3g}]; no rule: in one problem {x['n_adaloss']} against "
+        f"AdaGrad-Norm's {x['n_adagrad_norm']}"
     )
-    return Finding(REPRODUCED if x["more"] > x["fewer"] else NOT_REPRODUCED, said, runs=runs)
+    verdict = REPRODUCED if low > 0.5 else NOT_REPRODUCED if high < 0.5 else UNDECIDED
+    return Finding(verdict, said, runs=runs)
 
 
 def within_printed(sweep: Sweep) -> Finding:
@@ -73,26 +81,25 @@ def _numbers(sweep: Sweep, number: int) -> tuple[Numbers, tuple]:
 
 EXACT = "inequalities between the counterexample's numbers, far above rounding; no margin"
 _claim = partial(Claim, sweep="errata", at_paper_scale="needs no scale, one counterexample decides")
-_uniform = partial(
-    _claim,
-    measure=partial(counterexample, statement="uniform_in_the_start"),
-    tolerance="T over the printed bracket may differ between two starts by logarithms, 1.3 times here; from 3 "
-    "times on it is refuted",
-    corrected="true where b_1 ≥ η(λ1 + λ0)/2, and for every b0 after adding terms in u0^(-1/2) (docs/theory.md, A5)",
-)
 CLAIMS = (
     _claim(
         id="threshold-of-two-rates",
         quote="effective learning rate 2η/b0 is less than the critical threshold 1/λ1",
         place="Section 3, before Theorem 1",
-        measure=partial(counterexample, statement="two_rates_below_inverse"),
-        tolerance=EXACT,
-        corrected="η/b0 < 2/λ1 is what b0 > ηλ1/2 says",
+        measure=partial(counterexample, statement="factors_of_two"),
+        tolerance=EXACT + "; a slip of the pen, with that after Lemma 1, b reaching a value greater than ηλ1",
+        corrected="η/b0 < 2/λ1 is what b0 > ηλ1/2 says; b reaches ηλ1/2, passing it to a value below ηλ1",
     ),
-    _uniform(
+    _claim(
         id="theorem-1-as-printed",
         quote="We have ||w_T − w*||² ≤ ε for",
-        place="Theorem 1, equation (6)",
+        place="Theorem 1, equation (6), and Corollary 1, equation (8)",
+        measure=partial(counterexample, statement="uniform_in_the_start"),
+        tolerance="T over the printed bracket may differ between two starts by logarithms, 1.3 times here; from 3 "
+        "times on it is refuted; T_1 cannot be read in the scan, but its indicator removes it here; one counterexample "
+        "for both statements",
+        corrected="true where b_1 ≥ η(λ1 + λ0)/2, and for every b0 after adding terms in u0^(-1/2) (docs/theory.md, "
+        "A5)",
     ),
     _claim(
         id="lemma-1-exit",
@@ -111,25 +118,12 @@ CLAIMS = (
         corrected="a tendency, no rule (docs/errata.md, 5)",
     ),
     _claim(
-        id="exit-above-threshold",
-        quote="to reach a value greater than ηλ1",
-        place="Section 3, after Lemma 1",
-        measure=partial(counterexample, statement="exit_above_twice_threshold"),
-        tolerance=EXACT,
-        corrected="b reaches ηλ1/2, passing it to a value below ηλ1",
-    ),
-    _uniform(
-        id="corollary-1-as-printed",
-        quote="same setting as Theorem 1 but with the b_t updated by",
-        place="Corollary 1, equation (8)",
-    ),
-    _claim(
         id="proposition-1-condition",
         quote="stochastic gradient method in (10) with 2b0 ≥ η sup ||x_i||",
         place="Proposition 1",
         measure=partial(counterexample, statement="condition_without_square"),
         tolerance=EXACT,
-        corrected="2b0 ≥ η sup ||x_i||²",
+        corrected="2b0 ≥ η sup ||x_i||², unless it is the scan that has lost the square",
     ),
     _claim(
         id="proposition-1-difference",
@@ -137,40 +131,17 @@ CLAIMS = (
         place="Proposition 1",
         measure=partial(counterexample, statement="gap_without_eta"),
         tolerance=EXACT,
-        corrected="the bounds of lim b differ by (S − 1)||w_0 − w*||²/η, S = sup ||x_i||², at most (λ1 − 1)||w_0 − "
+        corrected="for our constants, since the theorems that it compares are not in the scan: the bounds of lim b "
+        "differ by (S − 1)||w_0 − w*||²/η, S = sup ||x_i||², at most (λ1 − 1)||w_0 − "
         "w*||²/η",
-    ),
-    _claim(
-        id="theorem-2-largest-step",
-        quote="we show that the maximum allowable learning rate can be improved",
-        place="Section 4, before Theorem 2",
-        measure=partial(counterexample, statement="limit_of_steps"),
-        tolerance=EXACT,
-        corrected="2/||H(0)|| is the largest step that converges linearly, from small residuals; it is no limit of "
-        "convergence",
-    ),
-    _claim(
-        id="figure-5-independent-of-n",
-        quote="the iteration complexity of gradient descent is nearly independent of n",
-        place="Section 4, Figure 5",
-        measure=partial(counterexample, statement="norm_independent_of_n"),
-        tolerance=EXACT,
-        corrected="max(n/(4d), 1/2) ≤ ||H∞|| for all unit rows: O(1) only while n = O(d)",
     ),
     _claim(
         id="theorem-3-rate",
         quote="Theorem 3 characterizes the convergence rate of AdaLoss",
         place="Section 4, before Theorem 3",
-        measure=partial(counterexample, statement="rate_in_inverse_eps"),
-        tolerance="refuted where the printed summand in 1/ε is more than 1000 times a proved bound on what is needed",
-        corrected="for the linearised network the summand is replaced by a number of steps that does not depend on "
-        "ε (docs/errata.md, 9)",
-    ),
-    _claim(
-        id="theorem-3b-first-term",
-        quote="This corresponds to the first term (λ0 + √n)/(α²√nε)",
-        place="Section 4, after Theorem 3",
         measure=within_printed,
-        tolerance="an upper bound, with the constant 1 since the paper gives none",
+        tolerance="an upper bound, with the constant 1 since the paper gives none; the summand as we read it",
+        cannot_fail="true, and loose: the summand in 1/ε is thousands of times what is needed, and for the linearised "
+        "network a number of steps that does not depend on ε replaces it (docs/errata.md, 9)",
     ),
 )

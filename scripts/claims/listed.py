@@ -16,6 +16,9 @@ ORDER = (
     # Abstract and introduction
     "linear-convergence-adaloss",
     "converges-in-polynomial-time",
+    "much-larger-rate",
+    "theorem-2-improves",
+    "independent-of-parameters",
     "cost-of-adaloss",
     "cost-of-the-norm",
     "norm-impractical",
@@ -25,6 +28,8 @@ ORDER = (
     "large-steps-diverge",
     "gradient-bounded-by-loss",
     "c-replaces-f-star",
+    "homogeneous-in-eta",
+    "b-monotone",
     "significant-improvement",
     # Section 3
     "threshold-of-two-rates",
@@ -36,8 +41,6 @@ ORDER = (
     "lemma-1-adagrad-norm",
     "lemma-1-adaloss",
     "adaloss-more-iterations",
-    "exit-above-threshold",
-    "corollary-1-as-printed",
     "tighter-upper-bound",
     "b-is-bounded",
     "theorem-7-stochastic",
@@ -52,6 +55,7 @@ ORDER = (
     "figure-1-outperforms",
     # Section 4
     "assumption-1-labels",
+    "definition-1",
     "assumption-2",
     "theorem-2-largest-step",
     "theorem-2-convergence",
@@ -59,11 +63,11 @@ ORDER = (
     "norm-at-most-n",
     "figure-5-norm",
     "figure-5-independent-of-n",
+    "gram-matrices-alike",
     "iterates-stay-near",
     "theorem-3-rate",
     "theorem-3a",
     "theorem-3b",
-    "theorem-3b-first-term",
     "first-of-all-robust",
     "converges-linearly",
     "width-above-n-to-the-8",
@@ -71,6 +75,7 @@ ORDER = (
     "step-decreases-to-threshold",
     "pl-inequality",
     "loss-may-increase",
+    "adagrad-norm-same-rate",
     "figure-6",
     # Table 1
     "table-1-robust",
@@ -112,7 +117,7 @@ def not_checkable() -> list[Claim]:
 
 
 def _modules() -> Iterator[ModuleType]:
-    """Yield the script of each sweep; of one without a figure, a module of this folder."""
+    """Yield the script of each sweep, and the module of this folder that has its name."""
     for name in listed():
         for folder, package in ((HERE.parent, "scripts"), (HERE, "scripts.claims")):
             if (folder / f"{name}.py").is_file():

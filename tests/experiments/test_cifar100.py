@@ -98,7 +98,7 @@ def test_all_images_are_read_and_dealt_evenly(archive):
     content = python2({"data": np.zeros((2, 2), np.uint8)})
     assert b"cnumpy.core.multiarray\n_reconstruct" in content and b"_codecs" not in content  # as Python 2 wrote
     assert pickle.loads(content, encoding="bytes").keys() == {b"data"}
-    images = cifar100.load(config(path, md5))
+    images = cifar100.load(config(path, md5), 0)
     assert (images.classes, images.channels, images.size) == (100, 3, 8)
     labels = np.array(train["fine_labels"])
     for (x, y), size in ((images.train, 9), (images.validation, 1)):
@@ -116,7 +116,7 @@ def test_all_images_are_read_and_dealt_evenly(archive):
 
 
 def test_the_split_is_of_its_own_seed(archive):
-    one, same, other = (cifar100.load(config(*archive[:2], split=k)) for k in (0, 0, 1))
+    one, same, other = (cifar100.load(config(*archive[:2]), k) for k in (0, 0, 1))
     assert torch.equal(one.train[0], same.train[0]) and one.checksum == same.checksum != other.checksum
     assert not torch.equal(one.train[0], other.train[0]) and torch.equal(one.test[0], other.test[0])
 
@@ -129,7 +129,7 @@ def test_a_wrong_md5_and_a_share_that_leaves_no_image_are_refused(archive):
         ({"md5": md5, "validation": 0.999}, "data.validation=0.999: leaves no image of "),
     ):
         with pytest.raises(ConfigError) as caught:
-            cifar100.load(config(path, **words))
+            cifar100.load(config(path, **words), 0)
         assert str(caught.value).startswith(line) and "\n" not in str(caught.value)
     with pytest.raises(ValueError, match=r"data\.crop=13: should be at most data\.resize=12"):
         config("x", 32 * "0", crop=13)
@@ -171,7 +171,7 @@ def test_resizing_is_that_of_pillow():
 
 
 def test_what_the_model_sees(archive):
-    images = cifar100.load(config(archive[0], archive[1]))
+    images = cifar100.load(config(archive[0], archive[1]), 0)
     raw = some_images()
     draws = torch.tensor([[4, 0, 1]] * 5)
     seen = images.augment(raw, draws)

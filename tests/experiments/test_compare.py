@@ -1,5 +1,6 @@
 """The comparison: every optimizer does what its initial step says, every problem is what it claims, runs are saved."""
 
+from dataclasses import replace
 from importlib.metadata import version
 
 import numpy as np
@@ -12,7 +13,7 @@ from experiments.compare import experiment as compare
 from experiments.compare.peers import PEERS
 from experiments.compare.problems import module
 from experiments.runs.schema import validated
-from tests.experiments.launch import ROOT, content, launch, made
+from tests.experiments.launch import ROOT, content, launch, made, within
 
 STEPS = 400
 W = torch.tensor([[1.5, -0.5, 2.0]], dtype=torch.float64)
@@ -172,6 +173,12 @@ def test_a_diverged_training_stops_and_is_worth_nothing(problem, worst):
     last = history.iloc[-1]
     assert len(history) == 1 and last["loss"] == last["train_loss"] == np.inf
     assert {name: last[name] for name in worst} == worst
+
+
+def test_a_library_that_is_missing_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(PEERS, "prodigy", replace(PEERS["prodigy"], package="no-such-library"))
+    said = within("compare", "optimizer=prodigy", f"runs={tmp_path}").stderr
+    assert said.startswith("error: optimizer='prodigy': needs the package no-such-library, of the extra 'pee")
 
 
 def test_what_a_run_saves(tmp_path):

@@ -141,6 +141,20 @@ def test_the_hub_is_asked_for_the_pinned_revision(tmp_path, monkeypatch):
     assert str(caught.value) == f"weights.repo={HUB['repo']!r}: model.safetensors cannot be downloaded (no network)"
 
 
+def test_without_a_revision_it_is_the_newest_asked_for_once(monkeypatch, capsys):
+    asked = Mock(return_value=Mock(sha=40 * "b"))
+    monkeypatch.setattr(hub, "model_info", asked)
+    hub.newest.cache_clear()
+    found = [validated(hub.Hub, HUB | {"revision": None}, "weights") for _ in range(2)]
+    assert [one.model_dump() for one in found] == 2 * [HUB | {"revision": 40 * "b"}]
+    asked.assert_called_once_with(HUB["repo"])
+    assert capsys.readouterr().out == f"{HUB['repo']}: weights.revision={40 * 'b'}\n"
+    hub.newest.cache_clear()
+    asked.side_effect = OSError("no\nnetwork")
+    with pytest.raises(ConfigError, match=r"^weights\.revision=null: the newest commit of timm/.* \(no network\)"):
+        validated(hub.Hub, HUB | {"revision": None}, "weights")
+
+
 @pytest.mark.parametrize("wrong", [{"revision": "main"}, {"repo": "vit_small_patch16_224"}])
 def test_a_tag_that_pins_nothing_is_refused(wrong):
     with pytest.raises(ConfigError, match=rf"^weights\.{next(iter(wrong))}='"):

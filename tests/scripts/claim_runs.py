@@ -6,6 +6,7 @@ from scripts.claims.claim import Sweep
 from tests.scripts import test_table_1
 from tests.scripts.synthetic import saved
 
+SEEDS = range(8)
 WINDOWS = ((101, 200), (991, 1000), (4901, 5000))
 ITERATIONS = np.concatenate([[1], *(np.arange(a, b + 1, 9) for a, b in WINDOWS)])
 
@@ -49,16 +50,20 @@ def bounds(exit_index=4.0, exit_paper=9.0, violations=0):
     for p in (1, 2):
         table = {"exit_index": [exit_index, 0.0], "exit_paper_0": [exit_paper, 0.0]}
         names = ("b", "n", "t_bound", "t_first", "t_unrolled", "t_restarted")
+        table |= {"stopped": [False, False]}
         table |= {f"violations_{name}": [0, 0] for name in names} | {"violations_t_first": [0, violations]}
         table["violations_n"] = [violations, 0]
         cells.append(({"p": p, "d": 3}, table, {}))
     return sweep("figure_bounds", cells)
 
 
-def gram(lambda_min=0.2, lambda_max=1.2):
+def gram(lambda_min=0.2, lambda_max=1.2, growth=0.0):
+    """Unit rows with n = d whose ||H|| / lambda_0 grows like n^``growth``, and digits."""
+    sizes = [("sphere", n, n, 0.2, 1.2 * (n / 50) ** growth) for n in (50, 200, 800)]
     cells = [
-        ({"data": {"name": name}, "seed": 0}, [{"n": n, "d": 50, "lambda_min": low, "lambda_max": high}], {})
-        for name, n, low, high in (("sphere", 50, 0.2, 1.2), ("digits", 80, lambda_min, lambda_max))
+        ({"data": {"name": name}, "seed": seed}, [{"n": n, "d": d, "lambda_min": low, "lambda_max": high}], {})
+        for name, n, d, low, high in (*sizes, ("digits", 80, 64, lambda_min, lambda_max))
+        for seed in SEEDS
     ]
     return sweep("figure_5", cells)
 
@@ -68,34 +73,75 @@ def labels(zero_loss=0.2):
     return sweep("figure_6", cells)
 
 
-def critical_step(slow=1.0):
-    """The loss falls by a factor 10 in 10 ``slow`` iterations; ||H|| / lambda_0 = 5."""
-    iteration = np.arange(1, 401)
-    history = {"iteration": iteration, "loss": 10.0 ** (-(iteration - 1) / (10 * slow))}
-    result = {"lambda_1": 1.0, "lambda_0": 0.2, "start_loss": 1.0}
-    steps = {1.5: history, 1.9: history, 4.0: history | {"loss": np.ones(400)}}
-    return sweep("figure_critical_step", [({"m": 100, "seed": 0, "eta": c}, h, result) for c, h in steps.items()])
+def critical_step(slow=1.0, wide=1.0, fits=4.0, lambda_0=0.2):
+    """The loss falls by a factor 10 in 10 ``slow`` iterations, ``wide`` times that at m = 1000, for c <= ``fits``."""
+    iteration, cells = np.arange(1, 401), []
+    for m, times in ((100, slow), (1000, slow * wide)):
+        for c in (1.5, 1.9, 4.0, 6.0):
+            loss = 10.0 ** (-(iteration - 1) / (10 * times)) if c <= fits else np.ones(400)
+            history = {"iteration": iteration, "loss": loss, "step": 1.0, "lambda_max": 1.0}
+            result = {"lambda_1": 1.0, "lambda_0": lambda_0, "start_loss": 1.0, "start_lambda_1": 1.0, "zero_loss": 1.0}
+            config = {"m": m, "eta": c, "data": {"n": 40}}
+            cells += [(config | {"seed": seed}, history, result) for seed in SEEDS]
+    return sweep("figure_critical_step", cells)
 
 
 NETWORK_ITERATIONS = np.arange(1, 1002, 10)
+SLOW = {("adaloss", 2.0): 2.0, ("adaloss", 0.001): 1.05, ("adagrad_norm", None): 1.0, ("sgd_constant", None): 1.0}
 
 
-def theorem_3(rates=(), losses=(), bound=1.2, b_bound=150.0, step=1.0, lambda_min=0.1, n=40):
-    """Losses ``rate^(2 k)`` from b0 = 0.1, 1, 100, critical b0 = 0.6; ``losses`` replaces those of (method, b0)."""
-    rates = {0.1: 0.97, 1.0: 0.975, 100.0: 0.98} | dict(rates)
+def theorem_3(**changed):
+    return sweep("figure_theorem_3", network_cells(**changed))
+
+
+def network_cells(losses=None, slow=(), bend=(), role=1.0, peak=2.0, bound=1.2, n=40, seeds=SEEDS, **facts):
+    """Losses exp(-k / 20 / ``slow``), by method and alpha; from b0 = 0.1 and alpha = 0.001 they first rise to ``peak``.
+
+    The critical b0 is 0.6, below which the constant step diverges. ``bend``: methods that are slow from 1e-7 on;
+    ``losses`` of all AdaLoss's runs instead; of ``facts`` ``change`` and ``error`` are the exponents of m of H's change
+    and the distance to the linearised network, and of H's first error.
+    """
+    facts = {"lambda_min": 0.1, "distance": 1.0, "last_b": 1.5, "change": -0.5, "error": -0.5} | facts
+    k, cells = NETWORK_ITERATIONS - 1, []
+    for (method, alpha), times in (SLOW | dict(slow)).items():
+        for m in (100, 1000):
+            for b0 in (0.1, 1.0):
+                deep = alpha == 0.001 and b0 == 0.1
+                log_loss = -k / 20 / times
+                if method in bend:
+                    log_loss = np.maximum(log_loss, -16 - k / 200)
+                loss = np.exp(log_loss) if losses is None or method != "adaloss" else np.array(losses)
+                if deep:
+                    loss[1] = peak
+                if method == "sgd_constant" and b0 < 0.6:
+                    loss = np.where(k > 100, np.inf, 1.5**k)
+                b = np.linspace(0.5, facts["last_b"], len(k)) if deep else np.linspace(2.0, 3.0, len(k))
+                history = {"iteration": k + 1, "loss": loss, "step": 2 / (1.2 * b)}
+                history |= {"linear_loss": np.exp(log_loss * role - 0.01 * m ** facts["change"])}
+                history |= {"lambda_min": facts["lambda_min"], "distance": facts["distance"]}
+                history |= {"gram_change": m ** facts["change"]}
+                result = {"eta": 1.0, "lambda_1": 1.2, "lambda_0": 0.2, "start_loss": 1.0, "linear_distance": 1.0}
+                result |= {"start_gram_error": m ** facts["error"]}
+                if method == "adaloss":
+                    result |= {"iterations_bound": bound * 20 * times * np.log(1e6)}
+                config = {"m": m, "b0": b0, "method": {"name": method} | ({"alpha": alpha} if alpha else {})}
+                cells += [(config | {"data": {"n": n}, "seed": seed}, history, result) for seed in seeds]
+    return cells
+
+
+def hyperparameters(end=1e-9, bound=100, off=0.0):
+    """Two choices that are one in other units, and one whose bound asks for more iterations; ``off``: of the steps."""
     cells = []
-    for method in ("adaloss", "sgd_constant"):
-        for b0, rate in rates.items():
-            loss = dict(losses).get((method, b0), rate ** (2.0 * (NETWORK_ITERATIONS - 1)))
-            history = {"iteration": NETWORK_ITERATIONS, "loss": loss, "linear_loss": loss, "step": step}
-            history |= {"lambda_min": lambda_min}
-            result = {"eta": 1.0, "lambda_1": 1.2, "lambda_0": 0.2, "start_loss": 1.0, "linear_distance": 1.0}
-            if method == "adaloss":
-                steps = np.log(1e-6) / (2 * np.log(rate))
-                result |= {"b_bound": b_bound, "iterations_bound": bound * steps}
-            config = {"m": 100, "b0": b0, "method": {"name": method}, "data": {"n": n}}
-            cells.append((config, history, result))
-    return sweep("figure_theorem_3", cells)
+    for b0, alpha, eta, last, steps in (
+        (0.1, 0.01, 0.1, 1e-9, 50),
+        (1.0, 1.0, 1.0, end, bound),
+        (1.0, 1e3, 1.0, 0.5, 1e9),
+    ):
+        history = {"iteration": [1, 2], "loss": [1.0, 0.1], "step": [0.5, 0.4 * (1 + off * (eta == 1.0))]}
+        config = {"b0": b0, "method": {"alpha": alpha}, "eta": eta, "iterations": 1000, "m": 100}
+        result = {"start_loss": 1.0, "final_loss": last, "iterations_bound": steps}
+        cells += [(config | {"seed": seed}, history, result) for seed in SEEDS]
+    return sweep("hyperparameters", cells)
 
 
 ACCURACY = {

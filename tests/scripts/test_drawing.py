@@ -76,7 +76,6 @@ KEYS = {
     "figure_c": {"stops": "b stops", "first": "first to bring", "nearer": "c = 0 ends", "keeps_growing": "not stop b"},
     "figure_critical_step": {"calm_below": "never exceeds its start"},
     "figure_stochastic": {"rate": "linear rate"},
-    "figure_theorem_3": {"converges": "from every b0", "distance": "||W - W(0)||", "gram_change": "||H(k) - H(0)||"},
 }
 
 

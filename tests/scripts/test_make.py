@@ -63,7 +63,8 @@ def test_a_real_j_runs_one_target_after_the_other(tmp_path):
     python.parent.mkdir(parents=True)
     python.write_text('#!/bin/sh\ncase "$2" in *.claims|*.reproduce) sleep 0.5;; esac\necho "$2" >> calls\n')
     python.chmod(0o755)
-    for name in ("pyproject.toml", "constraints.txt", ".venv/.reproduce"):  # in the order in which they are made
+    # in the order in which they are made
+    for name in ("pyproject.toml", "constraints.txt", "packaged.txt", ".venv/.reproduce"):
         (tmp_path / name).touch()
     for goals in (["claims", "report"], ["reproduce", "report"]):
         (tmp_path / "calls").write_text("")
@@ -80,7 +81,7 @@ def test_one_figure_and_its_runs():
 def test_what_make_makes_is_in_the_sweeps_files(tmp_path, monkeypatch, capsys):
     registry.main(["paper"])
     made = [line.split(":")[1] for line in capsys.readouterr().out.splitlines()]
-    papers = ["figure_1", "figure_2", "figure_2_overlap", "figure_2_readings", "figure_3", "figure_3_readings"]
+    papers = ["figure_1", "figure_2", "figure_2_bbc", "figure_2_overlap", "figure_2_readings", "figure_3"]
     assert made[:6] == papers and made.index("figure_6") < made.index("table_1") < made.index("figure_bounds")
     monkeypatch.setattr(registry, "FOLDER", tmp_path)
     head, many = "# a comment\n# @package _global_\n", "\nhydra: {mode: MULTIRUN}"

@@ -1,0 +1,41 @@
+"""Controls of Table 1 on the pretrained ViT: the head trained alone, and blocks or the whole network drawn at random.
+
+python -m scripts.table_1_controls --scale laptop
+
+Numbers are as in ``scripts.table_1``.
+"""
+
+import pandas as pd
+
+from experiments.methods import METHODS
+from scripts.shared.output import Output, main
+from scripts.table_1 import APART, number, over_seeds
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Return a row for each start, a column for each method and b0."""
+    columns = list(dict.fromkeys(zip(table.method, table.b0, strict=True)))
+    titles = [f"{METHODS[method].label}, b0 = {b0:g}" for method, b0 in columns]
+    lines = [
+        f"Test accuracy in percent, mean ± std of {table.seeds.max()} seeds.",
+        "",
+        "| " + " | ".join(["start", *titles]) + " |",
+        "|---" * (1 + len(titles)) + "|",
+    ]
+    for problem, rows in table.groupby("problem", sort=False):
+        by_cell = rows.set_index(["method", "b0"])
+        lines.append(
+            "| " + " | ".join([problem.split(" (")[0], *(number(by_cell.loc[c], "±") for c in columns)]) + " |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def draw(output: Output) -> None:
+    """Save the table as CSV and Markdown."""
+    table = over_seeds(output.runs)
+    output.table("table_1_controls", table)
+    output.text("table_1_controls.md", markdown(table))
+
+
+if __name__ == "__main__":
+    main("table_1_controls", draw, APART)
