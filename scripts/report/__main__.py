@@ -40,8 +40,9 @@ def agreement(scale: str, figures: Path) -> list[str]:
 
 
 def table(sweep: Sweep) -> list[dict]:
-    """Return Table 1 in words: for each problem its rows (b0, then one cell for each column)."""
-    [drawn] = [file.table for file in sweep.drawn if file.name == "table_1"] or [None]
+    """Return a table of accuracies in words: for each problem its rows (b0, then one cell for each column)."""
+    found = [file.table for file in sweep.drawn if file.name == sweep.name and "paper_std" in file.table]
+    [drawn] = found or [None]
     if drawn is None:
         return []
     return [
@@ -137,7 +138,7 @@ def render(
         without_figure=sections.without_figure(rows or []),
         tally=sections.counts(rows or []),
         tones=sections.TONES,
-        tables={sweep.name: table(sweep) for sweep in all_sweeps if sweep.name == "table_1"},
+        tables={sweep.name: table(sweep) for sweep in all_sweeps},
         explorers=explorers(all_sweeps),
         errata=errata(),
         environment=environment(all_sweeps + of_user),

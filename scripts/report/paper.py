@@ -157,13 +157,20 @@ ITEMS = (
         takeaway=takeaways.figure_4,
         key=("figure-4-robust", "lstm-loss-high", "lstm-b-after-25-from-1", "lstm-b-stabilizes", "lstm-400-decreases"),
     ),
+    Item(
+        id="table-2",
+        title="The README of the code: its second table, of a ResNet",
+        section=CODE,
+        sweep="table_2",
+        names=("the code's second table",),
+        takeaway=takeaways.table_2,
+        key=(),
+    ),
 )
 
 
 def item_of(claim: dict) -> Item | None:
     """Return the item that a claim's place names, else the one whose sweep decides it, else None."""
-    if claim["source"] == CODE:
-        return None
     named = [
         item for item in ITEMS if any(re.search(rf"{re.escape(name)}(?!\d)", claim["place"]) for name in item.names)
     ]

@@ -60,8 +60,8 @@ class Section:
 def of_paper(sweeps: Sequence[Sweep], claims: Sequence[dict]) -> list[Section]:
     """Return the sections of the paper's items, in its order."""
     by_name, found = {sweep.name: sweep for sweep in sweeps}, []
-    for item in ITEMS:
-        own = [by_name[name] for name in (item.sweep, *item.more)]
+    for item in [item for item in ITEMS if item.sweep in by_name]:
+        own = [by_name[name] for name in (item.sweep, *item.more) if name in by_name]
         mine = [row for row in claims if item_of(row) is item]
         key = [row for name in item.key for row in mine if row["id"] == name]
         found.append(Section(item.id, item.title, own, _said(item.takeaway, own), key, mine, item.headline))

@@ -59,7 +59,8 @@ def test_the_verdicts_are_counted_apart():
 
 
 def test_every_sweep_has_its_section_and_the_papers_come_in_its_order(page):
-    at = [re.search(rf'<section id="{item.id}">', page).start() for item in ITEMS]
+    drawn = [name for name, *_ in sweeps.scripts()]
+    at = [re.search(rf'<section id="{item.id}">', page).start() for item in ITEMS if item.sweep in drawn]
     assert at == sorted(at) and at[-1] < page.index('id="without-figure"') < page.index('id="claims"')
     homes = {name: item.id for item in ITEMS for name in (item.sweep, *item.more)}
     for name, experiment, title in sweeps.scripts():
@@ -79,7 +80,8 @@ def test_every_claim_has_its_place():
     ]
     homes = {row["id"]: item_of(row) for row in rows}
     for item in ITEMS:
-        assert all(homes[name] is item for name in item.key), item.id
+        key = [homes[name] for name in item.key if name in homes]  # sentences come and go; each item keeps one
+        assert all(home is item for home in key) and bool(key) == bool(item.key), item.id
     for row in rows:
         named = re.search(r"(Theorem|Lemma|Corollary|Table|Figure) (\d)", row["place"])
         if named and row["source"] == "paper":
