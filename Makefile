@@ -66,7 +66,7 @@ mutants: $(VENV)/.test $(VENV)/.mutants ## change a module a little, MODULE=adal
 	    $(PY) -m mutmut show $$name; done
 
 campaign: $(VENV)/.test ## try to break everything (an hour or more; docs/reliability.md has the promises)
-	@set -e; for kind in kill fuzz library damage certificates; do \
+	@set -e; for kind in kill fuzz library damage certificates machines; do \
 	    echo "== $$kind"; $(PY) -m tests.campaign.$$kind; done
 
 smoke: ## the whole reproduction at the smallest scale (a minute or two)
@@ -81,7 +81,7 @@ figure_%: $(STAMP)
 table_%: $(STAMP)
 	@set -e; $(call PAIRS,$@); for pair in $$pairs; do $(TRAIN); $(DRAW); done
 
-figure_compare figure_suggest: $(VENV)/.peers
+figure_compare: $(VENV)/.peers
 
 sweep: $(STAMP) ## a sweep of your own: EXPERIMENT=linear_regression ARGS='method=adaloss b0=0.1,1' (docs/runs.md)
 	@$(if $(EXPERIMENT),,$(error EXPERIMENT is missing: make sweep EXPERIMENT=linear_regression ARGS='b0=0.1,1'))
@@ -104,6 +104,7 @@ publish: $(STAMP) ## copy the laptop scale's pictures and tables to figures/publ
 	@mkdir -p figures/published
 	@cp figures/laptop/*.png figures/laptop/*.csv figures/laptop/*.md figures/laptop/times.json figures/laptop/report.html \
 	    figures/published/
+	@$(PY) -m scripts.claims.tally figures/published/claims.csv README.md
 
 theory-check: $(STAMP) ## check every proved bound on random problems (SCALE=paper: ten times as many)
 	@set -e; $(call PAIRS,figure_bounds figure_stochastic); for pair in $$pairs; do $(TRAIN); $(DRAW); done

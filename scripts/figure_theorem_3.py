@@ -73,7 +73,6 @@ def _measured(history: pd.DataFrame, result: dict) -> dict[str, float]:
         "last_b": b[-1],
         "critical_b0": result["eta"] * result["lambda_1"] / 2,
         "threshold": 1 + result["lambda_0"] / result["lambda_1"],  # Theorem 3's eta (lambda_0 + ||H||) / 2
-        "monotone": bool((np.diff(b[~np.isnan(b)]) >= 0).all()),
         "peak": loss.max(),
         "end": loss[-1],
         "reached_after": _steps_to(TARGET, loss, steps),

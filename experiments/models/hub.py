@@ -49,8 +49,7 @@ def newest(repo: str) -> str:
         commit = model_info(repo).sha
     except Exception as error:  # of many packages, as below
         raise ConfigError(
-            f"weights.revision=null: the newest commit of {repo} cannot be asked for ({files.one_line(error)}); "
-            "give one"
+            f"weights.revision=null: the newest of {repo} cannot be asked for ({files.one_line(error)}); give one"
         ) from error
     print(f"{repo}: weights.revision={commit}", flush=True)
     return commit

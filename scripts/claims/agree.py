@@ -45,7 +45,7 @@ class Agreement:
         ]
 
 
-def compare(figures: Path, published: Path = PUBLISHED) -> Agreement:
+def compare(figures: Path, published: Path) -> Agreement:
     """Return the agreement of two folders with claims.csv and the figures' tables. Raises RefusalError."""
     ours, theirs = (_verdicts(folder) for folder in (figures, published))
     both = pd.DataFrame({"ours": ours, "published": theirs}).fillna(NOT_RUN)
@@ -94,7 +94,7 @@ def main() -> None:
     if args.scale != SCALE_OF_PUBLISHED:
         print(f"the published verdicts are of the scale {SCALE_OF_PUBLISHED}: nothing to compare at {args.scale}")
         return
-    found = compare(args.figures or Path("figures") / args.scale)
+    found = compare(args.figures or Path("figures") / args.scale, PUBLISHED)
     print("\n".join(found.lines()))
     if found.contradictions:
         raise SystemExit(1)

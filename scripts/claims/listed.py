@@ -16,25 +16,27 @@ ORDER = (
     # Abstract and introduction
     "linear-convergence-adaloss",
     "converges-in-polynomial-time",
-    "much-larger-rate",
-    "theorem-2-improves",
-    "independent-of-parameters",
     "cost-of-adaloss",
     "cost-of-the-norm",
     "norm-impractical",
     "hyperparameters-never-matter",
+    "much-larger-rate",
+    "improved-to-a-logarithm",
+    "independent-of-parameters",
+    "theorem-2-improves",
     # Section 2
     "small-steps-are-slow",
     "large-steps-diverge",
     "gradient-bounded-by-loss",
+    "b-is-monotone",
     "c-replaces-f-star",
     "homogeneous-in-eta",
-    "b-monotone",
     "significant-improvement",
     # Section 3
     "threshold-of-two-rates",
     "theorem-1-any-b0",
     "theorem-1-as-printed",
+    "fewer-than-the-earlier-bound",
     "independent-of-accuracy",
     "direction-grows-until-half",
     "lemma-1-exit",
@@ -90,7 +92,6 @@ ORDER = (
     "figure-3-robust",
     "figure-3-adam-sensitive",
     "figure-3-better-start",
-    "adamloss-numerically-robust",
 )
 
 

@@ -36,7 +36,7 @@ EXPLORERS: dict[str, Callable[[list[SavedRun]], dict]] = {
 def agreement(scale: str, figures: Path) -> list[str]:
     """Return how verdicts and figures compare with the published ones; nothing at another scale or without them."""
     there = all((folder / "claims.csv").is_file() for folder in (figures, PUBLISHED))
-    return compare(figures).lines() if there and scale == SCALE_OF_PUBLISHED else []
+    return compare(figures, PUBLISHED).lines() if there and scale == SCALE_OF_PUBLISHED else []
 
 
 def table(sweep: Sweep) -> list[dict]:
