@@ -19,9 +19,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from adaloss.runs import files
 from experiments.runs.registry import listed
 from experiments.runs.terminal import SCALES, run_main
-from scripts.shared.output import write
 
 PUBLISHED = Path("figures/published")
 TIMES = "times.json"
@@ -86,7 +86,8 @@ class Log:
         print(f"{again}{heading}  {self._took(stage, start)}{what}", flush=True)
         if made is None or int(made[2]):
             self.times[stage.name] = round(time.monotonic() - start, 1)
-            write(self.folder, {TIMES: json.dumps(self.times, indent=1).encode() + b"\n"})
+            content = json.dumps(self.times, indent=1).encode() + b"\n"
+            files.replace(self.folder / TIMES, content, self.folder / f".{TIMES}")
         return said.rstrip().rpartition("\n")[2]
 
     def _took(self, stage: Stage, start: float) -> str:

@@ -63,6 +63,7 @@ def test_scripts_read_runs_and_do_nothing_else():
         "adaloss.theory.errata",
         "adaloss.theory.linear_regression",
         "experiments.methods",
+        "adaloss.runs",
         "adaloss.runs.filters",
         "adaloss.runs.frame",
         "experiments.runs.registry",
