@@ -25,10 +25,9 @@ class AdaLossTrainer(Trainer):
         return part
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Log as Trainer does, with b and the step size next to the learning rate."""
+        """Log as Trainer does, with b, eta and the step (a callback would come after those that report)."""
         if "learning_rate" in logs:
-            adaloss = self.optimizer.optimizer
-            logs |= {"b": float(adaloss.b), "step_size": adaloss.effective_lr[0]}
+            logs |= self.optimizer.optimizer.numbers()
         super().log(logs, *args, **kwargs)
 
 

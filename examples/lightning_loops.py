@@ -66,6 +66,35 @@ class Manual(Automatic):
         return {"loss": loss.detach()}
 
 
+class Numbers(pl.Callback):
+    """Log b, eta and the step of each optimizer by whatever logger the Trainer has."""
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, index: int
+    ) -> None:
+        """Log the numbers of the last step."""
+        for i, optimizer in enumerate(trainer.optimizers):
+            module.log_dict({f"optimizer_{i}/{name}": value for name, value in optimizer.numbers().items()})
+
+
+class TwoOptimizers(Manual):
+    """Each layer has an optimizer of its own. With several, ``self.optimizers()`` is a list."""
+
+    def configure_optimizers(self) -> list[AdaLoss]:
+        """Return both."""
+        return [AdaLoss(layer.parameters(), lr=1.0, b0=1.0) for layer in self.model if list(layer.parameters())]
+
+    def training_step(self, batch: list[torch.Tensor], index: int) -> dict[str, torch.Tensor]:
+        """Take a step of each; both see the same loss."""
+        x, y = batch
+        loss = cross_entropy(self.model(x), y)
+        self.manual_backward(loss)
+        for optimizer in self.optimizers():
+            optimizer.step(loss=loss)
+            optimizer.zero_grad()
+        return {"loss": loss.detach()}
+
+
 def train(
     loader: torch.utils.data.DataLoader, module: Automatic, **options: Any
 ) -> tuple[torch.nn.Module, torch.optim.Optimizer]:

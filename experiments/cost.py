@@ -3,10 +3,10 @@
     python -m experiments.cost                                                  a ViT-S/16 with 100 classes
     python -m experiments.cost sweep=cost                                       the sweep behind the claims about cost
 
-One run is one machine's answer, in one process and thread: in each of ``turns`` turns everything is timed once, in a
-new order, the optimizers over ``steps`` steps. The history has a row per turn and part: ``seconds`` of one
-optimizer step, or of ``gradient``, one forward and backward pass over ``batch`` random images. Times are results, not
-part of a run's identity: a complete run is not timed again.
+One run is one machine's answer, in one process and thread: in each of ``turns`` turns the optimizers take ``steps``
+steps by turns, each time in a new order, so that what disturbs one disturbs all. The history has a row per turn and
+part: ``seconds`` of the thread's CPU time for one optimizer step, or for ``gradient``, one forward and backward pass
+over ``batch`` random images. Times are results, not part of a run's identity: a complete run is not timed again.
 """
 
 import time
@@ -29,6 +29,7 @@ from experiments.runs.store import Run
 
 NAME = "cost"
 CHANNELS = 3
+GRADIENT = "gradient"
 STEP = {"eta": 1e-6, "b0": 1.0}  # so small that the parameters stay where they are over thousands of steps
 TIMED: tuple[Strict, ...] = (
     SGDConstant(name="sgd_constant"),
@@ -74,18 +75,20 @@ class Cost(Experiment):
         parts, parameters, tensors = self._parts()
         rows = []
         for turn in progress(range(self.turns + 1), desc=NAME):
-            for name in rng.permutation(list(parts)):
-                once, times = parts[name]
-                start = time.perf_counter()
-                for _ in range(times):
-                    once()
-                rows.append({"turn": turn, "part": name, "seconds": (time.perf_counter() - start) / times})
+            spent = dict.fromkeys(parts, 0.0)
+            for step in range(self.steps):
+                for name in rng.permutation([name for name in parts if name != GRADIENT or step == 0]):
+                    start = time.thread_time()
+                    parts[name]()
+                    spent[name] += time.thread_time() - start
+            times = {name: 1 if name == GRADIENT else self.steps for name in parts}
+            rows += [{"turn": turn, "part": name, "seconds": spent[name] / times[name]} for name in parts]
         history = pd.DataFrame(rows)
         facts = {"parameters": parameters, "tensors": tensors}
         yield Outcome(run, history[history.turn > 0].reset_index(drop=True), facts)
 
-    def _parts(self) -> tuple[dict[str, tuple[Callable[[], object], int]], int, int]:
-        """Return what is timed and how often in a turn; how many parameters in how many tensors."""
+    def _parts(self) -> tuple[dict[str, Callable[[], object]], int, int]:
+        """Return what is timed; how many parameters in how many tensors."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             model = self.model.network(size=self.size, channels=CHANNELS, classes=self.classes)
@@ -100,10 +103,10 @@ class Cost(Experiment):
             return loss
 
         loss = gradient().detach()
-        parts = {"gradient": (gradient, 1)}
+        parts = {GRADIENT: gradient}
         for method in TIMED:
             optimizer = make(method, params, **STEP)
-            parts[method.name] = (lambda optimizer=optimizer: take(optimizer, loss), self.steps)
+            parts[method.name] = lambda optimizer=optimizer: take(optimizer, loss)
         return parts, sum(p.numel() for p in params), len(params)
 
 

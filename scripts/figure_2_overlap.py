@@ -9,7 +9,9 @@ no model can. Final training loss and **robust** are as in ``scripts.figure_2``.
 import pandas as pd
 
 from experiments.methods import METHODS
-from scripts.figure_2 import FACTOR, by_epoch, finals, over_seeds, panels, robust
+from scripts.claims.sentences import messages as decided_by
+from scripts.claims.sentences import split
+from scripts.figure_2 import ROBUST, SENSITIVE, by_epoch, finals, over_seeds, panels
 from scripts.shared.output import Message, Output, main
 
 SHOWN = {name: METHODS[name] for name in ("adam", "adamloss")}
@@ -18,12 +20,8 @@ APART = {"data": ("synthetic_news",), "epochs": (2,), "method": SHOWN, "b0": (),
 
 def messages(table: pd.DataFrame) -> list[Message]:
     """Return whether AdamLoss is robust, and Adam is not."""
-    ours, theirs = (robust(table[table.method == name]) for name in ("adamloss", "adam"))
-    problem, factor = "overlapping classes", f"a factor of {FACTOR} over all b0"
-    return [
-        Message(problem, f"AdamLoss's training loss is robust: within {factor}", *ours),
-        Message(problem, f"Adam's training loss is not robust: beyond {factor}", not theirs[0], theirs[1]),
-    ]
+    of = {name: split(table[table.method == name].assign(data="overlapping classes"), ["data"], "{}") for name in SHOWN}
+    return decided_by(of["adamloss"], ROBUST) + decided_by(of["adam"], SENSITIVE)
 
 
 def draw(output: Output) -> None:

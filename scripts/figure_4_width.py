@@ -7,16 +7,15 @@ about that size, so that the loss, and b after 25 iterations, grow with the widt
 ``scripts.figure_4``, for each width.
 """
 
-from dataclasses import replace
 from itertools import cycle
 
 import matplotlib.pyplot as plt
 import pandas as pd
 
 from experiments.runs.store import SavedRun
-from scripts.figure_4 import COLOURS, REACHED, SMALL, by_iteration, over_seeds
-from scripts.figure_4 import messages as of_width
-from scripts.shared.output import Message, Output, main
+from scripts.claims.sentences import messages
+from scripts.figure_4 import COLOURS, HIGH, REACHED, REACHES, SMALL, STABLE, by_iteration, over_seeds, problems
+from scripts.shared.output import Output, main
 
 APART = {"method": ("adamloss",), "hidden": (), "b0": SMALL, "seed": ()}
 
@@ -25,15 +24,6 @@ def by_width(runs: list[SavedRun]) -> dict[int, pd.DataFrame]:
     """Return the table of ``scripts.figure_4`` for each width."""
     widths = sorted({run.config["hidden"] for run in runs})
     return {hidden: by_iteration([run for run in runs if run.config["hidden"] == hidden]) for hidden in widths}
-
-
-def messages(tables: dict[int, pd.DataFrame]) -> list[Message]:
-    """Return the sentences about small b0, for each width."""
-    return [
-        replace(message, problem=f"{hidden} units, {message.problem}")
-        for hidden, table in tables.items()
-        for message in of_width(table)
-    ]
 
 
 def figure(drawn: pd.DataFrame) -> plt.Figure:
@@ -56,7 +46,8 @@ def draw(output: Output) -> None:
     tables = by_width(output.runs)
     drawn = pd.concat([over_seeds(table).assign(hidden=hidden) for hidden, table in tables.items()], ignore_index=True)
     output.save("figure_4_width", figure(drawn), drawn)
-    output.messages("figure_4_width", messages(tables))
+    found = problems(output.runs, by=("b0", "hidden"))
+    output.messages("figure_4_width", messages(found, (HIGH, REACHES, STABLE)))
 
 
 if __name__ == "__main__":

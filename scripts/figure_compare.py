@@ -21,7 +21,8 @@ from experiments.runs.store import SavedRun
 from scripts.shared.output import Message, Output, main
 
 POINT, FACTOR = 0.01, 2.0  # the bands: of accuracy, of loss
-OURS = ("adaloss", "adagrad_norm", "adamloss")
+NEAR = 1.05  # of a loss, for a start from a known lr
+OURS = ("adaloss", "adaloss_like", "adagrad_norm", "adamloss", "adamloss_like")
 _PACKAGES = {
     "torch": ("black", "x"),
     "dadaptation": ("#009E73", "v"),
@@ -30,10 +31,12 @@ _PACKAGES = {
     "one": ("#CC79A7", "D"),  # of the libraries that have one optimizer here, at most one a family
     "another": ("#7F7F7F", "*"),
 }
+_LIKE = ("#882255", "h")  # our start from a known lr
 # family -> optimizer -> label, colour, marker; one colour for a library, and for each of the paper's methods its own
 FAMILIES = {
     "SGD": {
         "adaloss": METHODS["adaloss"],
+        "adaloss_like": ("AdaLoss.like", *_LIKE),
         "adagrad_norm": METHODS["adagrad_norm"],
         "sgd": ("SGD", *_PACKAGES["torch"]),
         "dadapt_sgd": ("D-Adapt SGD", *_PACKAGES["dadaptation"]),
@@ -44,6 +47,7 @@ FAMILIES = {
     },
     "Adam": {
         "adamloss": METHODS["adamloss"],
+        "adamloss_like": ("AdamLoss.like", *_LIKE),
         "adam": METHODS["adam"],
         "prodigy": ("Prodigy", *_PACKAGES["one"]),
         "dadapt_adam": ("D-Adapt Adam", *_PACKAGES["dadaptation"]),
@@ -247,6 +251,26 @@ def messages(table: pd.DataFrame) -> list[Message]:
     return found
 
 
+def known_lr(drawn: pd.DataFrame) -> list[Message]:
+    """Decide whether ``like``, given the best step of SGD or Adam as lr, ends at least nearly as well."""
+    found = []
+    for (problem, metric), rows in drawn.groupby(["problem", "metric"], sort=False):
+        for like, base in {"adaloss_like": "sgd", "adamloss_like": "adam"}.items():
+            theirs, ours = (rows[rows.optimizer == name].set_index("step").value for name in (base, like))
+            step = theirs.index[heights(metric, theirs)[0].argmin()]
+            near = theirs[step] - POINT if metric == "accuracy" else theirs[step] * NEAR
+            found.append(
+                Message(
+                    problem,
+                    f"with {LABELS[base]}'s best lr {LABELS[like]} ends within "
+                    f"{'one point' if metric == 'accuracy' else f'{NEAR - 1:.0%}'} of it",
+                    bool(ours[step] >= near if metric == "accuracy" else ours[step] <= near),
+                    f"lr {step:g}: {LABELS[like]} {ours[step]:.4g}, {LABELS[base]} {theirs[step]:.4g}",
+                )
+            )
+    return found
+
+
 def draw(output: Output) -> None:
     """Save the figure with the CSV of its curves, the table of widths (CSV and Markdown), and the messages."""
     drawn = over_seeds(output.runs)
@@ -254,7 +278,7 @@ def draw(output: Output) -> None:
     table = widths(drawn)
     output.table("figure_compare_widths", table)
     output.text("figure_compare_widths.md", markdown(table))
-    output.messages("figure_compare", messages(table))
+    output.messages("figure_compare", messages(table) + known_lr(drawn))
 
 
 if __name__ == "__main__":

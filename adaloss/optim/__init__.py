@@ -4,7 +4,6 @@ from adaloss.optim.adagrad_norm import AdaGradNorm
 from adaloss.optim.adaloss import AdaLoss, AdamLoss
 from adaloss.optim.baselines import AdamSqrt, SGDConstant, SGDDecaySqrt
 from adaloss.optim.loss_driven import LossDriven
-from adaloss.optim.suggest import Suggestion, suggest
 
 __all__ = [
     "AdaGradNorm",
@@ -14,6 +13,4 @@ __all__ = [
     "LossDriven",
     "SGDConstant",
     "SGDDecaySqrt",
-    "Suggestion",
-    "suggest",
 ]

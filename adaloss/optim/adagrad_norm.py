@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch.optim.optimizer import ParamsT
 
 from adaloss import stepsizes
-from adaloss.optim.groups import choice
+from adaloss.optim.groups import SKIPS, choice
 from adaloss.optim.losses import Value, averages
 from adaloss.optim.rule_driven import RuleDriven
 from adaloss.optim.update import entries, whole
@@ -151,7 +151,9 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
         if not math.isfinite(mean):
             self._taken(first["b"], first["t"], nothing)
             if first["nonfinite"] == "raise":
-                raise RuntimeError(f"step {t}: the gradient's norm is not finite; the parameters and b are unchanged")
+                raise RuntimeError(
+                    f"step {t}: the gradient's norm is not finite; the parameters and b are unchanged; {SKIPS}"
+                )
             return None
         if joined:
             rows = list(zip(*(numbers.split(sizes) for numbers in rows[0]), strict=True))

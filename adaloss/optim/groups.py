@@ -3,6 +3,7 @@
 import copy
 import functools
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
@@ -13,6 +14,13 @@ from adaloss.arguments import number, one_of
 from adaloss.optim.losses import Losses, Value
 
 positive = functools.partial(number, above=0.0)
+SKIPS = "nonfinite='skip' leaves such steps out"
+JUMP, SETTLED = 3.0, 10  # a loss that multiplies b by more than JUMP after SETTLED steps is worth a warning
+
+
+def optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    """Return a check that takes None as well."""
+    return lambda name, value: None if value is None else check(name, value)
 
 
 def choice(*allowed: str) -> Callable[[str, Any], Any]:
@@ -59,9 +67,11 @@ class InGroups(torch.optim.Optimizer):
         """Start what is not saved in a state."""
         self._losses = Losses()
         self._fused: dict[int, Any] = {}  # what the fused kernel was given in a group's last step, if it was fit for it
-        self._failed: torch.Tensor | None = None  # on the device: the step of the first non-finite value, 0 for none
-        # it, on its way to the host, and the event that says it is there
+        # on the device: the steps of the first non-finite value and of the first jump of b, 0 for none
+        self._news: torch.Tensor | None = None
+        # they, on their way to the host, and the event that says they are there
         self._arriving: tuple[torch.Tensor, torch.Event] | None = None
+        self._warned: set[str] = set()
 
     # Groups
 
@@ -90,7 +100,11 @@ class InGroups(torch.optim.Optimizer):
             should = state["rule"] if name == "rule" else first.get(name, state.get(name))
             if group.setdefault(name, should) != should:
                 raise ValueError(f"{name}={group[name]!r} in a parameter group: it is {should!r} for all groups")
-        group["effective_lr"] = 0.0
+        group.update(self._kept(first), effective_lr=0.0)
+
+    def _kept(self, first: dict[str, Any]) -> dict[str, Any]:
+        """Return what a group holds of the losses so far next to b and t, as its ``first`` one does."""
+        return {}
 
     def _check_range(self, group: dict[str, Any]) -> None:
         """Raise ValueError if the rule leaves float64 before any loss came in."""
@@ -139,14 +153,19 @@ class InGroups(torch.optim.Optimizer):
     def state_dict(self) -> dict[str, Any]:
         """Return the state as torch does; ``b`` of every group is a float64 tensor, whatever holds it in training."""
         self.raise_failure()
-        held = [group["b"] for group in self.param_groups]
+        saved = [self._saved(group) for group in self.param_groups]
+        held = [{name: group[name] for name in of} for group, of in zip(self.param_groups, saved, strict=True)]
         try:
-            for group in self.param_groups:
-                group["b"] = _scalar(group["b"])
+            for group, of in zip(self.param_groups, saved, strict=True):
+                group.update(of)
             return super().state_dict()
         finally:
-            for group, b in zip(self.param_groups, held, strict=True):
-                group["b"] = b
+            for group, of in zip(self.param_groups, held, strict=True):
+                group.update(of)
+
+    def _saved(self, group: dict[str, Any]) -> dict[str, Any]:
+        """Return as tensors what is saved so, whatever holds it in training."""
+        return {"b": scalar(group["b"])}
 
     def raise_failure(self) -> None:
         """Raise the RuntimeError of a non-finite value that the device met and the host has not seen; waits for it.
@@ -155,22 +174,46 @@ class InGroups(torch.optim.Optimizer):
         telling the host at once. A later step raises as soon as the news has arrived; this call, ``state_dict()`` and
         ``b`` raise now.
         """
-        if self._failed is None or self.param_groups[0]["nonfinite"] != "raise":
+        if self._news is None or self.param_groups[0]["nonfinite"] != "raise":
             return
-        step, self._failed, self._arriving = int(self._failed), None, None
+        step = int(self._news[0])
         if step:
+            self._news = self._arriving = None
             raise RuntimeError(
-                f"step {step}: the {self._what()} was not finite; that step left parameters and b unchanged"
+                f"step {step}: the {self._what()} was not finite; that step left parameters and b unchanged; {SKIPS}"
             )
+
+    def _warn(self, what: str, text: str) -> None:
+        """Warn of ``what`` once."""
+        if what not in self._warned:
+            self._warned.add(what)
+            warnings.warn(text, stacklevel=2)
+
+    def _warn_of_jump(self, step: int) -> None:
+        self._warn(
+            "jump",
+            f"step {step}: one {self._what()} multiplied b by more than {JUMP:g}, and b never falls: bound=10 holds "
+            "such losses down, and optimizer.b = value sets b",
+        )
 
     def _what(self) -> str:
         return "gradient's norm" if self.of_gradient else "loss"
 
     @property
     def b(self) -> torch.Tensor:
-        """The rule's state :math:`b_t`: a copy, a float64 scalar on the device that holds it."""
+        """The rule's state :math:`b_t`: a copy, a float64 scalar on the device that holds it.
+
+        Setting it lets the rule go on from there: ``optimizer.b = optimizer.defaults["b0"]``. Raises ValueError where
+        it is not above 0.
+        """
         self.raise_failure()
-        return _scalar(self.param_groups[0]["b"])
+        return scalar(self.param_groups[0]["b"])
+
+    @b.setter
+    def b(self, value: Value) -> None:
+        value = positive("b", float(value) if isinstance(value, torch.Tensor) else value)
+        for group in self.param_groups:
+            group["b"] = value
 
     @property
     def effective_lr(self) -> list[float]:
@@ -180,8 +223,19 @@ class InGroups(torch.optim.Optimizer):
         """
         return [float(group["effective_lr"]) for group in self.param_groups]
 
+    def numbers(self) -> dict[str, float]:
+        r"""Return b and each group's :math:`\eta` and last step, as numbers for a logger; waits for the device.
 
-def _scalar(b: Value) -> torch.Tensor:
+        The names are ``b``, ``eta`` and ``step``; with several groups ``eta/0``, ``step/0``, ``eta/1``, ...
+        """
+        found = {"b": float(self.b)}
+        for i, (group, step) in enumerate(zip(self.param_groups, self.effective_lr, strict=True)):
+            place = f"/{i}" if len(self.param_groups) > 1 else ""
+            found |= {f"eta{place}": float(group["lr"]), f"step{place}": step}
+        return found
+
+
+def scalar(b: Value) -> torch.Tensor:
     """Return a copy as float64 tensor, on the device that holds it, whatever the default device is."""
     device = b.device if isinstance(b, torch.Tensor) else "cpu"
     return torch.as_tensor(b, dtype=torch.float64, device=device).clone()

@@ -1,10 +1,17 @@
 """Any torch optimizer under the AdaLoss rule."""
 
-from typing import Any, ClassVar
+import functools
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
+
+import torch
+from torch.optim.optimizer import ParamsT
 
 from adaloss import stepsizes
-from adaloss.arguments import number
-from adaloss.optim.groups import positive
+from adaloss.arguments import number, whole
+from adaloss.optim.groups import optional, positive, scalar
+from adaloss.optim.losses import Value
+from adaloss.optim.outliers import bounded, padded
 from adaloss.optim.rule_driven import RuleDriven
 
 
@@ -32,6 +39,10 @@ class LossDriven(RuleDriven):
             :math:`b / \eta` has the unit of a curvature.
         alpha: (by keyword) :math:`\alpha > 0`, how fast b grows; 1 if left out.
         c: (by keyword) the optimal value :math:`f^*` of the loss where it is known and not 0.
+        bound: (by keyword) k > 1, where one bad batch should not count for more: :math:`|f - c|` is taken as at most k
+            times its running median, over the last 100 losses that are not c. None, the default, is no bound.
+        steps: (by keyword) about how many steps T the training takes, where :math:`\alpha` should have the loss's
+            unit: it is divided by :math:`\tfrac34 T |f_1 - c|`, with the first loss (see :meth:`like`).
         nonfinite: (by keyword) what a loss that is NaN or infinite does: ``"raise"``, the default, a RuntimeError that
             names the step, or ``"skip"`` the step. Parameters, the optimizer's state and b stay as they were.
         process_group: (by keyword) the ranks over which the loss is averaged: None, the default, is torch.distributed's
@@ -67,4 +78,100 @@ class LossDriven(RuleDriven):
     rule = staticmethod(stepsizes.adaloss)
     of_loss = True
     hyper: ClassVar[dict[str, Any]] = {"alpha": 1.0, "c": 0.0}
-    options: ClassVar[dict[str, Any]] = {**RuleDriven.options, "alpha": positive, "c": number}
+    options: ClassVar[dict[str, Callable[[str, Any], Any]]] = {
+        **RuleDriven.options,
+        "alpha": positive,
+        "c": number,
+        "bound": optional(functools.partial(number, above=1.0)),
+        "steps": optional(functools.partial(whole, least=1)),
+    }
+    beginning: ClassVar[dict[str, Any]] = {"b0": 2 / 3}  # of like: the first step is 1.5 times lr
+
+    @classmethod
+    def like(cls, params: ParamsT, *, steps: int, bound: float | None = 10.0, **kwargs: Any) -> Self:
+        r"""Start from the ``lr`` that is known to be good for the torch optimizer that is driven.
+
+        The step is ``lr`` divided by b (by :math:`\sqrt b` under AdamLoss). With :math:`\beta = b^2` (AdamLoss:
+        :math:`\beta = b`), T ``steps`` and :math:`f_1` the first loss,
+
+        .. math:: \beta_0 = \tfrac49, \qquad
+                  \beta_{t+1} = \beta_t + \frac{4}{3 T} \frac{|f_t - c|}{|f_1 - c|}, \qquad
+                  \text{step} = \frac{\text{lr}}{\sqrt{\beta_{t+1}}}
+
+        On a constant loss :math:`\beta` goes from 4/9 to 16/9, so that the step falls from 1.5 to 0.75 times ``lr``,
+        by half, and its mean is :math:`\int_0^1 (\tfrac49 + \tfrac43 u)^{-1/2} du = 1` times ``lr``, but for at most
+        0.75 / T. Losses that fall make it fall less: no step is longer than 1.5 ``lr``. In the units of
+        ``alpha=1`` this is :math:`\eta = \text{lr} \sqrt{3 T |f_1 - c| / 4}` and :math:`\beta_0 = T |f_1 - c| / 3`.
+
+        Args:
+            params: parameters or parameter groups. Those of another optimizer, ``other.param_groups``, bring its
+                ``lr`` and all its other arguments.
+            steps: how many steps the training takes, about.
+            bound: see the class; it is on here.
+            **kwargs: ``lr``, unless every group has one, and the class's other arguments.
+
+        Raises:
+            TypeError: where no ``lr`` is given.
+            ValueError: naming the argument, for a value that cannot be used.
+
+        Examples:
+            >>> import torch
+            >>> from adaloss.optim import AdamLoss
+            >>> model = torch.nn.Linear(2, 1)
+            >>> optimizer = AdamLoss.like(model.parameters(), lr=1e-3, steps=100)
+            >>> for _ in range(100):
+            ...     loss = 0 * model(torch.ones(2)).sum() + 5.0
+            ...     loss.backward()
+            ...     _ = optimizer.step(loss=loss)
+            >>> print(f"{optimizer.effective_lr[0]:.6f}")
+            0.000750
+
+        References:
+            docs/optimizers.md, "A start from a known lr".
+        """
+        groups: Any = list(params)
+        if "lr" not in kwargs and not all(isinstance(group, dict) and "lr" in group for group in groups):
+            raise TypeError(f"{cls.__name__}.like() got no lr: give the learning rate that is known to be good")
+        return cls(groups, **(cls.beginning | kwargs), steps=steps, bound=bound)
+
+    def _kept(self, first: dict[str, Any]) -> dict[str, Any]:
+        kept: dict[str, Any] = {}
+        if first[self._key["steps"]] is not None:
+            kept["unit"] = first.get("unit", 0.0)  # of the loss; 0: not known before the first one
+        if first[self._key["bound"]] is not None:
+            kept["recent"] = first.get("recent", [])
+        return kept
+
+    def _sees(self, group: dict[str, Any], loss: Value | None) -> tuple[Value | None, dict[str, Any], dict[str, Any]]:
+        r"""Return :math:`|f - c|` within the bound and :math:`\alpha` per unit of it, where these are asked for."""
+        hyper, bound, steps = self._hyper(group), group[self._key["bound"]], group[self._key["steps"]]
+        if loss is None or (bound is None and steps is None):
+            return loss, hyper, {}
+        kept: dict[str, Any] = {}
+        gap: Value = abs(loss - hyper["c"])
+        if bound is not None:
+            if isinstance(gap, torch.Tensor):
+                group["recent"] = padded(group["recent"], gap.device)
+            gap, kept["recent"] = bounded(gap, group["recent"], bound)
+        if steps is not None and isinstance(gap, torch.Tensor):
+            before = group["unit"] = torch.as_tensor(group["unit"], dtype=torch.float64, device=gap.device)
+            unit = kept["unit"] = torch.where(before > 0.0, before, 0.75 * steps * gap)
+            hyper["alpha"] = torch.where(unit > 0.0, hyper["alpha"] / unit, 0.0)
+        elif steps is not None:
+            kept["unit"] = float(group["unit"]) or 0.75 * steps * gap
+            hyper["alpha"] = hyper["alpha"] / kept["unit"] if kept["unit"] else 0.0
+        return gap, hyper | {"c": 0.0}, kept
+
+    def _saved(self, group: dict[str, Any]) -> dict[str, Any]:
+        saved = super()._saved(group)
+        if "recent" in group:
+            saved["recent"] = padded(group["recent"]).clone()
+        if "unit" in group:
+            saved["unit"] = scalar(group["unit"])
+        return saved
+
+    def _accept(self, groups: list[dict[str, Any]]) -> None:
+        for group in groups:
+            for name in ("bound", "steps"):
+                group.setdefault(self._key[name], None)  # older states have neither
+        super()._accept(groups)

@@ -31,9 +31,10 @@ class Losses:
     def __len__(self) -> int:
         return len(self._seen)
 
-    def add(self, loss: Value, value: Value, weight: Value) -> None:
-        """Add ``loss``, whose value is ``value``."""
+    def add(self, loss: Value, value: Value, weight: Value, *, void: bool = False) -> None:
+        """Add ``loss``, whose value is ``value``; if ``void``, it counts once its ``backward()`` runs."""
         seen = Observed(value, weight)
+        seen.void = void
         if isinstance(loss, torch.Tensor) and loss.grad_fn is not None:
             loss.register_hook(seen.revive)
         self._seen.append(seen)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from adaloss.optim.groups import JUMP, SETTLED
 from adaloss.optim.update import TorchUpdate
 
 
@@ -16,7 +17,7 @@ class OnDevice(TorchUpdate):
     """The part of :class:`~adaloss.optim.rule_driven.RuleDriven` that runs on an accelerator."""
 
     def _advance_on_device(self, loss: torch.Tensor | None) -> None:
-        self._raise_arrived_failure()
+        self._tell_what_arrived()
         groups, device = self.param_groups, self._device
         first = groups[0]
         b = torch.as_tensor(first["b"], dtype=torch.float64, device=device)
@@ -28,8 +29,9 @@ class OnDevice(TorchUpdate):
         norm_sq = self._grad_norm_sq()
         good = torch.ones((), dtype=torch.bool, device=device) if found_inf is None else (found_inf == 0).reshape(())
         after, steps, failed = b, [], torch.zeros_like(good)
+        seen, hyper, kept = self._sees(first, loss)
         for group in groups:
-            after, step = self.rule(b, loss, norm_sq, t + 1, eta=group["lr"], **self._hyper(first))
+            after, step = self.rule(b, seen, norm_sq, t + 1, eta=group["lr"], **hyper)
             steps.append(step)
             failed |= ~torch.isfinite(after + step).reshape(())
         failed &= good  # where GradScaler skips the step there is nothing to tell
@@ -42,10 +44,12 @@ class OnDevice(TorchUpdate):
             taken, *numbers = torch.stack([good.double(), *steps]).tolist()
             if taken:
                 self._torch_update(numbers)
-        before = torch.zeros_like(t) if self._failed is None else self._failed
-        self._failed = torch.where((before == 0) & failed, t + 1, before)
-        self._send_failure(self._failed)
-        self._taken(torch.where(good, after, b), t + good, steps)
+        jumped = good & (t >= SETTLED) & (after > JUMP * b).reshape(()) & self.of_loss
+        before = torch.zeros(2, dtype=torch.int64, device=device) if self._news is None else self._news
+        self._news = torch.where((before == 0) & torch.stack([failed, jumped]), t + 1, before)
+        self._send_news(self._news)
+        kept = {name: torch.where(good, new, first[name]) for name, new in kept.items()}
+        self._taken(torch.where(good, after, b), t + good, steps, **kept)
 
     def _may_fuse(self, group: dict[str, Any]) -> bool:
         """Return whether the fused kernel runs: if it is asked for or left open, and exact."""
@@ -67,13 +71,16 @@ class OnDevice(TorchUpdate):
                 group["fused"] = None
             self.found_inf = of_scaler
 
-    def _send_failure(self, failed: torch.Tensor) -> None:
-        device = failed.device
-        if device.type != "cpu" and self.param_groups[0]["nonfinite"] == "raise":
-            event = torch.Event(device)
-            self._arriving = failed.to("cpu", non_blocking=True), event
+    def _send_news(self, news: torch.Tensor) -> None:
+        if news.device.type != "cpu":
+            event = torch.Event(news.device)
+            self._arriving = news.to("cpu", non_blocking=True), event
             event.record()
 
-    def _raise_arrived_failure(self) -> None:
-        if self._arriving is not None and self._arriving[1].query() and self._arriving[0]:
-            self.raise_failure()
+    def _tell_what_arrived(self) -> None:
+        if self._arriving is not None and self._arriving[1].query():
+            failed, jumped = self._arriving[0].tolist()
+            if jumped:
+                self._warn_of_jump(jumped)
+            if failed:
+                self.raise_failure()

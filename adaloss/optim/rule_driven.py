@@ -13,19 +13,20 @@ They are Python numbers where the parameters are on the CPU, which is fastest th
 device where that is an accelerator (:mod:`adaloss.optim.on_device`). ``torch.compile`` runs a step as it is.
 """
 
+import functools
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
 from adaloss.arguments import number
-from adaloss.optim.groups import positive
+from adaloss.optim.groups import JUMP, SETTLED, SKIPS, positive
 from adaloss.optim.losses import Value, averages, mean
 from adaloss.optim.on_device import OnDevice
 from adaloss.optim.update import entries, whole
-from adaloss.optim.wrappers import hooked_on_demand, uncompiled
+from adaloss.optim.wrappers import around, hooked_on_demand, uncompiled
 
 
 class RuleDriven(OnDevice):
@@ -63,14 +64,46 @@ class RuleDriven(OnDevice):
 
         The rule sees :math:`\sum_i w_i f_i / \sum_i w_i` over all calls since the last step, on all ranks; a rule that
         needs no loss sees none. ``zero_grad()`` drops what was observed, except a loss whose ``backward()`` runs later.
-        Raises TypeError for what is not a real scalar, ValueError for a ``weight`` that is not above 0.
+        Raises TypeError for what is not a real scalar, ValueError for a ``weight`` that is not above 0. Warns once
+        where gradients are off: the loss of an evaluation has no part in the coming step.
         """
+        if self.of_loss and not torch.is_grad_enabled():
+            self._warn("off", "observe() was called where gradients are off; the loss of an evaluation counts too")
         value = self._value(loss)
         share = self._value(weight, "weight") if isinstance(weight, torch.Tensor) else weight
         if not isinstance(share, torch.Tensor):  # the host does not wait for a device's
             share = positive("weight", share)
         if self.of_loss:
             self._losses.add(loss, value, share)
+
+    def watch(self, criterion: Callable[..., Any]) -> Callable[..., Any]:
+        """Observe by itself each loss that ``criterion`` computes and whose ``backward()`` runs; return the criterion.
+
+        A torch module is hooked where it is, and its calls count in training mode only; in place of another function
+        call what is returned. Its result is the loss, or a mapping with the ``"loss"``. Where gradients are off nothing
+        is observed. Each optimizer watches a criterion of its own: one that two of them watch counts for both.
+        Raises TypeError for what cannot be called, and at a call whose loss is not a scalar.
+        """
+        if not callable(criterion):
+            raise TypeError(f"criterion is a {type(criterion).__name__}: should be a module or a function")
+
+        def told(result: Any) -> None:
+            loss = result["loss"] if isinstance(result, Mapping) else result
+            if self.of_loss and isinstance(loss, torch.Tensor) and loss.requires_grad:
+                self._losses.add(loss, self._value(loss), 1.0, void=True)
+
+        told = uncompiled(told)
+        if isinstance(criterion, torch.nn.Module):
+            criterion.register_forward_hook(lambda module, _, result: told(result) if module.training else None)
+            return criterion
+
+        @functools.wraps(criterion)
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            result = criterion(*args, **kwargs)
+            told(result)
+            return result
+
+        return watched
 
     @uncompiled
     def zero_grad(self, *args: Any, **kwargs: Any) -> None:
@@ -128,8 +161,8 @@ class RuleDriven(OnDevice):
             self._step_uncounted()
         elif self.of_loss:
             raise RuntimeError(
-                "step() got no loss: use step(loss=loss), a closure that returns the loss, or observe(loss) before "
-                "step(), with its backward() after the last zero_grad()"
+                "step() got no loss: use watch(criterion), step(loss=loss), a closure that returns the loss, or "
+                f"observe(loss) before step(), with its backward() after the last zero_grad(){around(self)}"
             )
         else:
             if loss is not None:
@@ -198,14 +231,18 @@ class RuleDriven(OnDevice):
                 return self._taken(b, t - 1, [0.0] * len(groups))
             self._unscale()
         norm_sq = self._grad_norm_sq()
-        hyper = self._hyper(first)
-        taken = [self.rule(b, loss, norm_sq, t, eta=float(group["lr"]), **hyper) for group in groups]
+        seen, hyper, kept = self._sees(first, loss)
+        taken = [self.rule(b, seen, norm_sq, t, eta=float(group["lr"]), **hyper) for group in groups]
         after, steps = taken[0][0], [step for _, step in taken]
         if not math.isfinite(sum(steps, after)):
             self._taken(b, t - 1, [0.0] * len(groups))
             if first["nonfinite"] == "raise":
-                seen = norm_sq if self.of_gradient else loss
-                raise RuntimeError(f"step {t}: the {self._what()} is {seen}; the parameters and b={b} are unchanged")
+                value = norm_sq if self.of_gradient else loss
+                raise RuntimeError(
+                    f"step {t}: the {self._what()} is {value}; the parameters and b={b} are unchanged; {SKIPS}"
+                )
             return None
+        if self.of_loss and t > SETTLED and after > JUMP * b:
+            self._warn_of_jump(t)
         self._torch_update(steps)
-        return self._taken(after, t, steps)
+        return self._taken(after, t, steps, **kept)

@@ -42,9 +42,13 @@ class TorchUpdate(InGroups):
         """Return the squared norm of the gradient, if the rule needs it."""
         return None
 
-    def _taken(self, b: Value, t: Any, steps: Sequence[Value]) -> None:
+    def _sees(self, group: dict[str, Any], loss: Value | None) -> tuple[Value | None, dict[str, Any], dict[str, Any]]:
+        """Return the loss and the hyperparameters as the rule is to see them, and what to keep if the step is taken."""
+        return loss, self._hyper(group), {}
+
+    def _taken(self, b: Value, t: Any, steps: Sequence[Value], **kept: Any) -> None:
         for group, step in zip(self.param_groups, steps, strict=True):
-            group["b"], group["t"], group["effective_lr"] = b, t, step
+            group.update(kept, b=b, t=t, effective_lr=step)
 
     def _torch_update(self, steps: Sequence[Value]) -> None:
         """Run torch's own update with ``steps`` as learning rates."""

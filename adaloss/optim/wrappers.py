@@ -1,6 +1,7 @@
-"""Wrappers of methods: torch's hooks and profiler on demand, and a way around torch.compile."""
+"""Wrappers of methods: torch's hooks and profiler on demand, a way around torch.compile; and of whole optimizers."""
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -49,3 +50,17 @@ def hooked_on_demand(step: Callable[Concatenate[Driven, P], R]) -> Callable[Conc
 
     wrapper.hooked = True  # type: ignore[attr-defined] # tells torch.optim.Optimizer that it need not wrap it
     return wrapper
+
+
+def around(optimizer: torch.optim.Optimizer) -> str:
+    """Return what to write instead if another library's wrapper of the optimizer is among the callers, else ``""``."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        caller = frame.f_locals.get("self")
+        if caller is not None and caller is not optimizer and hasattr(caller, "__dict__"):
+            names = [name for name, value in vars(caller).items() if value is optimizer]
+            if names:
+                kind, name = type(caller).__name__, names[0].lstrip("_")
+                return f"; under {kind} write wrapper.{name}.observe(loss), where wrapper is the {kind}"
+        frame = frame.f_back
+    return ""

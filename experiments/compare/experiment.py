@@ -4,12 +4,11 @@ python -m experiments.compare problem=digits_mlp optimizer=adaloss step=0.1 seed
 python -m experiments.compare problem=digits_vit optimizer=prodigy step=[1e-6,1e-4] seed=[0,1,2]    six runs, one job
 python -m experiments.compare -m problem=digits_mlp,digits_vit optimizer=sgd,adam,dog
 python -m experiments.compare sweep=figure_compare                          the sweep behind the comparison
-python -m experiments.compare sweep=figure_suggest                          suggest() and the defaults
 """
 
 import math
 from collections.abc import Iterable, Iterator
-from functools import cached_property, partial
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError
 from itertools import product
 from typing import Annotated, Any
@@ -18,10 +17,9 @@ import numpy as np
 import pandas as pd
 import torch
 from pydantic import AfterValidator, BeforeValidator, model_validator
-from torch import nn
 
 from experiments.compare.peers import PEERS, Peer, PeerTrainer
-from experiments.compare.problems import Task
+from experiments.compare.problems import SPOILED, Task
 from experiments.compare.problems import module as problem_module
 from experiments.runs.identity import code_hash
 from experiments.runs.schema import (
@@ -38,9 +36,8 @@ from experiments.runs.schema import (
 from experiments.runs.store import Run
 
 NAME = "compare"
-PROBLEMS = ("digits_mlp", "digits_vit", "news_lstm", "noisy_regression")
-BATCH_STREAM, LOOK_STREAM = 1, 4  # keep the order of the rows independent of the data of the same seed
-LOOKED_AT = 4  # minibatches, by the optimizers that measure their start
+PROBLEMS = ("digits_mlp", "digits_vit", "news_lstm", "noisy_regression", "spoiled_regression")
+BATCH_STREAM = 1  # keeps the order of the rows independent of the data of the same seed
 FAILED = {"loss": math.inf, "accuracy": 0.0}  # of a model without finite parameters
 
 
@@ -130,12 +127,12 @@ def train(task: Task, peer: Peer, step: float, rng: np.random.Generator, epochs:
     """
     model = task.model()
     n = len(task.train[1])
-    looked_at = np.random.default_rng([task.seed, LOOK_STREAM]).permutation(n)[: LOOKED_AT * batch]
-    closures = [partial(_loss, task, model, chosen) for chosen in torch.from_numpy(looked_at).split(batch)]
-    trainer = peer.start(model, step, closures, epochs * -(-n // batch))
+    steps = -(-n // batch)  # of an epoch
+    trainer = peer.start(model, step, epochs * steps)
     rows = []
     for epoch in range(1, epochs + 1):
-        train_loss = _epoch(task, trainer, torch.from_numpy(rng.permutation(n)).split(batch))
+        batches = enumerate(torch.from_numpy(rng.permutation(n)).split(batch), start=(epoch - 1) * steps + 1)
+        train_loss = _epoch(task, trainer, batches)
         with trainer.evaluated() as evaluated:
             measured = task.measure(evaluated)
         failed = not (math.isfinite(train_loss) and math.isfinite(measured["loss"]))
@@ -147,25 +144,22 @@ def train(task: Task, peer: Peer, step: float, rng: np.random.Generator, epochs:
     return pd.DataFrame(rows)
 
 
-def _epoch(task: Task, trainer: PeerTrainer, batches: Iterable[torch.Tensor]) -> float:
-    """Return the minibatches' mean loss, infinite if a loss or a gradient's norm is not finite."""
+def _epoch(task: Task, trainer: PeerTrainer, batches: Iterable[tuple[int, torch.Tensor]]) -> float:
+    """Return the mean loss of the numbered minibatches, infinite if a loss or a gradient's norm is not finite."""
+    inputs, targets = task.train
     parameters = list(trainer.model.parameters())
     losses = []
-    for chosen in batches:
-        loss = _loss(task, trainer.model, chosen)
+    for step, chosen in batches:
+        aims = targets[chosen] * SPOILED if step == task.bad_step else targets[chosen]
+        loss = task.criterion(trainer.model(inputs[chosen]), aims)
         trainer.model.zero_grad()
         loss.backward()
-        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters])
+        norm = torch.nn.utils.clip_grad_norm_(parameters, task.clip)
         if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
             return math.inf
         trainer.update(loss)
         losses.append(loss.item())
     return float(np.mean(losses))
-
-
-def _loss(task: Task, model: nn.Module, chosen: torch.Tensor) -> torch.Tensor:
-    inputs, targets = task.train
-    return task.criterion(model(inputs[chosen]), targets[chosen])
 
 
 EXPERIMENT = Compare

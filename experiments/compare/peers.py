@@ -1,8 +1,7 @@
 """The optimizers that are compared, each a function of its own initial step; all else is its library's default.
 
 What the initial step means for each, and why: docs/compare.md. The libraries are imported when one is made: the extra
-``peers`` installs them. Those whose start is measured by ``adaloss.optim.suggest`` are compared too: theirs is a factor
-of the suggested step.
+``peers`` installs them.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,11 +13,10 @@ from importlib.metadata import version
 import torch
 from torch import nn
 
-from adaloss.optim import AdaGradNorm, AdaLoss, AdamLoss, suggest
+from adaloss.optim import AdaGradNorm, AdaLoss, AdamLoss
 
 ETA = 1.0  # the default lr of AdaLoss, AdaGradNorm and AdamLoss
 Make = Callable[..., torch.optim.Optimizer]  # of the parameters and the initial step
-Closures = list[Callable[[], torch.Tensor]]
 
 
 class PeerTrainer:
@@ -91,19 +89,16 @@ class Averaged(PeerTrainer):
 
 @dataclass(frozen=True)
 class Peer:
-    """An optimizer of the comparison and the distribution that it comes from.
-
-    One that ``looks`` gets what ``suggest`` needs: ``closures`` of minibatches and the number of ``steps``.
-    """
+    """An optimizer of the comparison and the distribution that it comes from; some are told how many steps come."""
 
     package: str
     make: Make
     trainer: type[PeerTrainer] = PeerTrainer
-    looks: bool = False
+    told_steps: bool = False
 
-    def start(self, model: nn.Module, step: float, closures: Closures, steps: int) -> PeerTrainer:
+    def start(self, model: nn.Module, step: float, steps: int) -> PeerTrainer:
         """Put the model under this optimizer with the initial step ``step``, for a training of ``steps`` steps."""
-        make = partial(self.make, closures=closures, steps=steps) if self.looks else self.make
+        make = partial(self.make, steps=steps) if self.told_steps else self.make
         return self.trainer(model, make, step)
 
     def installed(self) -> str:
@@ -123,11 +118,8 @@ def _adamloss(params: list[nn.Parameter], step: float) -> torch.optim.Optimizer:
     return AdamLoss(params, lr=ETA, b0=(ETA / step) ** 2)
 
 
-def _suggested(
-    cls: type, params: list[nn.Parameter], step: float, *, closures: Closures, steps: int
-) -> torch.optim.Optimizer:
-    start = suggest(cls, params, closures, steps=steps)
-    return cls(params, lr=step * start.lr, b0=start.b0)
+def _like(cls: type, params: list[nn.Parameter], step: float, *, steps: int) -> torch.optim.Optimizer:
+    return cls.like(params, lr=step, steps=steps)
 
 
 def _sgd(params: list[nn.Parameter], step: float) -> torch.optim.Optimizer:
@@ -194,6 +186,7 @@ def _alig(params: list[nn.Parameter], step: float) -> torch.optim.Optimizer:
 
 PEERS = {
     "adaloss": Peer("adaloss", _adaloss, WithLoss),
+    "adaloss_like": Peer("adaloss", partial(_like, AdaLoss), WithLoss, told_steps=True),
     "adagrad_norm": Peer("adaloss", _adagrad_norm),
     "sgd": Peer("torch", _sgd),
     "dadapt_sgd": Peer("dadaptation", _dadapt_sgd),
@@ -202,11 +195,10 @@ PEERS = {
     "momo": Peer("momo-opt", _momo, WithLoss),
     "alig": Peer("pytorch-optimizer", _alig, WithClosure),
     "adamloss": Peer("adaloss", _adamloss, WithLoss),
+    "adamloss_like": Peer("adaloss", partial(_like, AdamLoss), WithLoss, told_steps=True),
     "adam": Peer("torch", _adam),
     "prodigy": Peer("prodigyopt", _prodigy),
     "dadapt_adam": Peer("dadaptation", _dadapt_adam),
     "schedule_free_adamw": Peer("schedulefree", _schedule_free_adamw, WithModes),
     "momo_adam": Peer("momo-opt", _momo_adam, WithLoss),
-    "adaloss_suggested": Peer("adaloss", partial(_suggested, AdaLoss), WithLoss, looks=True),
-    "adamloss_suggested": Peer("adaloss", partial(_suggested, AdamLoss), WithLoss, looks=True),
 }

@@ -83,7 +83,11 @@ class Claim:
         """Return the rule in words, and its numbers."""
         function, given = getattr(self.measure, "func", self.measure), getattr(self.measure, "keywords", {})
         words = self.rule or " ".join(inspect.cleandoc(function.__doc__ or "").partition("\n\n")[0].split())
-        return words, {name: value for name, value in given.items() if not callable(value)}
+        numbers = dict(getattr(given.get("problems"), "keywords", {}))
+        numbers |= {name: value for name, value in given.items() if not callable(value)}
+        if "sentences" in numbers:
+            numbers["sentences"] = [one.criterion() for one in numbers["sentences"]]
+        return words, numbers
 
     def decide(self, sweep: Sweep) -> Finding:
         """Return what the runs say; of a statement that cannot fail, that they support nothing."""

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from scripts.claims.claim import Claim, Finding, Sweep, of_cases, of_estimates, of_parts
+from scripts.claims.claim import Claim, Finding, Sweep, of_cases, of_estimates
 from scripts.claims.intervals import Estimate, usually
 from scripts.figure_critical_step import GROWN
 from scripts.figure_theorem_3 import ADAGRAD_NORM, ADALOSS, TARGET, beside_constant, by_run
@@ -143,27 +143,8 @@ def kernel_of_initialization(sweep: Sweep, *, tolerance: float) -> Finding:
     return of_estimates(parts, tolerance=f"{tolerance:g} of the exponent")
 
 
-def b_grows(sweep: Sweep) -> Finding:
-    """Decide whether b never falls, in every run of AdaLoss and AdaGrad-Norm."""
-    ends = sweep.of(by_run)
-    adaptive = ends[ends.method.isin([ADALOSS, ADAGRAD_NORM])]
-    parts = {
-        variant: (bool(kept.all()), f"{kept.sum()} of {len(kept)} runs")
-        for variant, kept in adaptive.groupby("variant", sort=False).monotone
-    }
-    return of_parts(parts)
-
-
 _claim = partial(Claim, sweep="figure_theorem_3", at_paper_scale="a width of 30000; the paper gives no sizes")
 CLAIMS = (
-    _claim(
-        id="b-monotone",
-        quote="b0 is the initialization of a monotonically increasing sequence",
-        place="Section 2",
-        measure=b_grows,
-        tolerance="at every recorded iteration, as it is",
-        cannot_fail="b² grows by α|f − c| ≥ 0, whatever the problem",
-    ),
     _claim(
         id="definition-1",
         quote="= x_i'x_j (π − arccos(x_i'x_j)) / (2π)",

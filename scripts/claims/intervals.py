@@ -15,7 +15,7 @@ import numpy as np
 from scipy import special, stats
 
 WRONG = 0.01  # share of verdicts that may err
-FEWEST = 4  # values of which Student's interval is given: of fewer the deviation says nothing
+FEWEST = 3  # values of which Student's interval is given: of fewer the deviation says nothing
 MOST = 25  # times as many seeds are looked at
 Limits = tuple[float, float]
 
@@ -71,7 +71,7 @@ class Estimate:
     def _decision(self, wrong: float, times: int = 1) -> bool | None:
         """Return whether it would be, from so many times the same values; None if they do not decide."""
         low, high = self.of(np.tile(np.asarray(self.values, dtype=float), times), wrong)
-        inside = self.low <= low and high <= self.high
+        inside = bool(self.low <= low and high <= self.high)
         return inside if inside or high < self.low or low > self.high else None
 
     def needed(self, wrong: float) -> int | None:

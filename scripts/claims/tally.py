@@ -1,8 +1,19 @@
-"""How many claims got which verdict, by whose statement it is: the one count that all pages show."""
+"""How many claims got which verdict, by whose statement it is: the one count that all pages show.
+
+python -m scripts.claims.tally figures/published/claims.csv README.md     write a page's tables, as make publish does
+"""
+
+import argparse
+import re
+from pathlib import Path
 
 import pandas as pd
 
-from scripts.claims.claim import CODE, PAPER, VERDICTS
+from experiments.runs.terminal import run_main
+from scripts.claims.claim import CANNOT_FAIL, CODE, DECIDED, PAPER, UNDECIDED, VERDICTS
+
+SHOWN = (*DECIDED, UNDECIDED, CANNOT_FAIL)
+HEADER = f"| verdict | {PAPER} | {CODE} |"
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
@@ -20,5 +31,49 @@ def markdown(frame: pd.DataFrame) -> list[str]:
     """Return the lines of the table for readers, its sums last."""
     counts = table(frame)
     rows = [*counts.itertuples(), ("all", *counts.sum())]
-    lines = [f"| {verdict} | {paper} | {code} |" for verdict, paper, code in rows]
-    return [f"| verdict | {PAPER} | {CODE} |", "|---|---|---|", *lines]
+    return [HEADER, "|---|---|---|", *(f"| {verdict} | {paper} | {code} |" for verdict, paper, code in rows)]
+
+
+def of_sweeps(frame: pd.DataFrame, sweeps: list[str]) -> str:
+    """Return the verdicts on the claims of these sweeps in words; the cells of Table 1 are counted."""
+    chosen = frame[frame.runs.str.partition(":")[0].isin(sweeps)]
+    said = []
+    for verdict in SHOWN:
+        ids = chosen.id[chosen.verdict == verdict]
+        cells = ids.str.fullmatch(r"table-1-.*-[0-9.]+")
+        named = [f"`{name}`" for name in ids[~cells]] + [f"{cells.sum()} cells"] * bool(cells.any())
+        said += [f"{verdict}: {', '.join(named)}"] if named else []
+    return "; ".join(said) or "no claim"
+
+
+def filled(page: str, frame: pd.DataFrame) -> str:
+    """Return a page with its tables as the claims have them.
+
+    These are the counts, and the last column of each row of three whose second one names sweeps.
+    """
+    lines, counts = page.split("\n"), markdown(frame)
+    for k, line in enumerate(lines):
+        row = re.fullmatch(r"\| ([^|]*) \| ((?:`\w+`[ ,]*)+) \| [^|]* \|", line)
+        if row:
+            lines[k] = f"| {row[1]} | {row[2]} | {of_sweeps(frame, re.findall('[0-9a-z_]+', row[2]))} |"
+    start = lines.index(HEADER)
+    end = next(k for k in range(start, len(lines)) if not lines[k].startswith("|"))
+    return "\n".join(lines[:start] + counts + lines[end:])
+
+
+def read(file: Path) -> pd.DataFrame:
+    """Return claims.csv as it was written."""
+    return pd.read_csv(file, skiprows=1, keep_default_na=False)
+
+
+def main() -> None:
+    """Write the tables of a page."""
+    words = argparse.ArgumentParser(description="Write the verdicts of claims.csv into the tables of a page.")
+    words.add_argument("claims", type=Path)
+    words.add_argument("page", type=Path)
+    args = words.parse_args()
+    args.page.write_text(filled(args.page.read_text(encoding="utf-8"), read(args.claims)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -12,6 +12,7 @@ from experiments.runs.store import SavedRun
 WINDOWS = ((101, 200), (991, 1000), (4901, 5000))
 # A program that computes y - Xw in float64 sees nothing below this fraction of the initial loss.
 RESOLUTION = np.finfo(float).eps ** 2
+APART = 0.03  # of an axis between the rows of arrows at its edge
 
 
 def named(window: tuple[int, int]) -> str:
@@ -56,15 +57,23 @@ def over_seeds(table: pd.DataFrame, by: list[str], ranges: tuple[str, ...], **fa
     ).reset_index()
 
 
-def losses(problem: pd.DataFrame, window: tuple[int, int]) -> pd.DataFrame:
-    """Return median losses of one problem in a window: a row per b0, a column per method."""
-    return problem[problem.window == named(window)].pivot(index="b0", columns="method", values="loss")
+def pivoted(seed: pd.DataFrame, quantity: str, window: int, floor: float = 0.0) -> pd.DataFrame:
+    """Return a quantity of one seed's runs in a window: a row per b0, a column per method, at least ``floor``."""
+    chosen = seed[seed.window == named(WINDOWS[window])]
+    return chosen.pivot(index="b0", columns="method", values=quantity).clip(lower=floor)
+
+
+def compared(seed: pd.DataFrame, window: int, floor: float) -> pd.Series:
+    """Return the loss of AdaLoss over AdaGrad-Norm's by b0, where not both are at the floor of what can be told."""
+    loss = pivoted(seed, "loss", window, floor)[["adaloss", "adagrad_norm"]]
+    return (loss["adaloss"] / loss["adagrad_norm"])[(loss > floor).any(axis=1)]
 
 
 def figure(chosen: pd.DataFrame, limits: Mapping[str, tuple[float, float]], critical: str, title: str) -> plt.Figure:
-    """Draw 2 x 3 panels with the axes' ``limits``; a median outside them is drawn on the edge, pointing outwards.
+    """Draw 2 x 3 panels with the axes' ``limits``; a median outside them is drawn at the edge, pointing outwards.
 
-    Bands are drawn where the table has a range; ``critical`` labels the line at the problem's critical b0.
+    There each method has a row of its own, so that none hides another. A step is drawn where the loss is finite. Bands
+    are drawn where the table has a range; ``critical`` labels the line at the problem's critical b0.
     """
     shown = {name: look for name, look in METHODS.items() if (chosen.method == name).any()}
     fig, axes = plt.subplots(2, len(WINDOWS), figsize=(10, 5.6), sharex=True, sharey="row")
@@ -72,14 +81,16 @@ def figure(chosen: pd.DataFrame, limits: Mapping[str, tuple[float, float]], crit
         low, high = limits[quantity]
         for ax, window in zip(axes[row], WINDOWS, strict=True):
             panel = chosen[chosen.window == named(window)]
-            for name, (label, color, marker) in shown.items():
+            for k, (name, (label, color, marker)) in enumerate(shown.items()):
                 curve = panel[panel.method == name]
-                median = curve[quantity]
+                median = curve[quantity].where(np.isfinite(curve.loss) | (quantity == "loss"))
                 middle, inside = median.clip(low, high), (median > low) & (median < high)
                 ax.plot(curve.b0, middle, color=color, marker=marker, markevery=inside.tolist(), label=label)
-                for arrow, outside in (("^", median >= high), ("v", median <= low)):
+                apart = (high / low) ** (k * APART)
+                for arrow, outside, edge in (("^", median >= high, high / apart), ("v", median <= low, low * apart)):
+                    b0 = curve.b0[outside]
                     ax.scatter(
-                        curve.b0[outside], middle[outside], s=25, color=color, marker=arrow, clip_on=False
+                        b0, [edge] * len(b0), s=25, color=color, marker=arrow, clip_on=False, zorder=3
                     ).set_in_layout(False)
                 if f"{quantity}_min" in curve:
                     least, most = (curve[f"{quantity}_{end}"].clip(low, high) for end in ("min", "max"))

@@ -49,6 +49,6 @@ def assert_runs(name, capsys):
     """The example as its reader starts it, but in this process."""
     runpy.run_path(str(ROOT / f"examples/{name}.py"), run_name="__main__")
     printed = capsys.readouterr().out
-    assert re.search(r"\bb\b.*step.size", printed)
+    assert re.search(r"\bb\b.*step", printed)
     accuracies = re.findall(r"^test accuracy (.*)$", printed, flags=re.MULTILINE)
     assert accuracies and all(float(accuracy) > 0.85 for accuracy in accuracies)

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from adaloss.optim import AdaLoss
 from examples import plain, problem
-from examples.lightning_loops import Automatic, ClippedHalf, Manual, train
+from examples.lightning_loops import Automatic, ClippedHalf, Manual, Numbers, TwoOptimizers, train
 from tests.examples.comparing import assert_b_differs, assert_runs, assert_same, loader
 
 pytestmark = [
@@ -21,9 +21,18 @@ pytestmark = [
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
 
 
-@pytest.mark.parametrize(("module", "parts"), [(Automatic, 1), (Automatic, 4), (Manual, 4)])
+@pytest.mark.parametrize(("module", "parts"), [(Automatic, 1), (Automatic, 4), (Manual, 4), (TwoOptimizers, 1)])
 def test_lightning_is_the_plain_loop(module, parts, expected):
     assert_same(train(loader(parts), module(parts)), expected)
+
+
+def test_the_numbers_are_logged():
+    module = TwoOptimizers()
+    train(loader(), module, callbacks=[Numbers()])
+    logged = module.trainer.callback_metrics
+    for i, optimizer in enumerate(module.trainer.optimizers):
+        for name, value in optimizer.numbers().items():
+            assert float(logged[f"optimizer_{i}/{name}"]) == pytest.approx(value, rel=1e-6)
 
 
 class Unobserved(Automatic):

@@ -23,7 +23,7 @@ with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # t
 STEPS, ROWS = 12, 12
 OPTIMIZERS = {
     "AdaLoss": partial(AdaLoss, lr=0.3, b0=0.5, momentum=0.9, weight_decay=1e-3),
-    "AdamLoss": partial(AdamLoss, lr=0.1, b0=0.5),
+    "AdamLoss": partial(AdamLoss, lr=0.1, b0=0.5, steps=STEPS, bound=2.0),
     "AdaGradNorm": partial(AdaGradNorm, lr=0.3, b0=0.5),
     "AdaGradNorm by row": partial(AdaGradNorm, lr=0.3, b0=0.5, granularity="row"),
 }
@@ -50,14 +50,17 @@ def share(rank, ranks, even=True):
 
 def train(net, optimizer, rows=slice(None), steps=range(STEPS), scale=1.0, way="loss", weight=1.0):
     """b after each step."""
-    seen = []
+    seen, criterion = [], torch.nn.MSELoss()
+    if way == "watch":
+        optimizer.watch(criterion)
     for t in steps:
         x, y = batch(t, rows)
         optimizer.zero_grad()
-        loss = ((net(x) - y) ** 2).mean()
+        loss = criterion(net(x), y)
         (loss * scale).backward()
         if way == "observe":
             optimizer.observe(loss, weight=weight)
+        if way in ("observe", "watch"):
             optimizer.step()
         else:
             optimizer.step(loss=loss)
@@ -81,7 +84,7 @@ def work(rank, ranks, folder):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=ranks)
     came = {}
-    for name, way in itertools.product(OPTIMIZERS, ("loss", "observe")):
+    for name, way in itertools.product(OPTIMIZERS, ("loss", "observe", "watch")):
         net = DistributedDataParallel(model())
         optimizer = OPTIMIZERS[name](net.parameters())
         came[f"DDP {name} {way}"] = result(net, train(net, optimizer, share(rank, ranks), way=way))
@@ -152,7 +155,7 @@ def ranks(request, tmp_path_factory):
 def test_the_ranks_equal_one_process_on_the_global_batch(ranks, name):
     expected = alone(name)
     for came in ranks:
-        for way in ("DDP {} loss", "DDP {} observe", "FSDP2 {}"):
+        for way in ("DDP {} loss", "DDP {} observe", "DDP {} watch", "FSDP2 {}"):
             torch.testing.assert_close(came[way.format(name)], expected, rtol=1e-10, atol=1e-12, msg=way)
 
 

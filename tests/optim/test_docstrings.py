@@ -10,7 +10,7 @@ import torch
 from adaloss import optim
 from adaloss.stepsizes import RULES
 
-PUBLIC = {name: getattr(optim, name) for name in optim.__all__ if name != "Suggestion"} | RULES
+PUBLIC = {name: getattr(optim, name) for name in optim.__all__} | RULES
 COMMON = {"nonfinite", "process_group"}  # of every optimizer
 
 
@@ -19,8 +19,8 @@ def arguments(public):
     if not isinstance(public, type):
         return set(inspect.signature(public).parameters)
     if public is optim.LossDriven:
-        return {"params", "args", "lr", "b0", *public.hyper, *COMMON, "kwargs"}
-    names = {*inspect.signature(public).parameters, *COMMON}
+        return {"params", "args", "lr", *public.options, *COMMON, "kwargs"}
+    names = {*inspect.signature(public).parameters, *public.options, *COMMON}
     names |= set(
         inspect.signature(torch.optim.SGD if issubclass(public, torch.optim.SGD) else torch.optim.Adam).parameters
     )

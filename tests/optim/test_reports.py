@@ -1,6 +1,5 @@
 """Public bug reports about other optimizers in other people's loops, and what is right here."""
 
-import copy
 import math
 
 import pytest
@@ -97,34 +96,6 @@ def test_each_parameter_may_step_in_the_backward_pass():
             optimizer.observe(loss)
         loss.backward()
         assert [float(optimizer.b) for optimizer in optimizers.values()] == pytest.approx([b, b], rel=1e-15)
-
-
-def test_fabrics_wrapper_observes_and_loads():
-    """Lightning#18482: its wrapper keeps a copy of the attributes, which loading makes stale."""
-    fabric = pytest.importorskip("lightning_fabric").Fabric(accelerator="cpu", devices=1)
-    model = torch.nn.Linear(2, 1)
-    optimizer = AdaLoss(model.parameters(), b0=2.0)
-    model, wrapper = fabric.setup(model, optimizer)
-    for b_squared in (9, 14, 19):
-        loss = 0.0 * model(torch.ones(1, 2)).sum() + 5.0
-        fabric.backward(loss)
-        wrapper.observe(loss)
-        wrapper.step()
-        assert float(optimizer.b) == pytest.approx(math.sqrt(b_squared), rel=1e-15)
-        wrapper.zero_grad()
-        wrapper.load_state_dict(copy.deepcopy(wrapper.state_dict()))
-
-
-def test_lookahead_goes_around_it():
-    """pytorch_optimizer#326, #332: wrappers need state, param_groups and a state to save."""
-    lookahead = pytest.importorskip("pytorch_optimizer").Lookahead
-    optimizer = AdaLoss([par(2)], b0=2.0)
-    wrapper = lookahead(optimizer, k=2)
-    for _ in range(2):
-        optimizer.observe(5.0)
-        wrapper.step()
-        wrapper.load_state_dict(wrapper.state_dict())
-    assert float(optimizer.b) == pytest.approx(math.sqrt(14), rel=1e-15)
 
 
 def test_a_first_step_of_zeros_is_a_step():

@@ -3,7 +3,6 @@
 import numpy as np
 
 from scripts.claims.claim import Sweep
-from tests.scripts import test_table_1
 from tests.scripts.synthetic import saved
 
 SEEDS = range(8)
@@ -11,9 +10,10 @@ WINDOWS = ((101, 200), (991, 1000), (4901, 5000))
 ITERATIONS = np.concatenate([[1], *(np.arange(a, b + 1, 9) for a, b in WINDOWS)])
 
 
-def sweep(name, cells):
-    """Cells are (configuration, history, results)."""
-    return Sweep(name, saved(None, name, cells))
+def sweep(name, cells, seeds=None):
+    """Cells are (configuration, history, results); the same ones for each of so many seeds."""
+    several = [({**config, "seed": seed}, *rest) for config, *rest in cells for seed in range(seeds or 0)]
+    return Sweep(name, saved(None, name, several or cells))
 
 
 # Figure 1: loss and b in the three windows, by method; eta = 1, critical b0 = 1.
@@ -28,7 +28,7 @@ CONSTANT = {0.1: np.inf, 0.5: 1e9, 10.0: 1e-6, 100.0: 0.5}  # of SGD-Constant, b
 FIRST = {"adaloss": 4.0, "adagrad_norm": 12.0}  # added to b0^2
 
 
-def figure_1(losses=(), b=(), growth=1.0, constant=(), first=()):
+def figure_1(losses=(), b=(), growth=1.0, constant=(), first=(), seeds=12):
     losses, b, constant, first = LOSSES | dict(losses), B | dict(b), CONSTANT | dict(constant), FIRST | dict(first)
     cells = []
     for method, levels in losses.items():
@@ -38,10 +38,10 @@ def figure_1(losses=(), b=(), growth=1.0, constant=(), first=()):
             b_t = np.where(late == 3, growth, 1.0) * b[method]
             b_t[0] = np.sqrt(b0**2 + first.get(method, 0.0))
             loss = np.array([1.0, *levels_here])[late]
-            config = {"data": {"w_star": "unit", "d": 20}, "method": {"name": method}, "eta": 1.0, "b0": b0, "seed": 0}
+            config = {"data": {"w_star": "unit", "d": 20}, "method": {"name": method}, "eta": 1.0, "b0": b0}
             result = {"initial_gap": 1.0, "lambda_1": 2.0, "row_norm_sq_max": 5.0}
             cells.append((config, {"iteration": ITERATIONS, "loss": loss, "step": 1 / b_t}, result))
-    return sweep("figure_1", cells)
+    return sweep("figure_1", cells, seeds)
 
 
 def bounds(exit_index=4.0, exit_paper=9.0, violations=0):
@@ -57,15 +57,16 @@ def bounds(exit_index=4.0, exit_paper=9.0, violations=0):
     return sweep("figure_bounds", cells)
 
 
-def gram(lambda_min=0.2, lambda_max=1.2, growth=0.0):
-    """Unit rows with n = d whose ||H|| / lambda_0 grows like n^``growth``, and digits."""
-    sizes = [("sphere", n, n, 0.2, 1.2 * (n / 50) ** growth) for n in (50, 200, 800)]
+def gram(lambda_min=0.2, lambda_max=1.2, larger=1.3):
     cells = [
-        ({"data": {"name": name}, "seed": seed}, [{"n": n, "d": d, "lambda_min": low, "lambda_max": high}], {})
-        for name, n, d, low, high in (*sizes, ("digits", 80, 64, lambda_min, lambda_max))
-        for seed in SEEDS
+        ({"data": {"name": name}}, [{"n": n, "d": 50 * n // 50, "lambda_min": low, "lambda_max": high}], {})
+        for name, n, low, high in (
+            ("sphere", 50, 0.2, 1.2),
+            ("sphere", 800, 0.2, larger),
+            ("digits", 80, lambda_min, lambda_max),
+        )
     ]
-    return sweep("figure_5", cells)
+    return sweep("figure_5", cells, 8)
 
 
 def labels(zero_loss=0.2):
@@ -73,17 +74,33 @@ def labels(zero_loss=0.2):
     return sweep("figure_6", cells)
 
 
-def critical_step(slow=1.0, wide=1.0, fits=4.0, lambda_0=0.2):
-    """The loss falls by a factor 10 in 10 ``slow`` iterations, ``wide`` times that at m = 1000, for c <= ``fits``."""
-    iteration, cells = np.arange(1, 401), []
-    for m, times in ((100, slow), (1000, slow * wide)):
-        for c in (1.5, 1.9, 4.0, 6.0):
-            loss = 10.0 ** (-(iteration - 1) / (10 * times)) if c <= fits else np.ones(400)
-            history = {"iteration": iteration, "loss": loss, "step": 1.0, "lambda_max": 1.0}
-            result = {"lambda_1": 1.0, "lambda_0": lambda_0, "start_loss": 1.0, "start_lambda_1": 1.0, "zero_loss": 1.0}
-            config = {"m": m, "eta": c, "data": {"n": 40}}
-            cells += [(config | {"seed": seed}, history, result) for seed in SEEDS]
-    return sweep("figure_critical_step", cells)
+def critical_step(slow=1.0, start=1.0, fits=1.9):
+    """The loss falls by a factor 10 in 10 ``slow`` iterations, first from ``start``, for c <= ``fits``."""
+    iteration = np.arange(1, 401)
+    loss = 10.0 ** (-(iteration - 1) / (10 * slow))
+    loss[1] *= start
+    history = {"iteration": iteration, "loss": loss, "step": 1.0, "lambda_max": 1.0}
+    result = {"lambda_1": 1.0, "lambda_0": 0.2, "start_loss": 1.0, "start_lambda_1": 1.0, "zero_loss": 1.0}
+    steps = {c: history if c <= fits else history | {"loss": np.ones(400)} for c in (1.5, 1.9, 4.0, 6.0)}
+    return sweep(
+        "figure_critical_step", [({"m": 100, "eta": c, "data": {"n": 40}}, h, result) for c, h in steps.items()], 8
+    )
+
+
+def burn_in(rate=0.9, late=1.0, past=3):
+    """The loss falls by ``rate``, and by ``rate ** late`` below 1e-6; b is past eta lambda_1 / 2 = 5 from N on."""
+    iteration = np.arange(1, 1001)
+    logs = (iteration - 1) * np.log(rate)
+    loss = np.exp(np.where(logs > np.log(1e-6), logs, np.log(1e-6) + late * (logs - np.log(1e-6))))
+    cells = [
+        (
+            {"method": {"name": "adagrad_norm"}, "b0": b0, "eta": 1.0},
+            {"iteration": iteration, "loss": loss, "step": 1 / np.where(iteration > past, 6.0, b0)},
+            {"lambda_1": 10.0},
+        )
+        for b0 in (0.1, 1.0, 60.0)
+    ]
+    return sweep("figure_burn_in", cells)
 
 
 NETWORK_ITERATIONS = np.arange(1, 1002, 10)
@@ -144,20 +161,56 @@ def hyperparameters(end=1e-9, bound=100, off=0.0):
     return sweep("hyperparameters", cells)
 
 
+def certificates(root=None, at=0, until=11.0, bound=1.5, lambda_min=0.2, n=10, b0=(0.1, 1.0, 100.0)):
+    """Losses that fall by 4 for 10 steps, certified from step ``at``; b0 has the threshold 1. And gradient descent."""
+    cells, k = [], np.arange(11)
+    for alpha, start in [(0.0, 1.0), *((0.5, start) for start in b0)]:
+        loss = 0.25**k
+        history = {
+            "iteration": k,
+            "loss": loss,
+            "asked": k == at,
+            "bound": np.where(k >= (at or 0), bound * loss, np.nan),
+        }
+        result = {"eta": 2.0, "lambda_0": 0.3, "lambda_1": 0.7, "start_loss": 1.0, "steps": 10, "certified_at": at}
+        result |= {"width_by_theorem": 1e7, "certified": {"iterations": until, "lambda_min": lambda_min}}
+        if at is None:
+            history["bound"], result["certified"] = np.full(11, np.nan), None
+        config = {"data": {"name": "sphere", "n": n, "d": 50}, "m": 500, "eta": 2.0, "eta_unit": "absolute"}
+        cells.append((config | {"alpha": alpha, "b0": start, "seed": 0, "target": 1e-6}, history, result))
+    return Sweep("figure_certificates", saved(root, "figure_certificates", cells))
+
+
 ACCURACY = {
     "adaloss": {0.01: 0.90, 1: 0.90, 100: 0.89},
+    "adagrad_norm": {0.01: 0.85, 1: 0.90, 100: 0.9},
     "adagrad_norm_rowwise": {0.01: 0.70, 1: 0.89, 100: 0.90},
     "sgd_constant": {0.01: None, 1: 0.8, 100: 0.9},
     "sgd_decay_sqrt": {0.01: 0.90, 1: 0.90, 100: 0.88},
 }
 
 
-def table(data="digit_images", changed=(), seeds=2, spread=0.0):
-    """Two seeds; ``changed`` replaces the accuracy of (method, b0)."""
-    curves = {method: dict(column) for method, column in ACCURACY.items()}
-    for (method, b0), accuracy in dict(changed).items():
-        curves[method][b0] = accuracy
-    return Sweep("table_1", test_table_1.runs(None, curves, spread, seeds, data))
+def table(data="digit_images", changed=(), seeds=8, spread=0.0):
+    """``changed`` replaces the accuracy of (method, b0), and at b0 = 100 neighbouring seeds are ``spread`` apart."""
+    cells = []
+    for method, column in ACCURACY.items():
+        for b0, accuracy in column.items():
+            value = dict(changed).get((method, b0), accuracy)
+            for seed in range(seeds):
+                config = {"data": {"name": data}, "model": {"patch": 4, "width": 64, "depth": 2}}
+                config |= {
+                    "method": {"name": method},
+                    "b0": b0,
+                    "seed": seed,
+                    "epochs": 1,
+                    "batch": 4,
+                    "frozen": 0,
+                    "weights": {"name": "labels"},
+                }
+                apart = spread * (seed - (seeds - 1) / 2) * (b0 == 100)
+                shown = None if value is None else value + apart
+                cells.append((config, {"iteration": [1]}, {"classes": 10, "test_accuracy": shown}))
+    return sweep("table_1", cells)
 
 
 ERRATA = {
@@ -180,38 +233,31 @@ def errata(**changed):
     return sweep("errata", cells)
 
 
-def cost(**seconds):
-    """Two turns, the second a tenth slower."""
+def cost(disturbed=0.0, **seconds):
+    """Twenty turns, each a tenth slower than the one before; ``disturbed``: in every other one AdaLoss's step."""
     times = {"gradient": 1.0, "sgd_constant": 0.1, "adaloss": 0.1, "adagrad_norm": 0.3, "adagrad_norm_rowwise": 0.5}
     rows = [
-        {"turn": turn, "part": part, "seconds": value * (0.9 + 0.1 * turn)}
+        {"turn": turn, "part": part, "seconds": value * 1.1**turn * (1 + disturbed * (turn % 2) * (part == "adaloss"))}
         for part, value in (times | seconds).items()
-        for turn in (1, 2)
+        for turn in range(20)
     ]
     config = {"model": {"width": 384, "depth": 12}, "batch": 2}
     return sweep("cost", [(config, rows, {"parameters": 10**7, "tensors": 9})])
 
 
-def lstm(losses=(), b=(), accuracy=(), status=(), drop=()):
-    """First loss 0.7; ``losses``, ``b`` and ``accuracy`` replace those of (method, b0)."""
+def lstm(name, losses=(), train=(), b=(), accuracy=(), methods=("adamloss", "adam", "adam_sqrt"), each="pooling"):
+    """Three readings of ``each``, eight seeds; what is given replaces what is of a b0 (accuracy: a method)."""
     cells, iteration = [], np.arange(1, 301)
-    for method, ends in {
-        "adam": (0.9, 0.5, 0.01),
-        "adamloss": (0.02, 0.02, 0.01),
-        "adam_sqrt": (0.1, 0.1, 0.01),
-    }.items():
-        for b0, end in zip((0.1, 1, 400), ends, strict=True):
-            loss = np.linspace(0.7, end, 300)
-            if method == "adamloss" and b0 < 400:
-                loss[1:20] = 3.0
-            loss = dict(losses).get((method, b0), loss)
-            grown = np.minimum(b0 + 4.0 * iteration, 101.0)
-            history = {"iteration": iteration, "loss": loss, "b": dict(b).get((method, b0), grown)}
-            history = {name: column for name, column in history.items() if name not in drop}
-            result = {"test_accuracy": dict(accuracy).get((method, b0), 0.95 if method == "adamloss" else 0.9)}
-            cells.append(({"method": {"name": method}, "b0": b0, "seed": 0}, history, result))
-    made = sweep("figure_2", cells)
-    for run in made.runs:
-        key = run.config["method"]["name"], run.config["b0"]
-        run.summary["status"] = dict(status).get(key, "completed")
-    return made
+    readings = {"pooling": ("mean", "last"), "hidden": (32, 64)}[each]
+    for method in methods:
+        for reading in readings:
+            for b0, end in zip((0.1, 1, 400), (0.02, 0.02, 0.018), strict=True):
+                loss = np.linspace(0.7, end, 300)
+                loss[1:20] = 3.0 if b0 < 400 else loss[1:20]
+                history = {"iteration": iteration, "loss": dict(losses).get(b0, loss)}
+                history["b"] = dict(b).get((b0, reading), dict(b).get(b0, np.minimum(b0 + 4.0 * iteration, 101.0)))
+                result = {"test_accuracy": dict(accuracy).get(method, 0.95 if method == "adamloss" else 0.9)}
+                result |= {"train_loss": dict(train).get((b0, reading), end), "bag_of_words_accuracy": 0.7}
+                config = {"method": {"name": method}, "b0": b0, "pooling": "mean", "hidden": 64} | {each: reading}
+                cells.append((config, history, result))
+    return sweep(name, cells, 8)

@@ -1,8 +1,12 @@
 """make agree: a wrong result is a contradiction, another machine's rounding is not."""
 
 import pandas as pd
+import pytest
 
+from experiments.runs.store import Store
 from scripts.claims import agree
+from tests.scripts import claim_runs as made
+from tests.scripts.synthetic import saved, start
 
 
 def folder(root, verdicts, ranges=((0.0, 1.0),)):
@@ -23,3 +27,38 @@ def test_what_agrees_and_what_does_not(tmp_path):
     assert (found.equal, found.undecided, found.alone) == (1, ["c1", "c2"], 1)
     assert found.contradictions == ["c3: reproduced, published not reproduced"]
     assert (found.overlapping, found.points) == (2, 3)
+
+
+def decided(root, name, monkeypatch):
+    start("claims", monkeypatch, "--runs", root / "runs", "--figures", root / name)
+    return root / name
+
+
+def swapped(run):
+    """The run as one of the other adaptive method."""
+    names = {"adaloss": "adagrad_norm", "adagrad_norm": "adaloss"}
+    method = run.config["method"]
+    return run.config | {"method": method | {"name": names.get(method["name"], method["name"])}}, run.history
+
+
+def halved(run):
+    """The run with AdaLoss's first losses a tenth of what they were."""
+    early = (run.history.iteration <= 1000) & (run.config["method"]["name"] == "adaloss")
+    return run.config, run.history.assign(loss=run.history.loss.mask(early, run.history.loss / 10))
+
+
+@pytest.mark.parametrize("planted", [swapped, halved])
+def test_a_planted_result_is_a_contradiction(tmp_path, monkeypatch, capsys, planted):
+    """The store is hashed again, so that only the verdicts can tell."""
+    cells = [(run.config, run.history, run.summary["result"]) for run in made.figure_1().runs]
+    saved(tmp_path / "runs", "figure_1", cells)
+    monkeypatch.setattr(agree, "PUBLISHED", decided(tmp_path, "published", monkeypatch))
+    same = agree.compare(decided(tmp_path, "again", monkeypatch), agree.PUBLISHED)
+    assert same.contradictions == same.undecided == [] and same.equal > 8
+    altered = [(*planted(run), run.summary["result"]) for run in Store(tmp_path / "runs").load_sweep("figure_1")]
+    (tmp_path / "runs").rename(tmp_path / "honest")
+    saved(tmp_path / "runs", "figure_1", altered)
+    monkeypatch.setattr("sys.argv", ["agree", "--figures", str(decided(tmp_path, "planted", monkeypatch))])
+    with pytest.raises(SystemExit, match="1"):
+        agree.main()
+    assert "contradiction: figure-1-not-better-first: not reproduced, published reproduced" in capsys.readouterr().out

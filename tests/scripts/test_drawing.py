@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from experiments.runs.registry import listed
-from scripts import figure_1, figure_6
+from scripts import figure_6
 from scripts.claims.claim import NOT_REPRODUCED, NOT_RUN, PARTLY, REPRODUCED, ClaimError, Sweep, by_key
+from scripts.shared.output import Message
 from tests.scripts import claim_runs as made
 from tests.scripts import (
     test_b0_panels,
@@ -19,7 +20,6 @@ from tests.scripts import (
     test_figure_4,
     test_figure_compare,
     test_figure_stochastic,
-    test_figure_suggest,
     test_gram_and_bounds,
     test_table_1,
     test_theorem_3,
@@ -78,11 +78,12 @@ RUNS = {
     "figure_bounds": test_gram_and_bounds.bound_runs,
     "figure_burn_in": burn_in,
     "figure_c": test_c.runs_of,
+    "figure_certificates": lambda root: made.certificates(root, at=2).runs,
     "figure_compare": lambda root: test_figure_compare.runs(root, ["noisy_regression"], seeds=[0]),
     "figure_critical_step": lambda root: test_critical_step.runs_of(root, (2.0, 2.0)),
+    "figure_networks": test_gram_and_bounds.network_runs,
     "figure_stochastic": test_figure_stochastic.runs,
     "figure_eta": over_eta,
-    "figure_suggest": test_figure_suggest.runs,
     "figure_theorem_3": test_theorem_3.runs_of,
     "table_1": test_table_1.runs,
     "table_1_controls": controls,
@@ -90,24 +91,7 @@ RUNS = {
 }
 # script -> key, and what the sentence is about by which claims of the paper mean it
 KEYS = {
-    "figure_1": {
-        "diverges": "SGD-Constant diverges",
-        "adaloss_robust": "AdaLoss ends within",
-        "adagrad_norm_robust": "AdaGrad-Norm ends within",
-        "not_better_first": "not better than AdaGrad-Norm in iterations [101, 200]",
-        "outperforms": "after 5000 iterations AdaLoss outperforms",
-    },
-    "figure_3": {
-        "robust": "AdamLoss is very robust",
-        "sensitive": "Adam is extremely sensitive",
-        "better_start": "eta_0",
-    },
-    "figure_3_readings": {"robust": "AdamLoss is very robust"},
-    "figure_5": {"independent_of_n": "nearly independent of n"},
-    "figure_6": {"adaloss_alike": "AdaLoss ends alike", "almost_the_same": "almost the same as or even better"},
     "figure_burn_in": {"grows_while": "grows while b_{t+1} <= eta lambda_i / 2"},
-    "figure_c": {"stops": "b stops", "first": "first to bring", "nearer": "c = 0 ends", "keeps_growing": "not stop b"},
-    "figure_critical_step": {"calm_below": "never exceeds its start"},
     "figure_stochastic": {"rate": "linear rate"},
 }
 
@@ -116,11 +100,15 @@ KEYS = {
 def test_a_script_says_what_it_writes(name, tmp_path, monkeypatch, capsys):
     RUNS[name](tmp_path)
     start(name, monkeypatch, "--runs", tmp_path, "--figures", tmp_path / "figures")
-    messages = pd.read_csv(tmp_path / f"figures/{name}_messages.csv", comment="#")
+    messages = pd.read_csv(tmp_path / f"figures/{name}_messages.csv", comment="#", dtype=str, keep_default_na=False)
     said = re.findall(r"^  \[(holds|FAILS| open)\] (.*)\n {10}(.*)$", capsys.readouterr().out, flags=re.MULTILINE)
     words = {"holds": True, "FAILS": False}
     assert [(words.get(verdict), *rest) for verdict, *rest in said] == [
-        (None if pd.isna(row.holds) else row.holds in (True, "True"), f"{row.problem}: {row.sentence}", row.evidence)
+        (
+            {"True": True, "False": False}.get(row.holds),
+            f"{row.problem}: {row.sentence}",
+            row.evidence,
+        )
         for row in messages.itertuples()
     ]
     files = {file.name for file in (tmp_path / "figures").iterdir()}
@@ -146,20 +134,14 @@ def test_every_script_is_tried():
 
 
 def test_messages_become_verdicts():
-    def found(sweep, *keys):
-        return by_key(sweep, decided=figure_1.decided, keys=keys or ["outperforms", "diverges"])
+    def found(holds, *keys):
+        messages = [Message("p", f"sentence {k}", one, f"{k}", key="abc"[k]) for k, one in enumerate(holds)]
+        return by_key(made.errata(), decided=lambda sweep: messages, keys=keys or ["a", "b"])
 
-    assert found(made.figure_1()).verdict == REPRODUCED
-    assert "better at 4, worse at 0 of 4 values of b0" in found(made.figure_1()).measured
+    assert found([True, True]).verdict == REPRODUCED and "p: sentence 0: 0" in found([True, True]).measured
     # a problem is named alone where it has one sentence
-    assert "SGD-Constant" in found(made.figure_1()).measured
-    assert "SGD-Constant" not in found(made.figure_1(), "diverges").measured
-    worse = {"adaloss": (2.0, 1.0, 3e-9)}
-    assert found(made.figure_1(losses=worse)).verdict == PARTLY
-    assert found(made.figure_1(losses=worse, constant={0.1: 1e-9, 0.5: 1e-9})).verdict == NOT_REPRODUCED
-    undecided = made.figure_1(constant={0.1: 1.0, 0.5: 1.0})
-    for run in undecided.runs:
-        run.summary["result"]["lambda_1"] = 0.1  # no b0 is below half of it
-    assert found(undecided, "diverges").verdict == NOT_RUN
-    with pytest.raises(ClaimError, match=r"^the sweep figure_1 decides no diverges, fails$"):
-        found(made.figure_1(), "diverges", "fails")
+    assert found([True], "a").measured == "p: 0"
+    assert found([True, False]).verdict == PARTLY and found([False, False]).verdict == NOT_REPRODUCED
+    assert found([None], "a").verdict == NOT_RUN
+    with pytest.raises(ClaimError, match=r"^the sweep errata decides no a, d$"):
+        found([True], "a", "d")

@@ -11,7 +11,6 @@ from experiments.methods import METHODS
 from scripts import figure_compare as figure
 from tests.scripts.synthetic import saved
 
-COMPARED = {name: peer for name, peer in peers.PEERS.items() if not peer.looks}
 STEPS = [1e-3, 1e-2, 1e-1, 1.0, 10.0]
 
 
@@ -29,7 +28,7 @@ METRICS = {"digits_mlp": "accuracy", "noisy_regression": "loss"}
 def runs(root, problems=METRICS, seeds=(0, 1)):
     """Every optimizer; what diverged has no final value."""
     cells = []
-    for problem, (k, (optimizer, peer)), step, seed in product(problems, enumerate(COMPARED.items()), STEPS, seeds):
+    for problem, (k, (optimizer, peer)), step, seed in product(problems, enumerate(peers.PEERS.items()), STEPS, seeds):
         lost = METRICS[problem] == "loss" and step > 1
         final = None if lost else 1 / (2 + k + abs(np.log10(step)) + seed)
         config = {"problem": {"name": problem}, "optimizer": optimizer, "step": step, "seed": seed}
@@ -97,9 +96,20 @@ def test_the_messages_follow_the_table():
     assert [m.holds for m in figure.messages(full(poor, narrow))] == [True, True, False, False] * 2
 
 
+def test_a_known_lr_is_that_of_the_other_optimizers_best():
+    curves = {"sgd": [5.0, 3.0, 2.0, 1.0, 9.0], "adam": [5.0, 1.0, 2.0, 3.0, 9.0]}
+    curves |= {"adaloss_like": [0.1, 0.1, 0.1, 1.04, 0.1], "adamloss_like": [0.1, 1.06, 0.1, 0.1, 0.1]}
+    first, second = figure.known_lr(drawn(curves, "loss"))
+    assert (
+        (first.holds, second.holds) == (True, False) and "lr 1: " in first.evidence and "lr 0.01: " in second.evidence
+    )
+    percent = {name: [1 - value / 100 for value in curve] for name, curve in curves.items()}
+    assert [m.holds for m in figure.known_lr(drawn(percent, "accuracy"))] == [True, True]  # 0.06 of a point
+
+
 def test_every_optimizer_is_drawn():
-    assert {name for family in figure.FAMILIES.values() for name in family} == set(COMPARED)
-    assert set(figure.OURS) == {name for name, peer in COMPARED.items() if peer.package == "adaloss"}
+    assert {name for family in figure.FAMILIES.values() for name in family} == set(peers.PEERS)
+    assert set(figure.OURS) == {name for name, peer in peers.PEERS.items() if peer.package == "adaloss"}
     for family in figure.FAMILIES.values():
         assert len({color for _, color, _ in family.values()}) == len({m for *_, m in family.values()}) == len(family)
         assert all(look == METHODS[name] for name, look in family.items() if name in METHODS)
@@ -108,14 +118,14 @@ def test_every_optimizer_is_drawn():
 
 def test_the_curves_and_the_table_are_the_runs():
     found = figure.over_seeds(runs(None))
-    assert len(found) == 2 * len(COMPARED) * len(STEPS) and (found.seeds == 2).all()
+    assert len(found) == 2 * len(peers.PEERS) * len(STEPS) and (found.seeds == 2).all()
     curves = found.set_index(["problem", "optimizer", "step"]).sort_index()
-    k = [*COMPARED].index("sgd")
+    k = [*peers.PEERS].index("sgd")
     row, ends = curves.loc["digits_mlp", "sgd", 0.1], (1 / (4 + k), 1 / (3 + k))
     assert (row.value_min, row.value_max, row.value) == pytest.approx((*ends, sum(ends) / 2))
     assert np.isinf(curves.loc["noisy_regression", "sgd", 10.0].value)
     table = figure.widths(found)
-    assert len(table) == 2 * len(COMPARED)
+    assert len(table) == 2 * len(peers.PEERS)
     for row in table.itertuples():
         curve = curves.loc[row.problem, row.optimizer]
         assert row.best == (curve.value.max() if row.metric == "accuracy" else curve.value.min())

@@ -4,6 +4,7 @@
 configs/experiment/compare.yaml.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+SPOILED = 1000
 BUILD_STREAM = 3  # keeps the initial weights independent of the data of the same seed
 
 
@@ -32,6 +34,8 @@ class Task:
     seed: int
     checksum: str
     facts: dict[str, float]
+    bad_step: int | None = None  # whose targets are SPOILED times as large
+    clip: float = math.inf  # the largest norm of a gradient
 
     def model(self) -> nn.Module:
         """Return the model with the seed's initial weights, the same at every call; torch's generator is untouched."""

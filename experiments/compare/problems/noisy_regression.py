@@ -30,7 +30,7 @@ class Config(Strict):
     @model_validator(mode="after")
     def _overdetermined(self) -> "Config":
         if self.d >= self.n:
-            raise ValueError(f"problems.noisy_regression.d={self.d}: should be less than n={self.n} (f* > 0)")
+            raise ValueError(f"problems.{self.name}.d={self.d}: should be less than n={self.n} (f* > 0)")
         return self
 
 
