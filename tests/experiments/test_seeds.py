@@ -21,7 +21,8 @@ def seeds_of(sweep, scale):
     if found is None:  # those of its cases
         names = OmegaConf.select(config, "hydra.sweeper.params.case").split(",")
         cases = [OmegaConf.load(ROOT / f"configs/case/{name}.yaml") for name in names]
-        found = [seed for case in cases for seed in OmegaConf.merge({"scale": config.scale}, case).seed]
+        own = [OmegaConf.merge({"scale": config.scale}, case) for case in cases if "seed" in case]
+        found = [seed for case in own for seed in case.seed]
     return {*map(int, found.split(","))} if isinstance(found, str) else {found} if isinstance(found, int) else {*found}
 
 
