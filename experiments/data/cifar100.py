@@ -18,9 +18,9 @@ import torch
 from pydantic import Field, model_validator
 from torch.nn import functional
 
+from adaloss.runs import files
 from experiments.data import pickled
 from experiments.data.images import Images, balanced_split
-from experiments.runs import files
 from experiments.runs.schema import ConfigError, Count, Seed, Strict
 
 CLASSES, CHANNELS, STORED = 100, 3, 32
