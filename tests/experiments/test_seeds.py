@@ -8,7 +8,7 @@ from tests.experiments.launch import ROOT
 
 CHOSEN_ON = {*range(10), *range(100, 200)}  # DEVIATIONS.md
 # nothing is drawn; proofs are checked, for which nothing was chosen; or the sweep shows how a setting was chosen
-WITHOUT = {"figure_burn_in", "figure_bounds", "figure_stochastic", "figure_eta"}
+WITHOUT = {"figure_burn_in", "figure_bounds", "figure_stochastic", "figure_networks", "figure_eta"}
 
 
 def seeds_of(sweep, scale):
