@@ -102,6 +102,8 @@ def test_every_takeaway_is_computed_from_what_is_published():
     assert f"Adam ends at a training loss of {worst:.2g}" in said["figure-2"]
     messages = pd.DataFrame({"sentence": ["a (b)", "a (b)", "a (b)", "c"], "holds": ["True", "False", np.nan, "True"]})
     assert Facts({"x_messages": messages}).holding("(b)", "x") == "1 of 2"
+    messages.loc[1, "holds"] = "undecided"
+    assert Facts({"x_messages": messages}).holding("(b)", "x") == "1 of 2 (1 undecided)"
 
 
 def test_a_picture_is_small_and_looks_the_same():
