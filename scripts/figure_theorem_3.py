@@ -3,15 +3,12 @@
 python -m scripts.figure_theorem_3 --scale laptop
 """
 
-from functools import partial
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
 from experiments.methods import METHODS
 from experiments.runs.store import SavedRun
-from scripts.claims.claim import NOT_REPRODUCED, REPRODUCED, Claim, Finding, Sweep, of_cases
 from scripts.shared.output import Message, Output, every, labelled, main
 
 TARGET, FINE = 1e-6, 1e-9  # of the initial loss; the first is what the saved bound on iterations is for
@@ -237,82 +234,6 @@ def draw(output: Output) -> None:
     output.save("figure_theorem_3", figure(curves, ends), over_seeds(curves))
     output.table("figure_theorem_3_runs", ends.map(lambda v: float(f"{v:.5g}") if isinstance(v, float) else v))
     output.messages("figure_theorem_3", messages(ends))
-
-
-def _cell(row: pd.Series) -> str:
-    return f"{row.variant}, m = {row.m}, b0 = {row.b0:g}, seed {row.seed}"
-
-
-def converges(sweep: Sweep, *, side: str) -> Finding:
-    """Decide whether AdaLoss brings the loss to 1e-6 of its start, or is on its way if its bound is more iterations.
-
-    Each run on this side of eta ||H|| / 2 is a case.
-    """
-    ends = sweep.of(by_run)
-    ends = ends[(ends.method == ADALOSS) & ((ends.b0 < ends.critical_b0) == (side == "below"))]
-    there = (ends.end <= TARGET) | ((ends.end < 1) & (ends.iterations_bound > ends.iterations))
-    cases = {_cell(row): bool(holds) for (_, row), holds in zip(ends.iterrows(), there, strict=True)}
-    took = ends.reached_after[np.isfinite(ends.reached_after)]
-    said = f"{took.min():.0f} to {took.max():.0f} iterations" if len(took) else "none there"
-    return of_cases(cases, f"to {TARGET:g} of the loss: {said}; {len(ends) - len(took)} of {len(ends)} not there yet")
-
-
-def within_bound(sweep: Sweep, *, tolerance: float) -> Finding:
-    """Decide whether AdaLoss brings the loss to 1e-6 in ``tolerance`` times the linearised network's bound.
-
-    Each run whose bound, so many times, is within the iterations that were run is a case.
-    """
-    ends = sweep.of(by_run)
-    ends = ends[(ends.method == ADALOSS) & (tolerance * ends.iterations_bound < ends.iterations)]
-    ratio = ends.reached_after / ends.iterations_bound
-    cases = {_cell(row): bool(r <= tolerance) for (_, row), r in zip(ends.iterrows(), ratio, strict=True)}
-    said = ", ".join(f"m = {m}: {of_m.max():.4g}" for m, of_m in ratio.groupby(ends.m))
-    return of_cases(cases, f"greatest T / bound: {said or 'no bound that small'}", tolerance=f"{tolerance:g} times")
-
-
-def width_needed(sweep: Sweep) -> Finding:
-    """Decide whether no width up to n^8 converges from every b0: a width that does refutes it."""
-    ends, n = sweep.of(by_run), sweep.runs[0].config["data"]["n"]
-    whole = (ends.end <= TARGET)[ends.method == ADALOSS].groupby(ends.m).all()
-    converging = [m for m in whole.index[whole] if m <= n**8]
-    listed = ", ".join(map(str, converging)) or "none"
-    said = f"widths that converge in every run: {listed}, of {len(whole)}; n^8 = {n**8:.2g} for n = {n}"
-    return Finding(NOT_REPRODUCED if converging else REPRODUCED, said)
-
-
-CONVERGED = "1e-6 of the loss, or on its way where its bound asks for more iterations than were run"
-_claim = partial(Claim, sweep="figure_theorem_3", at_paper_scale="a width of 30000; the paper gives no sizes")
-CLAIMS = (
-    _claim(
-        id="converges-in-polynomial-time",
-        quote="AdaLoss converges robustly to the global minimum in polynomial time",
-        place="Abstract",
-        measure=partial(within_bound, tolerance=2),
-        tolerance="polynomial time leaves constants; the bound is polynomial, and proved with its constants for the"
-        " linearised network only",
-    ),
-    _claim(
-        id="theorem-3a",
-        quote="the effective learning rate at the beginning (1/b0) is smaller than the threshold",
-        place="Theorem 3(a)",
-        measure=partial(converges, side="from"),
-        tolerance=CONVERGED,
-    ),
-    _claim(
-        id="theorem-3b",
-        quote="the initial effective learning rate, η/b0, is greater than the threshold",
-        place="Theorem 3(b)",
-        measure=partial(converges, side="below"),
-        tolerance=CONVERGED,
-    ),
-    _claim(
-        id="width-above-n-to-the-8",
-        quote="the width of the hidden layer has to be much wider than n⁸",
-        place="Section 4, after Theorem 3",
-        measure=width_needed,
-        tolerance="the theorem asks for the width, networks that are narrower by decades either converge or do not",
-    ),
-)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,8 @@ from adaloss.theory.tube import Method, Sums, Tube
 
 SETTLED = 1e-3  # of ||z||: so far the bounds of what neurons see follow the trajectory; the rest is a geometric series
 AHEAD = 1.2  # what a bound may grow by in a round; pairs further away are looked at once no other is left
+FEW = 0.02  # of the unstable pairs: as many more are enough for a round
+MANY = 5  # pairs to look at, as a multiple of all over n: above, all together are cheaper than each alone
 LARGE = 1e140  # of ||z|| and ||X||^2, whose squares are in float64
 LEAST = 1e-300  # of b, so that its roundings are none of numbers next to 0
 ROUNDS = 200  # in which the set of unstable pairs may grow
@@ -117,10 +119,10 @@ def _follow(network: _Network, unstable: np.ndarray, method: Method) -> Tube | R
             f"lambda_min(H)={tube.bottom:.3g} is not above its rounding, {defect:.2g}: rows repeat, or depend on each "
             "other where the same neurons are active"
         )
-    if not tube.bottom > tube.rho:
+    if not perturbation.rate(0.0) > 0:
         return Refusal(
-            f"{unstable.sum()} of {unstable.size} activities may change, which may move H by {tube.rho:.3g}, not less "
-            f"than lambda_min(H)={tube.bottom:.3g}"
+            f"{unstable.sum()} of {unstable.size} activities may change, which may move H by {tube.rho:.3g}, too much "
+            f"for lambda_min(H)={tube.bottom:.3g}"
         )
     if not tube.follow(SETTLED * tube.first) and tube.exit is None:
         step = method.eta / math.hypot(method.b, method.a * network.length)
@@ -160,6 +162,22 @@ def _reach(network: _Network, tube: Tube, sums: Sums, unstable: np.ndarray, wher
     loose += length * (2 * tube.perturbation.centre.turn + (2 * n + 8) * UNIT) * far
     tiny = network.inner_error * (far + sums.errors + float(network.lengths @ (sums.above + sums.below)) / network.size)
     return (drift + loose + tiny[i]) * (1 + (2 * n + 32) * UNIT)
+
+
+def _least_reach(network: _Network, tube: Tube, sums: Sums, unstable: np.ndarray) -> np.ndarray:
+    """Bound from below what ``_reach`` answers, for all pairs in a few products: a pair that fails here fails there."""
+    inner, (known, free) = network.inner, (network.on & ~unstable, unstable.astype(np.float64))
+    towards = network.signs[:, None] * np.where(network.on, 1.0, -1.0)
+    drift = towards * ((known * (tube.vectors @ (tube.c / tube.values))) @ inner)
+    length = np.sqrt(known @ inner**2)
+    slow = np.abs((known * tube.vectors[:, 0]) @ inner) / tube.bottom
+    slack, less = sums.pushes + tube.error_at_exit, sums.but_second + tube.error_at_exit
+    plain = np.maximum(length / tube.top, slow)
+    loose = np.minimum(plain * slack, plain * less + length * (tube.perturbation.sideways * sums.after))
+    up, down = np.maximum(inner, 0.0), np.maximum(-inner, 0.0)
+    ends = [free @ (a * sums.above[:, None] + b * sums.below[:, None]) for a, b in ((up, down), (down, up))]
+    loose += length * sums.errors_before + np.where(towards > 0, *ends) + np.sqrt(free @ inner**2) * sums.errors
+    return np.maximum(drift, 0.0) + loose
 
 
 def _number(name: str, value: float, least: float, most: float) -> float:
@@ -204,13 +222,16 @@ def _closed(network: _Network, method: Method) -> Certificate | Refusal:
         tube, sums = found, found.sums()
         seen = np.sqrt((network.on | unstable) @ network.inner**2) * WIDER + network.inner_error
         near = ~unstable & ~(network.margins > seen * (sums.total * WIDER))  # nan is near
-        for chosen in (near & ~(network.margins > AHEAD * last), near):  # all of them only where the first pass
-            where = np.nonzero(chosen)
-            last[where] = _reach(network, tube, sums, unstable, where)
-            flips = chosen & ~(network.margins > last)
-            if flips.any():
+        flips, enough = np.zeros_like(near), FEW * unstable.sum()
+        if len(tube.c) * near.sum() > MANY * near.size:
+            flips = near & ~(network.margins > _least_reach(network, tube, sums, unstable))
+        for chosen in (near & ~(network.margins > AHEAD * last), near):
+            if flips.sum() > enough:  # the others can wait: all of them have to be looked at once no more are found
                 break
-        else:
+            where = np.nonzero(chosen & ~flips)
+            last[where] = _reach(network, tube, sums, unstable, where)
+            flips |= chosen & ~(network.margins > last)
+        if not flips.any():
             return _certificate(network, unstable, tube, sums)
         unstable |= flips
     return Refusal(f"{unstable.sum()} of {unstable.size} activities may change, and more after {ROUNDS} rounds")
@@ -219,7 +240,7 @@ def _closed(network: _Network, method: Method) -> Certificate | Refusal:
 def _certificate(network: _Network, unstable: np.ndarray, tube: Tube, sums: Sums) -> Certificate:
     touched = (network.on | unstable) @ (network.lengths**2)
     widest = np.minimum(touched, Spectrum.of(network.inner).norm + float(network.inner_error.sum()))
-    low, high = tube.bottom / WIDER - tube.rho * WIDER, (tube.top + tube.rho) * WIDER
+    low, high = tube.perturbation.rate(0.0), (tube.top + tube.rho) * WIDER
     wider = 1 + (len(tube.c) + 16) * UNIT
     return Certificate(
         unstable=unstable,

@@ -30,6 +30,8 @@ TINY = {  # what keeps a valid line small; the fuzz may put other values behind 
     "compare": ("epochs=1",),
     "lstm": ("data.articles=60", "embedding=4", "hidden=4", "epochs=1", "batch=16"),
     "errata": ("number=2",),
+    "certificates": ("training.m=20", "training.data.n=3", "most=50"),
+    "networks": ("certified=2", "adversarial=1", "max_steps=20"),
 }  # fmt: skip
 NUMBERS = ("0.1", "1", "10", "1e-3", "1e3", "[0.1,1]", "1e100", "1e-300", "1e-8", "1e30")
 COUNTS = ("1", "2", "3", "7", "16")
@@ -73,6 +75,12 @@ FIELDS = {
         "data.vocabulary": COUNTS, "data.length": COUNTS, "seed": ("0", "[0,1]"),
     },
     "errata": {"number": ("2", "3", "[3,4]", "10")},
+    "certificates": {
+        "training": ("adaloss", "gradient_descent"), "training.m": (*COUNTS, "[1,7]"), "training.b0": NUMBERS,
+        "training.eta": NUMBERS, "training.alpha": NUMBERS, "training.eta_unit": ("absolute", "start"),
+        "seed": ("0", "[0,1]"), "target": ("0.1", "1e-12", "1"),
+    },
+    "networks": {"certified": ("1", "2"), "adversarial": ("1", "2"), "max_steps": COUNTS, "seed": ("0", "[0,1]")},
 }  # fmt: skip
 
 

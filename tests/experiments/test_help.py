@@ -10,7 +10,7 @@ from experiments.runs.command_line import CONFIGS, model
 from tests.experiments.launch import launch
 
 EXPERIMENTS = sorted(file.stem for file in (CONFIGS / "experiment").glob("*.yaml"))
-ALONE = {"data", "method", "weights", "model", "record", "problems", "weight_decay"}  # explained by their fields
+ALONE = {"data", "method", "weights", "model", "record", "problems", "weight_decay", "training"}  # by their fields
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

@@ -35,6 +35,8 @@ SWEEPS = {
     "ppo": ("frames=64 envs=4 steps=8 epochs=1 batch=16 actor=[4] critic=[4]", "b0=1,100"),
     "lstm": ("data.articles=120 embedding=4 hidden=4 epochs=1", "b0=0.1,1"),
     "errata": ("", "number=2,3"),
+    "certificates": ("training.m=30", "seed=0,1"),
+    "networks": ("certified=2 adversarial=1 max_steps=20", "seed=0,1"),
     "compare": ("problem=noisy_regression problems.noisy_regression.n=60 epochs=1", "step=0.01,0.1"),
 }
 SUBMITTED = ("linear_regression", "lstm")  # with torch, and without: a job is the same to submitit, whatever it does

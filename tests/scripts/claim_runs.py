@@ -161,6 +161,26 @@ def hyperparameters(end=1e-9, bound=100, off=0.0):
     return sweep("hyperparameters", cells)
 
 
+def certificates(root=None, at=0, until=11.0, bound=1.5, lambda_min=0.2, n=10, b0=(0.1, 1.0, 100.0)):
+    """Losses that fall by 4 for 10 steps, certified from step ``at``; b0 has the threshold 1. And gradient descent."""
+    cells, k = [], np.arange(11)
+    for alpha, start in [(0.0, 1.0), *((0.5, start) for start in b0)]:
+        loss = 0.25**k
+        history = {
+            "iteration": k,
+            "loss": loss,
+            "asked": k == at,
+            "bound": np.where(k >= (at or 0), bound * loss, np.nan),
+        }
+        result = {"eta": 2.0, "lambda_0": 0.3, "lambda_1": 0.7, "start_loss": 1.0, "steps": 10, "certified_at": at}
+        result |= {"width_by_theorem": 1e7, "certified": {"iterations": until, "lambda_min": lambda_min}}
+        if at is None:
+            history["bound"], result["certified"] = np.full(11, np.nan), None
+        config = {"data": {"name": "sphere", "n": n, "d": 50}, "m": 500, "eta": 2.0, "eta_unit": "absolute"}
+        cells.append((config | {"alpha": alpha, "b0": start, "seed": 0, "target": 1e-6}, history, result))
+    return Sweep("figure_certificates", saved(root, "figure_certificates", cells))
+
+
 ACCURACY = {
     "adaloss": {0.01: 0.90, 1: 0.90, 100: 0.89},
     "adagrad_norm": {0.01: 0.85, 1: 0.90, 100: 0.9},

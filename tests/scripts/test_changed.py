@@ -77,6 +77,8 @@ def test_another_dimension_and_two_methods_are_drawn_without_the_sentences(runs,
 
 
 FEW = [
+    ("certificates", "figure_certificates", ("-m", "training=gradient_descent", "training.m=30,300")),
+    ("networks", "figure_networks", ("certified=3", "adversarial=1", "max_steps=20")),
     ("bounds", "figure_bounds", ("d=2", "problems=3", "max_steps=5")),
     ("compare", "figure_compare", ("-m", "problem=noisy_regression", "optimizer=adaloss,sgd", "step=0.01,0.1")),
     ("stochastic", "figure_stochastic", ("-m", "part=promises,paths,counterexample", "problems=50", "max_steps=50")),

@@ -38,9 +38,6 @@ CASES = {
     "largest_step_in_order": (made.critical_step, {"least": 1.9, "most": 6.0}),
     "any_choice_converges": (made.hyperparameters, {}),
     "homogeneous": (made.hyperparameters, {"tolerance": 1e-6}),
-    "converges": (made.theorem_3, {"side": "below"}),
-    "within_bound": (made.theorem_3, {"tolerance": 2}),
-    "width_needed": (made.theorem_3, {}),
     "log_linear": (made.theorem_3, {"tolerance": 3, "method": "adaloss"}),
     "same_rate": (made.theorem_3, {"tolerance": 1.1}),
     "small_or_slow": (made.theorem_3, {}),
@@ -49,6 +46,10 @@ CASES = {
     "stays_near": (made.theorem_3, {"tolerance": 1.05}),
     "same_role": (made.theorem_3, {"tolerance": 1.1}),
     "kernel_of_initialization": (made.theorem_3, {"tolerance": 0.1}),
+    "certified": (made.certificates, {"method": "adaloss", "side": "below"}),
+    "classical_rate": (made.certificates, {"tolerance": 1.0}),
+    "certified_gram": (made.certificates, {}),
+    "width_needed": (made.certificates, {}),
     "more_steps": (made.errata, {}),
     "within_printed": (made.errata, {}),
 }
@@ -70,13 +71,6 @@ CHANGED = [
     ("any_choice_converges", {"end": None}, NOT_REPRODUCED),
     ("any_choice_converges", {"end": 1e-5, "bound": 1001}, REPRODUCED),  # on its way
     ("homogeneous", {"off": 2e-6}, NOT_REPRODUCED),
-    ("converges", {"losses": ALIKE}, NOT_REPRODUCED),
-    ("converges", {"losses": SLOWLY, "bound": 100}, REPRODUCED),  # on its way
-    ("within_bound", {"bound": 0.45}, NOT_REPRODUCED),
-    ("within_bound", {"bound": 100}, NOT_RUN),
-    ("width_needed", {"losses": ALIKE}, REPRODUCED),
-    ("width_needed", {}, NOT_REPRODUCED),
-    ("width_needed", {"n": 1}, REPRODUCED),  # 100 is above 1^8
     ("log_linear", {"bend": ("adaloss",)}, NOT_REPRODUCED),
     ("log_linear", {"bend": ("adagrad_norm",)}, REPRODUCED),  # another method
     ("log_linear", {"losses": SLOWLY}, NOT_RUN),
@@ -91,6 +85,16 @@ CHANGED = [
     ("same_role", {"role": 1.2}, NOT_REPRODUCED),
     ("kernel_of_initialization", {"error": 0.0}, NOT_REPRODUCED),
     ("more_steps", {"erratum_5": {"fewer": 700}}, NOT_REPRODUCED),
+    ("certified", {"at": 4}, REPRODUCED),
+    ("certified", {"at": None}, NOT_RUN),  # no certificate refutes nothing
+    ("certified", {"b0": (1.0, 100.0)}, NOT_RUN),  # the other side
+    ("certified", {"bound": 0.99}, NOT_REPRODUCED),
+    ("certified", {"until": 9.0}, NOT_REPRODUCED),
+    ("classical_rate", {"until": 33.0}, NOT_REPRODUCED),  # 0.7 / 0.3 log(1e6) = 32.2
+    ("certified_gram", {"lambda_min": 0.0}, NOT_REPRODUCED),
+    ("width_needed", {}, NOT_REPRODUCED),
+    ("width_needed", {"n": 2}, NOT_RUN),  # 500 is above 2^8
+    ("width_needed", {"at": 1}, NOT_RUN),
     ("within_printed", {"erratum_9": {"term_4": 16.0}}, NOT_REPRODUCED),
 ]
 # Numbers that no longer refute the statement, by statement.

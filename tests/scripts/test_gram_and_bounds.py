@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scripts import figure_5, figure_bounds
+from scripts import figure_5, figure_bounds, figure_networks
 from tests.scripts.synthetic import saved
 
 SPHERE = [(800, d) for d in (3200, 1600, 800, 200, 50)] + [(n, n) for n in (50, 200)]
@@ -146,3 +146,21 @@ def test_quantiles_of_bound_over_measured():
     small = expected("t_0_first", 10.0, lambda h: (h.index < 50) & ~h.stopped)
     name = "T, b_0 < 0.4 eta lambda_1, first step exact"
     assert made.loc[name].tolist() == pytest.approx([2 * small[0], *small[1:]])  # q = 0 and 1 alike
+
+
+def network_runs(root, broken=False):
+    table = {"adversarial": [False, False, True], "alpha": [0.0, 0.5, 0.5], "n": 3, "d": 4, "m": 50}
+    table |= {"unstable": [0, 2, 1], "burn_in": [0, 1, 0], "stopped": [False, True, False]}
+    table |= {"steps": [5, 9, 7], "bound": [6.0, 1e5, 7.0]}
+    table |= {"violations_size": [0, 0, int(broken)], "violations_b": 0}
+    return saved(root, "figure_networks", [({"seed": 0}, table, {})])
+
+
+def test_a_single_broken_promise_fails_its_kind():
+    for broken in (False, True):
+        real, adversarial = figure_networks.messages(figure_networks.networks(network_runs(None, broken)))
+        assert real.holds and real.evidence == (
+            "2 networks, 1 of them gradient descent, 1 with pairs that may flip, 1 with a burn-in, 1 stopped early; "
+            "size: 0, b: 0"
+        )
+        assert adversarial.holds is not broken

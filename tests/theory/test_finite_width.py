@@ -8,17 +8,17 @@ from mpmath import eigsy, matrix, mp, mpf, sqrt
 
 from adaloss.theory.finite_width import Refusal, certify
 from adaloss.theory.random_start import sufficient_width
-from experiments.bounds import networks
-from tests.campaign.certificates import campaign
+from experiments import networks
+from experiments.runs.schema import validated
 from tests.reference.finite_width import Literal
 
 mp.dps = 40
 
 
-def network(n, d, m, seed, labels=None):
+def network(n, d, m, seed, labels=None, alike=0.0):
     """Random unit rows, normal weights, labels +-1, or as far from the outputs as ``labels``."""
     rng = np.random.default_rng(seed)
-    x = rng.normal(size=(n, d))
+    x = rng.normal(size=(n, d)) + alike
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     w, a, y = rng.normal(size=(m, d)), rng.choice([-1.0, 1.0], m), rng.choice([-1.0, 1.0], n)
     return w, a, x, y if labels is None else outputs(w, a, x) + labels * y
@@ -43,11 +43,14 @@ def train(w, a, x, y, eta, b=1.0, alpha=0.0):
 
 
 def test_no_promise_is_broken():
-    """The campaign, cut down: 2,000 networks and 300 with adversaries had none (docs D)."""
-    for adversarial in (False, True):
-        counts = campaign(12, 100, adversarial, first_seed=1000)
-        assert counts["broken"] == 0
-        assert counts["with unstable pairs"] >= 3 and 3 <= counts["gradient descent"] <= 9
+    """make theory-check, cut down."""
+    sizes = {"certified": 14, "adversarial": 10, "max_steps": 100, "seed": [1000]}
+    experiment = validated(networks.Networks, sizes)
+    [made] = experiment.execute(experiment.runs(), lambda steps, **words: steps)
+    for adversarial, some in made.history.groupby("adversarial"):
+        assert len(some) == (10 if adversarial else 14) and (some.unstable > 0).sum() >= 2
+        assert (some.filter(like="violations_") == 0).all(axis=None) and (some.steps <= some.bound).all()
+        assert 3 <= (some.alpha == 0).sum() <= len(some) - 3
 
 
 @pytest.mark.parametrize(
@@ -65,6 +68,7 @@ def test_the_check_sees_a_promise_that_is_too_good(promise, change):
     case = networks.Network(w, a, x, y, 2.0, 0.01, 0.5)
     found = certify(w, a, x, y, eta=2.0, b=0.01, alpha=0.5)
     true, wrong = (networks.violations(case, one, 1e-6, 80) for one in (found, replace(found, **change(found))))
+    assert true.pop("steps") == wrong.pop("steps") > 0
     assert not any(true.values())
     assert [name for name, count in wrong.items() if count] == [promise]
 
@@ -72,6 +76,7 @@ def test_the_check_sees_a_promise_that_is_too_good(promise, change):
 @pytest.mark.parametrize(
     ("n", "d", "m", "seed", "labels", "method"),
     [
+        (3, 4, 60, 1, -0.02, {"eta": 0.6}),  # rows alike: mu < rho, and a rate all the same
         (3, 4, 60, 0, 0.05, {"eta": 1.0}),
         (2, 2, 50, 1, 0.03, {"eta": 2.2}),
         (3, 5, 60, 2, 0.05, {"eta": 0.7, "b": 1e-3, "alpha": 6.0}),
@@ -82,20 +87,22 @@ def test_the_check_sees_a_promise_that_is_too_good(promise, change):
 )
 def test_a_certificate_is_the_page_read_literally(n, d, m, seed, labels, method):
     """In 40 digits the same pairs, T and sums: outside of them by no more than a few roundings, and never inside."""
-    w, a, x, y = network(n, d, m, seed, labels)
+    alike, labels = 1.5 * (labels < 0), abs(labels)
+    w, a, x, y = network(n, d, m, seed, labels, alike)
     found = certify(w, a, x, y, **method)
     literal = Literal(w, a, x, y, **({"b": 1.0, "alpha": 0.0} | method))
     unstable = literal.close()
     assert found.holds == (unstable is not None) == (labels < 0.8)
     if not found.holds:
         return
+    assert not alike or found.rho > found.lambda_min
     assert {(int(r), int(i)) for r, i in zip(*np.nonzero(found.unstable), strict=True)} == unstable
     total = literal.sums()[0]
     upper = {"path": total, "b_max": literal.b_max, "rho": literal.rho, "lambda_max": literal.top + literal.rho}
     upper |= {"moved": sqrt(literal.top + literal.rho) * total}
     for name, exact in upper.items():
         assert 0 <= mpf(getattr(found, name)) - exact <= 1e-11 * exact + 1e-12, name
-    for name, exact in {"rate": literal.nu, "lambda_min": literal.mu - literal.rho}.items():
+    for name, exact in {"rate": literal.nu, "lambda_min": literal.rate(0)}.items():
         assert 0 <= exact - mpf(getattr(found, name)) <= 1e-11, name
     assert found.burn_in == literal.exit
     for eps in (0.7 * labels**2, 1e-2 * labels**2, 1e-5 * labels**2):  # none of them a bound

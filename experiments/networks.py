@@ -1,16 +1,27 @@
 """Certificates of two-layer networks compared with the trainings that they are about: every promise, at every step.
 
-:func:`draw` makes networks and methods of all regimes, :func:`violations` trains one in float64 and counts what its
-certificate promised and the training broke. An :func:`adversary` trains what no network does, but the proofs allow: at
-every step it chooses the activities of the unstable pairs, at both ends of the step.
+    python -m experiments.networks certified=20 adversarial=8
+    python -m experiments.networks sweep=figure_networks                         what make theory-check checks
+
+A run draws networks and methods of all regimes until ``certified`` and then ``adversarial`` of them have a certificate
+(:func:`draw`). It trains each of the first in float64 for at most ``max_steps``, and counts what was promised and
+broken (:func:`violations`). Of the others it trains what no network does, but the proofs allow: at every step the
+activities of the unstable pairs are chosen, at both ends of the step (:func:`adversary`). The history has a row each.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from adaloss.theory.finite_width import Certificate, Refusal, certify
+from adaloss.theory.finite_width import Certificate, certify
+from experiments.runs import app
+from experiments.runs.identity import code_hash
+from experiments.runs.schema import Count, Experiment, Outcome, Progress, SeedList
+from experiments.runs.store import Run
+
+NAME = "networks"
 
 TOLERANCE = 1e-9  # relative: what thousands of roundings may do to a training
 PROMISES = ("size", "target", "falls", "stable", "neuron", "moved", "b", "eigenvalues")
@@ -32,7 +43,7 @@ class Network(NamedTuple):
 
 
 def draw(rng: np.random.Generator) -> Network:
-    """A network that may be certified: 1 to 12 rows of unequal lengths, 1 to 3000 neurons, labels far and near.
+    """A network that may be certified: 1 to 12 rows of unequal lengths, alike or not, 1 to 3000 neurons, any labels.
 
     Half of them gradient descent with 0.02 to 1.98 over ||H||, half AdaLoss with b_0 from 1e-12 to 1e6.
     """
@@ -41,7 +52,7 @@ def draw(rng: np.random.Generator) -> Network:
         return float(10.0 ** rng.uniform(low, high))
 
     n, d, m = int(rng.integers(1, 13)), int(rng.integers(1, 31)), int(decades(0, 3.5))
-    x = rng.normal(size=(n, d))
+    x = rng.normal(size=(n, d)) + rng.choice([0.0, decades(-1, 0.7)]) * rng.normal(size=d)
     x *= rng.choice([1.0, decades(-1, 1)], n)[:, None] / np.linalg.norm(x, axis=1, keepdims=True)
     w, a = rng.normal(size=(m, d)) * decades(-1, 1), rng.choice([-1.0, 1.0], m)
     u = np.maximum(w @ x.T, 0.0).T @ a / m**0.5
@@ -56,16 +67,20 @@ def draw(rng: np.random.Generator) -> Network:
 
 
 def violations(network: Network, found: Certificate, eps: float, most: int, choose: Adversary | None = None) -> dict:
-    """Count how often each of PROMISES is broken in ``most`` steps of training; eps is the target of ||u - y||^2."""
+    """Count how often each of PROMISES is broken in ``most`` steps of training; eps is the target of ||u - y||^2.
+
+    ``steps`` is the first step from which on it was met, ``most`` where it was not.
+    """
     w, a, x, y, eta, b, alpha = network
     m, n = len(w), len(y)
     inner, first, start = x @ x.T, w @ x.T, w
     p, z, on = first, np.maximum(first, 0.0).T @ a / m**0.5 - y, first > 0
     path, last, broken = found.sizes(eps), found.iterations(eps), dict.fromkeys(PROMISES, 0)
     floor = 1e-13 * (np.abs(z).max() + np.abs(y).max()) * n  # what rounding leaves of z
-    before = np.inf
+    before, steps = np.inf, 0
     for k in range(most):
         size = float(np.linalg.norm(z))
+        steps = k + 1 if size**2 > eps else steps
         bound = path[np.searchsorted(path[:, 0], k, side="right") - 1, 1]
         broken["size"] += size > bound * (1 + TOLERANCE) + floor
         broken["target"] += k >= last and size**2 > eps * (1 + TOLERANCE) + floor**2
@@ -90,7 +105,7 @@ def violations(network: Network, found: Certificate, eps: float, most: int, choo
             p = np.where(found.unstable, p, p - (eta / b / m**0.5) * (a[:, None] * ((begin * z) @ inner)))
             z = z - (eta / b / m) * ((inner * (end.T @ begin)) @ z)
         before = size
-    return broken
+    return broken | {"steps": steps}
 
 
 def adversary(network: Network, found: Certificate, rng: np.random.Generator, kind: int) -> Adversary:
@@ -112,15 +127,67 @@ def adversary(network: Network, found: Certificate, rng: np.random.Generator, ki
     return choose
 
 
-def check(seed: int, most: int, adversarial: bool) -> tuple[Network, Certificate | Refusal, dict]:
-    """One random network: what was certified of it, and what was broken in ``most`` steps; a target of any size."""
-    rng = np.random.default_rng(seed)
-    network = draw(rng)
+def measured(network: Network, rng: np.random.Generator, most: int, kind: int | None) -> dict | None:
+    """Return a row of the history, with an adversary of this kind if there is one; None without a certificate."""
     found = certify(*network[:4], eta=network.eta, b=network.b, alpha=network.alpha)
     if not found.holds:
-        return network, found, {}
+        return None
     z = np.maximum(network.w @ network.x.T, 0.0).T @ network.a / len(network.w) ** 0.5 - network.y
     eps = float(z @ z) * 10.0 ** rng.uniform(-10, 0)
-    choose = adversary(network, found, rng, seed % 4) if adversarial else None
-    steps = int(min(found.iterations(eps) + 5, most))
-    return network, found, violations(network, found, eps, steps, choose)
+    bound = found.iterations(eps)
+    choose = None if kind is None else adversary(network, found, rng, kind)
+    steps = int(min(bound + 5, most))
+    counts = violations(network, found, eps, steps, choose)
+    (m, d), n = network.w.shape, len(network.y)
+    row = {
+        "adversarial": kind is not None,
+        "n": n,
+        "d": d,
+        "m": m,
+        "alpha": network.alpha,
+        "unstable": int(found.unstable.sum()),
+    }
+    row |= {"burn_in": found.burn_in, "bound": bound, "stopped": bound >= most, "steps": counts.pop("steps")}
+    return row | {f"violations_{name}": int(count) for name, count in counts.items()}
+
+
+class Networks(Experiment):
+    """One job: all of ``seed``. Trainings end after ``max_steps``."""
+
+    certified: Count
+    adversarial: Count
+    max_steps: Count
+    seed: SeedList
+
+    def runs(self) -> list[Run]:
+        """Return one run per seed."""
+        code = code_hash(f"experiments.{NAME}")
+        return [
+            Run(
+                experiment=NAME,
+                label=f"seed={seed}",
+                config=self.model_dump() | {"seed": seed},
+                code=code,
+                data="generated",
+            )
+            for seed in self.seed
+        ]
+
+    def execute(self, runs: list[Run], progress: Progress) -> Iterator[Outcome]:
+        """Draw, certify and train the networks of each run."""
+        for run in runs:
+            rng, rows, drawn = np.random.default_rng(run.config["seed"]), [], 0
+            for k in progress(range(self.certified + self.adversarial), desc=run.label):
+                kind = None if k < self.certified else k % 4
+                while len(rows) == k:
+                    row = measured(draw(rng), rng, self.max_steps, kind)
+                    rows, drawn = rows + [row] * (row is not None), drawn + 1
+            table = pd.DataFrame(rows)
+            counts = {name: int(table[name].sum()) for name in table if name.startswith("violations_")}
+            yield Outcome(run, table, counts | {"drawn": drawn, "stopped": int(table.stopped.sum())})
+
+
+EXPERIMENT = Networks
+
+if __name__ == "__main__":
+    app.main(NAME)
