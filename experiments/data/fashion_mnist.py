@@ -15,9 +15,9 @@ from typing import Literal
 
 import numpy as np
 
+from adaloss.runs import files
 from experiments.data import pool
 from experiments.data.images import Images
-from experiments.runs import files
 from experiments.runs.schema import ConfigError
 
 PARTS = ("train", "t10k")

@@ -103,6 +103,7 @@ ITEMS = (
         section="Section 4",
         sweep="figure_theorem_3",
         names=("Theorem 3", "Theorem 3(a)", "Theorem 3(b)"),
+        more=("figure_networks", "figure_certificates"),
         takeaway=takeaways.theorem_3,
         key=("theorem-3a", "theorem-3b", "width-above-n-to-the-8"),
     ),
@@ -182,6 +183,7 @@ def section_of(claim: dict) -> str:
     """Return the section of the paper that a claim's place is in."""
     if claim["source"] == CODE:
         return CODE
-    found = re.match(r"Abstract|Section \d", claim["place"])
-    item = item_of(claim)
-    return found[0] if found else item.section if item else "Section 3"  # Proposition 1, which has no picture
+    found, item = re.match(r"Abstract|Section \d", claim["place"]), item_of(claim)
+    if found or item:
+        return found[0] if found else item.section
+    return {"Proposition 1": "Section 3"}.get(claim["place"], claim["place"])  # it has no picture

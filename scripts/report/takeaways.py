@@ -28,7 +28,9 @@ class Facts:
         chosen = messages[messages.sentence.str.contains(words, regex=False)]
         if chosen.empty:
             raise KeyError(words)
-        return f"{int((chosen.holds.astype(str) == 'True').sum())} of {len(chosen)}"
+        said = chosen.holds.astype(str)
+        open_ = int((~said.isin(["True", "False"])).sum())
+        return f"{int((said == 'True').sum())} of {len(chosen)}" + (f" ({open_} undecided)" if open_ else "")
 
 
 def offset(facts: Facts) -> str:
