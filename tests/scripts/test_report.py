@@ -87,15 +87,10 @@ def test_every_claim_has_its_place():
         if named and row["source"] == "paper":
             assert all(word in homes[row["id"]].title for word in named.groups()), row
         if homes[row["id"]] is None:
-<<<<<<< HEAD
             assert row["runs"].partition(":")[0] in ("cost", "errata", "hyperparameters", "table_2", "None"), row
-        assert re.fullmatch("Abstract|Section [1-5]|the code's README", section_of(row)), row
-=======
-            assert row["runs"].partition(":")[0] in ("cost", "errata", "hyperparameters", "table_resnet50", "None"), row
         assert re.fullmatch("Abstract|Section [1-5]|Related work|Broader impact|the code's README", section_of(row)), (
             row
         )
->>>>>>> main
 
 
 def test_every_takeaway_is_computed_from_what_is_published():
