@@ -34,6 +34,7 @@ no_high_digits = $(subst 5,,$(subst 6,,$(subst 7,,$(subst 8,,$(subst 9,,$(JOBS))
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  SCALE=smoke|laptop|paper (now $(SCALE)) chooses the size, JOBS=n (now $(JOBS)) the processes."
+	@echo "  A figure alone, with the runs that it needs: make figure_1, make table_1, ..."
 
 install: $(STAMP) ## build .venv with the pinned versions of what make reproduce needs
 
@@ -72,11 +73,15 @@ smoke: ## the whole reproduction at the smallest scale (a minute or two)
 	@$(MAKE) --no-print-directory reproduce SCALE=smoke JOBS=$(jobs)
 
 reproduce: $(STAMP) ## make all runs that are missing and each sweep's figure, then the claims and the report
-	@set -e; $(call PAIRS,paper); for pair in $$pairs; do $(TRAIN); $(DRAW); done
-	@set -e; $(call PAIRS,facts); for pair in $$pairs; do $(TRAIN); done
-	@$(MAKE) --no-print-directory claims
-	@$(MAKE) --no-print-directory report
-	@$(MAKE) --no-print-directory agree
+	@$(PY) -m scripts.reproduce --scale $(scale) --jobs $(jobs)
+
+figure_%: $(STAMP)
+	@set -e; $(call PAIRS,$@); for pair in $$pairs; do $(TRAIN); $(DRAW); done
+
+table_%: $(STAMP)
+	@set -e; $(call PAIRS,$@); for pair in $$pairs; do $(TRAIN); $(DRAW); done
+
+figure_compare: $(VENV)/.peers
 
 sweep: $(STAMP) ## a sweep of your own: EXPERIMENT=linear_regression ARGS='method=adaloss b0=0.1,1' (docs/runs.md)
 	@$(if $(EXPERIMENT),,$(error EXPERIMENT is missing: make sweep EXPERIMENT=linear_regression ARGS='b0=0.1,1'))
@@ -97,7 +102,8 @@ agree: $(STAMP) ## compare this machine's verdicts and figures with the publishe
 
 publish: $(STAMP) ## copy the laptop scale's pictures and tables to figures/published, which is committed
 	@mkdir -p figures/published
-	@cp figures/laptop/*.png figures/laptop/*.csv figures/laptop/*.md figures/laptop/report.html figures/published/
+	@cp figures/laptop/*.png figures/laptop/*.csv figures/laptop/*.md figures/laptop/times.json figures/laptop/report.html \
+	    figures/published/
 	@$(PY) -m scripts.claims.tally figures/published/claims.csv README.md
 
 theory-check: $(STAMP) ## check every proved bound on random problems and networks (SCALE=paper: ten times as many)

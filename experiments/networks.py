@@ -43,7 +43,7 @@ class Network(NamedTuple):
 
 
 def draw(rng: np.random.Generator) -> Network:
-    """A network that may be certified: 1 to 12 rows of unequal lengths, 1 to 3000 neurons, labels far and near.
+    """A network that may be certified: 1 to 12 rows of unequal lengths, alike or not, 1 to 3000 neurons, any labels.
 
     Half of them gradient descent with 0.02 to 1.98 over ||H||, half AdaLoss with b_0 from 1e-12 to 1e6.
     """
@@ -52,7 +52,7 @@ def draw(rng: np.random.Generator) -> Network:
         return float(10.0 ** rng.uniform(low, high))
 
     n, d, m = int(rng.integers(1, 13)), int(rng.integers(1, 31)), int(decades(0, 3.5))
-    x = rng.normal(size=(n, d))
+    x = rng.normal(size=(n, d)) + rng.choice([0.0, decades(-1, 0.7)]) * rng.normal(size=d)
     x *= rng.choice([1.0, decades(-1, 1)], n)[:, None] / np.linalg.norm(x, axis=1, keepdims=True)
     w, a = rng.normal(size=(m, d)) * decades(-1, 1), rng.choice([-1.0, 1.0], m)
     u = np.maximum(w @ x.T, 0.0).T @ a / m**0.5

@@ -151,7 +151,8 @@ def left_over(seed: pd.DataFrame) -> float:
 
 
 def _of_method(method: str, words: str, says: str, number: Callable[..., float], **limits: float) -> Sentence:
-    return Sentence(f"{METHODS[method].label} {words}", says, partial(number, method=method), **limits)
+    label = METHODS[method].label
+    return Sentence(f"{label} {words}", says, partial(number, method=method), label=label, **limits)
 
 
 ROBUST = tuple(
@@ -183,6 +184,7 @@ OUTPERFORMS = tuple(
         "share of b0 with the smaller loss, where float64 can tell",
         partial(better_share, small=small),
         low=0.5,
+        label=words,
     )
     for small, words in ((True, "b0 < 1"), (False, "b0 from 1 on"))
 )

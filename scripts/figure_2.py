@@ -89,6 +89,7 @@ def _sentences(who: str, *, robust: bool) -> tuple[Sentence, Sentence]:
             f"{who}'s training loss is {less}robust: its worst b0 costs {more} {SHARE:.0%} of log 2",
             "share of log 2",
             share_lost,
+            label="share",
             of=intervals.mean,
             **share,
         ),
@@ -97,6 +98,7 @@ def _sentences(who: str, *, robust: bool) -> tuple[Sentence, Sentence]:
             f"{FLOOR:.4f} as that",
             "factor",
             log_factor,
+            label="factor",
             of=intervals.mean,
             show=exp,
             **factor,
@@ -119,6 +121,7 @@ BETTER = tuple(
         "points",
         partial(better, rival=rival),
         low=0,
+        label=METHODS[rival].label,
         of=intervals.mean,
     )
     for rival in ("adam", "adam_sqrt")

@@ -21,15 +21,16 @@ def draw(output: Output) -> None:
     for pooling in finals.pooling.unique():
         runs = [run for run in output.runs if run.config["pooling"] == pooling]
         of_reading = finals[finals.pooling == pooling]
+        suffix = "" if pooling == "mean" else f"_{pooling}"
         label, bag = f"BBC, {READINGS[pooling][0]}", of_reading.bag_of_words_accuracy.max()
         drawn = figure_2.over_seeds(figure_2.by_epoch(runs))
         fig = figure_2.panels(drawn, "method", figure_2.SHOWN, bag)
         fig.suptitle(f"One-layer LSTM on {label}; median and range of {drawn.seeds.max()} runs", fontsize=10)
-        output.save(f"figure_2_bbc_{pooling}", fig, drawn)
-        table = figure_4.by_iteration([run for run in runs if run.config["method"]["name"] == "adamloss"])
-        beginning = figure_4.over_seeds(table)
-        output.save(f"figure_4_bbc_{pooling}", figure_4.figure(beginning), beginning)
-        found = figure_2.messages(of_reading) + figure_4.messages(table)
+        output.save(f"figure_2_bbc{suffix}", fig, drawn)
+        ours = [run for run in runs if run.config["method"]["name"] == "adamloss"]
+        beginning = figure_4.over_seeds(figure_4.by_iteration(ours))
+        output.save(f"figure_4_bbc{suffix}", figure_4.figure(beginning), beginning)
+        found = figure_2.messages(of_reading) + figure_4.messages(ours)
         messages += [replace(message, problem=f"{label}, {message.problem}") for message in found]
     output.table("figure_2_bbc_final", finals)
     output.messages("figure_2_bbc", messages)

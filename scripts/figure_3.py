@@ -131,6 +131,7 @@ BETTER_START = tuple(
         f"return less that of {of}",
         partial(number, b0=b0),
         low=0,
+        label=f"b0 = {b0}, {words}",
         of=intervals.mean,
     )
     for b0, first_step in BETTER_FROM.items()

@@ -118,9 +118,21 @@ def excess_ratio(seed: pd.DataFrame) -> float:
 
 
 SURROGATE = (
-    Sentence("b stops growing for c = f*", "exponent of b for c = f*", own_exponent, high=STOPPED),
-    Sentence("b goes on growing for any other c", "least exponent of b for another c", least_other, low=STOPPED),
-    Sentence("c = f* ends as near to f* as any other c", "excess of c = f* / least other", excess_ratio, high=1),
+    Sentence("b stops growing for c = f*", "exponent of b for c = f*", own_exponent, high=STOPPED, label="b stops"),
+    Sentence(
+        "b goes on growing for any other c",
+        "least exponent of b for another c",
+        least_other,
+        low=STOPPED,
+        label="b grows else",
+    ),
+    Sentence(
+        "c = f* ends as near to f* as any other c",
+        "excess of c = f* / least other",
+        excess_ratio,
+        high=1,
+        label="nearest",
+    ),
 )
 
 

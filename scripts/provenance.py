@@ -27,7 +27,8 @@ def runs_of(file: Path, found: dict, store: Store, folders: dict[str, str]) -> t
     """Return the runs that a file's mark means, and a line for each unknown one; ``folders`` has the store's by id."""
     again = f"draw it again: python -m scripts.{drawing(file, found['sweep'])}"
     if isinstance(found["runs"], list):
-        lost = [f"{store.root}: run {name} is gone; run the sweep {found['sweep']} again, or {again}"
+        made = f"run the sweep {found['sweep']} again" if found["sweep"] else "make it again"
+        lost = [f"{store.root}: run {name} is gone; {made}, or {again}"
                 for name in found["runs"] if name not in folders]  # fmt: skip
         return [store.root / folders[name] for name in found["runs"] if name in folders], lost
     listed = listed_of(found["sweep"], store)
@@ -46,6 +47,8 @@ def drawing(file: Path, sweep: str) -> str:
     """Return the script that draws a file, with its options: of a sweep that was changed, the unchanged one's."""
     if file.stem == "claims":
         return "claims"
+    if file.resolve().parent.name == marks.PLOTS:
+        return f"plot sweep={sweep}" if sweep else "plot"
     script = sweep.partition("-")[0]
     return script if script == sweep else f"{script} --sweep {sweep}"
 
@@ -113,7 +116,8 @@ def main() -> None:
 def _words(found: dict) -> str:
     count = len(found["runs"]) if isinstance(found["runs"], list) else found["runs"]
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    return f"sweep {found['sweep']}, {count} runs; drawn at commit {found['commit']} with {versions}"
+    which = f"sweep {found['sweep']}, " if found["sweep"] else ""
+    return f"{which}{count} runs; drawn at commit {found['commit']} with {versions}"
 
 
 def _made_at(paths: Iterable[Path]) -> str:
@@ -124,7 +128,7 @@ def _made_at(paths: Iterable[Path]) -> str:
 
 def _scale(file: Path, sweep: str) -> str:
     folder = file.resolve().parent
-    name = (folder.parent if folder.name == sweep else folder).name  # a changed sweep has a folder of its own
+    name = (folder.parent if folder.name in (sweep, marks.PLOTS) else folder).name  # of a changed sweep, of plots
     return SCALE_OF_PUBLISHED if name == "published" else name
 
 

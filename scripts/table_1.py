@@ -16,7 +16,7 @@ import pandas as pd
 from experiments.methods import METHODS, SGD_FAMILY
 from experiments.runs.store import SavedRun
 from scripts.claims import intervals
-from scripts.claims.claim import CANNOT_FAIL, CODE, Claim, ClaimError, Finding, Sweep, of_estimates, of_parts
+from scripts.claims.claim import CANNOT_FAIL, Claim, ClaimError, Finding, Sweep, of_estimates, of_parts
 from scripts.claims.intervals import Estimate, usually
 from scripts.shared.output import Message, Output, main
 
@@ -44,13 +44,6 @@ NAMES = {  # of the methods in the paper
     "adagrad_norm_rowwise": "AdaGrad-Norm",
     "sgd_constant": "SGD_Constant",
     "sgd_decay_sqrt": "SGD_DecaySqrt",
-}
-# The second table of the authors' code (README.md there), in percent, means of 3 runs: ResNet50-swsl on CIFAR-100.
-RESNET = {
-    "adaloss": {0.01: 84.0, 0.1: 84.29, 1: 83.96, 10: 84.26, 100: 83.03},
-    "adagrad_norm_rowwise": {0.01: 64.57, 0.1: 68.24, 1: 80.13, 10: 83.02, 100: 83.32},
-    "sgd_constant": {0.01: 2.33, 0.1: 26.02, 1: 63.36, 10: 81.02, 100: 83.53},
-    "sgd_decay_sqrt": {0.01: 83.66, 0.1: 83.7, 1: 83.98, 10: 84.79, 100: 83.1},
 }
 CHANCES = 2  # a test accuracy below so many times chance counts as none
 NEAR, FAR = 1.0, 5.0  # points
@@ -92,8 +85,11 @@ def by_run(runs: list[SavedRun]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def over_seeds(runs: list[SavedRun]) -> pd.DataFrame:
-    """Return a row per problem, method and b0: mean, deviation and range in percent (nan for N/A), seeds without."""
+def over_seeds(runs: list[SavedRun], theirs: dict[str, dict] = PAPER) -> pd.DataFrame:
+    """Return a row per problem, method and b0: mean, deviation and range in percent (nan for N/A), seeds without.
+
+    ``theirs`` are the numbers to compare with.
+    """
     table = (
         by_run(runs)
         .groupby(["problem", "method", "b0"], sort=False, as_index=False)
@@ -108,7 +104,7 @@ def over_seeds(runs: list[SavedRun]) -> pd.DataFrame:
         )
     )
     table.loc[table.untrained > 0, ["accuracy", "std", "accuracy_min", "accuracy_max"]] = np.nan
-    papers = [PAPER.get(row.method, {}).get(row.b0) or (np.nan, np.nan) for row in table.itertuples()]
+    papers = [theirs.get(row.method, {}).get(row.b0) or (np.nan, np.nan) for row in table.itertuples()]
     return table.assign(paper=[mean for mean, _ in papers], paper_std=[std for _, std in papers])
 
 
@@ -117,10 +113,12 @@ def problem(config: dict) -> str:
     data, model, weights, frozen = config["data"]["name"], config["model"], config["weights"], config["frozen"]
     kept = f", up to block {weights['blocks']}" if weights.get("blocks", model["depth"]) < model["depth"] else ""
     trained = ", the head trained" if frozen == model["depth"] else f", trained from block {frozen + 1} on"
+    shape = f"{model['name']}, depth {model['depth']}"
+    if model["name"] == "vit":
+        shape = f"ViT with patches of {model['patch']}, width {model['width']}, depth {model['depth']}"
     return (
-        f"{data}, weights from {weights['name']}{kept}{trained if frozen else ''} (ViT with patches of "
-        f"{model['patch']}, width {model['width']}, depth {model['depth']}; {config['epochs']} epochs, minibatches of "
-        f"{config['batch']})"
+        f"{data}, weights from {weights['name']}{kept}{trained if frozen else ''} ({shape}; {config['epochs']} epochs, "
+        f"minibatches of {config['batch']})"
     )
 
 
@@ -161,13 +159,12 @@ def columns(table: pd.DataFrame) -> list[tuple[str, int, int]]:
     return found
 
 
-def markdown(table: pd.DataFrame) -> str:
-    """Return the table for readers; the paper's numbers are CIFAR-100's by ViT-S/16."""
+def markdown(table: pd.DataFrame, theirs: str = "Paper: CIFAR-100, ViT-S/16, 3 runs.") -> str:
+    """Return the table for readers; ``theirs`` says what the paper's numbers are of."""
     lines = []
     for name, of_problem in table.groupby("problem", sort=False):
         lines += [
-            f"Test accuracy in percent, mean ± std of {of_problem.seeds.max()} seeds. Ours: {name}. "
-            "Paper: CIFAR-100, ViT-S/16, 3 runs.",
+            f"Test accuracy in percent, mean ± std of {of_problem.seeds.max()} seeds. Ours: {name}. {theirs}",
             "",
             "| b0 | " + " | ".join(title for title, *_ in columns(of_problem)) + " |",
             "|---" * (1 + len(columns(of_problem))) + "|",
@@ -201,6 +198,7 @@ def messages(table: pd.DataFrame) -> list[Message]:
     for name, of_problem in table.groupby("problem", sort=False):
         by_b0 = of_problem.pivot(index="b0", columns="method", values="accuracy")
         least = by_b0.index.min()
+        rivals = [name for name in ("adagrad_norm_rowwise", "adagrad_norm", "sgd_constant") if name in by_b0]
         for method in ("adaloss", "sgd_decay_sqrt"):
             curve = by_b0[method]
             behind = curve.max() - curve[curve.index <= 10]
@@ -212,7 +210,7 @@ def messages(table: pd.DataFrame) -> list[Message]:
                     _listed(curve),
                 )
             )
-        for method in ("adagrad_norm_rowwise", "adagrad_norm", "sgd_constant"):
+        for method in rivals:
             label, ours, other = METHODS[method].label, by_b0["adaloss"][least], by_b0[method][least]
             found.append(
                 Message(
@@ -222,7 +220,7 @@ def messages(table: pd.DataFrame) -> list[Message]:
                     f"AdaLoss {_shown(ours)}, {label} {_shown(other)}",
                 )
             )
-        for method in ("adagrad_norm_rowwise", "adagrad_norm", "sgd_constant"):
+        for method in rivals:
             curve = by_b0[method]
             low, high = curve[least], curve[curve.index >= 10].max()
             found.append(
@@ -313,7 +311,7 @@ def least_spread(sweep: Sweep, *, method: str, others: list[str]) -> Finding:
     return of_estimates(estimates, f"points by which it spreads more than {METHODS[method].label}: ")
 
 
-_cell = partial(
+cell_claim = partial(
     Claim,
     tolerance="a point is what the page of Table 1 calls near; no more is allowed where the seeds differ more",
 )
@@ -325,8 +323,8 @@ def _cells() -> Iterator[Claim]:
         best = max((number[0], b0) for b0, number in column.items() if number)[::-1]
         for b0, number in column.items():
             mean, std = number or (None, 0.0)
-            yield _cell(
-                id=f"table-1-{_words(method)}-{b0:g}",
+            yield cell_claim(
+                id=f"table-1-{words(method)}-{b0:g}",
                 quote=f"{mean:.2f} ± {std:.2f}" if number else "N/A",
                 place=f"Table 1, {NAMES[method]}, b0 = {b0:g}",
                 sweep="table_1",
@@ -336,24 +334,8 @@ def _cells() -> Iterator[Claim]:
             )
 
 
-def _resnet_cells() -> Iterator[Claim]:
-    """Return a claim for each number of the code's second table."""
-    for method, column in RESNET.items():
-        best = max((mean, b0) for b0, mean in column.items())[::-1]
-        for b0, mean in column.items():
-            yield _cell(
-                id=f"resnet-{_words(method)}-{b0:g}",
-                quote=str(mean),
-                place=f"the code's second table, {NAMES[method].replace('_', '-')}, b0 = {b0:g}",
-                sweep="table_resnet50",
-                measure=partial(accuracy, paper=mean, tolerance=NEAR, method=method, b0=b0, best=best),
-                source=CODE,
-                at_paper_scale="CIFAR-100 with swsl_resnet50; this project has no ResNet, so that no scale runs it",
-                paper=mean,
-            )
-
-
-def _words(method: str) -> str:
+def words(method: str) -> str:
+    """Return a method's name in the paper as a part of a claim's id."""
     return NAMES[method].lower().replace("_", "-")
 
 
@@ -370,7 +352,6 @@ CLAIMS = (
         at_paper_scale="make reproduce SCALE=paper, with CIFAR-100 and ViT-S/16",
     ),
     *_cells(),
-    *_resnet_cells(),
 )
 
 

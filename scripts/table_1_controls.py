@@ -8,8 +8,8 @@ Numbers are as in ``scripts.table_1``.
 import pandas as pd
 
 from experiments.methods import METHODS
-from scripts.shared.output import Output, main
-from scripts.table_1 import APART, number, over_seeds
+from scripts.shared.output import Message, Output, main
+from scripts.table_1 import APART, FAR, number, over_seeds
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -30,11 +30,28 @@ def markdown(table: pd.DataFrame) -> str:
     return "\n".join([*lines, ""])
 
 
+def messages(table: pd.DataFrame) -> list[Message]:
+    """Decide for each control and method whether the whole pretrained network, the first case, is better by far."""
+    best = table.groupby(["problem", "method"], sort=False).accuracy.max().unstack()
+    whole, *controls = best.index
+    return [
+        Message(
+            control.split(" (")[0],
+            f"{METHODS[method].label}'s best b0 is worse by more than {FAR:g} points than with the whole network",
+            bool(best.loc[whole, method] - best.loc[control, method] > FAR),
+            f"{best.loc[control, method]:.2f} and {best.loc[whole, method]:.2f}",
+        )
+        for control in controls
+        for method in best.columns
+    ]
+
+
 def draw(output: Output) -> None:
-    """Save the table as CSV and Markdown."""
+    """Save the table as CSV and Markdown, and the messages."""
     table = over_seeds(output.runs)
     output.table("table_1_controls", table)
     output.text("table_1_controls.md", markdown(table))
+    output.messages("table_1_controls", messages(table))
 
 
 if __name__ == "__main__":

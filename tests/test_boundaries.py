@@ -23,8 +23,9 @@ def outside(folder):
     return {name.partition(".")[0] for _, name in imports(folder)} - set(sys.stdlib_module_names)
 
 
-def test_the_library_needs_torch_and_numpy_and_its_extra_scipy_and_numba():
-    assert outside("adaloss") == {"adaloss", "torch", "numpy", "scipy", "numba"}
+def test_the_library_needs_torch_and_numpy_and_its_extras_the_rest():
+    assert outside("adaloss") == {"adaloss", "torch", "numpy", "scipy", "numba", "pandas", "yaml"}
+    assert outside("adaloss/runs") == {"adaloss", "pandas", "yaml"}
     code = """import importlib, sys
 sys.modules |= dict.fromkeys(sys.argv[1:])  # None: not to be had
 import torch
@@ -34,19 +35,22 @@ w = torch.nn.Parameter(torch.ones(1))
 w.grad = torch.full((1,), 8.0)
 AdaLoss([w], b0=3.0).step(loss=16.0)
 print(f"{w.item():.6f}")
-for name in ("simulate.two_layer", "theory.gram"):
+for name in ("simulate.two_layer", "theory.gram", "runs"):
     try:
         importlib.import_module("adaloss." + name)
     except ImportError as error:
         print(error)"""
 
-    def without(*names):
+    def without(*names, code=code):
         return subprocess.check_output([sys.executable, "-c", code, *names], cwd=ROOT, text=True)
 
+    runs = "adaloss.runs needs pyarrow: pip install 'adaloss[runs]'\n"
     simulate = "adaloss.simulate needs {}: pip install 'adaloss[theory]'\n"
     gram = "adaloss.theory.gram needs scipy: pip install 'adaloss[theory]'\n"
-    assert without("scipy", "numba") == "-0.600000\n" + simulate.format("numba") + gram  # 1 - 8 / sqrt(9 + 16)
-    assert without("scipy") == "-0.600000\n" + simulate.format("scipy") + gram
+    first = "-0.600000\n"  # 1 - 8 / sqrt(9 + 16)
+    assert without("scipy", "numba", "pyarrow") == first + simulate.format("numba") + gram + runs
+    assert without("scipy") == first + simulate.format("scipy") + gram
+    assert without("torch", "hydra", "omegaconf", code="import adaloss.runs") == ""
 
 
 def test_only_experiments_know_hydra():
@@ -59,7 +63,9 @@ def test_scripts_read_runs_and_do_nothing_else():
         "adaloss.theory.errata",
         "adaloss.theory.linear_regression",
         "experiments.methods",
-        "experiments.runs.filters",
+        "adaloss.runs",
+        "adaloss.runs.filters",
+        "adaloss.runs.frame",
         "experiments.runs.registry",
         "experiments.runs.store",
         "experiments.runs.terminal",
@@ -85,8 +91,8 @@ for name in {names}:
 
 
 def test_only_the_store_knows_the_files_of_a_run():
-    knowing = [file.name for file in (ROOT / "experiments").rglob("*.py") if "history.parquet" in file.read_text()]
-    knowing += [file.name for file in (ROOT / "scripts").rglob("*.py") if "history.parquet" in file.read_text()]
+    files = [file for folder in ("adaloss", "experiments", "scripts") for file in (ROOT / folder).rglob("*.py")]
+    knowing = [file.name for file in files if "history.parquet" in file.read_text()]
     assert sorted(knowing) == ["saved.py", "store.py"]
 
 

@@ -4,7 +4,6 @@ The commands of a page run in its order, in this process and in one empty folder
 made.
 """
 
-import ast
 import importlib
 import io
 import os
@@ -36,13 +35,13 @@ NOT_RUN = {
     r"make (reproduce|test)": "CI runs it (.ci/run), make reproduce at the smallest scale",
     r"pip install .*": "make install does it, with the pins",
     r".*data\.path=ARCHIVE.*": "needs CIFAR-100, pretrained weights and GPUs: composed",
+    r".*(case=|data=bbc_news).*": "takes long: composed",
     r".*data\.path=NEWS.*": "needs the news' CSV files: composed",
     r"python -m scripts\.figure_[24](_\w+)? --scale paper": "needs the runs of news: names the sweep that is missing",
     r".*hydra/launcher=submitit_slurm.*": "needs Slurm: composed, and validated where the data are here",
     r"wait": "the shell's",
-    r"python -c .*": "needs a network: its names are imported",
     r"python -m benchmarks\.vit": "needs a GPU for minutes: imported",
-    r"python -m scripts\.table_1 --scale paper": "needs the runs of a GPU: names the sweep that is missing",
+    r"python -m scripts\.table_[12] --scale paper": "needs the runs of a GPU: names the sweep that is missing",
     COMPLETION: "the block of tab completion: one bash runs it below",
 }
 SHOWN = [(page, command) for page in PAGES if page not in ELSEWHERE for command in commands(page)]
@@ -117,32 +116,25 @@ def test_a_command_runs(page, command, inside, monkeypatch, capfd):
 def test_a_command_that_needs_more_is_composed(page, command, inside):
     name, *overrides = re.search(r"-m experiments\.(\w+) (.*?)(?: &)?$", command).groups()
     words = [word for word in shlex.split(overrides[0]) if word != "-m"]
-    words = [word.replace("COMMIT", 40 * "a") for word in words]
     parsed = OverridesParser.create().parse_overrides(words)
     first = [next(o.sweep_string_iterator()) if o.is_sweep_override() else o.get_value_element_as_str() for o in parsed]
     first = [f"{o.get_key_element()}={value}" for o, value in zip(parsed, first, strict=True)]
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         config = compose(f"experiment/{name}", first, return_hydra_config=True)
         if "ARCHIVE" in command:
-            assert (config.data.path, config.weights.name, config.weights.revision) == ("ARCHIVE", "hub", 40 * "a")
-            assert (config.model.width, config.batch, config.precision) == (384, 128, "bfloat16")
+            assert (config.data.path, config.weights.name, config.weights.revision) == ("ARCHIVE", "hub", None)
+            assert (config.batch, config.precision) == (128, "bfloat16")
+            assert config.model.get("width") == 384 or config.weights.repo == "timm/resnet50.fb_swsl_ig1b_ft_in1k"
         launcher = re.search(r"launcher=submitit_(\w+)", command)
         if launcher:
             assert config.hydra.launcher._target_.lower().endswith(f"{launcher[1]}launcher")
         if "NEWS" in command:
             assert (config.data.path, config.hidden) == ("NEWS", config.scale.figure_2.hidden)
             assert config.data.vocabulary == 20000 or "sweep=" not in command
-        elif "ARCHIVE" not in command:
+        elif "ARCHIVE" not in command and "FOLDER" not in command:
             OmegaConf.set_struct(config, False)
             del config["hydra"]
             assert command_line.parsed(name, config)[0].runs()
-
-
-def test_names_that_a_command_imports_exist():
-    [code] = [shlex.split(command)[2] for _, command in SHOWN if command.startswith("python -c")]
-    [imported] = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom)]
-    for alias in imported.names:
-        assert callable(getattr(importlib.import_module(imported.module), alias.name))
 
 
 def test_a_benchmark_is_there():

@@ -110,7 +110,7 @@ class _Network:
 def _follow(network: _Network, unstable: np.ndarray, method: Method) -> Tube | Refusal:
     """The centre of all matrices that the unstable pairs allow, and a tube that is followed until z has shrunk."""
     n = len(network.z)
-    perturbation = Perturbation(network.inner, network.on, unstable, network.inner_error, network.size)
+    perturbation = Perturbation.least(network.inner, network.on, unstable, network.inner_error, network.size)
     centre, defect = perturbation.centre, perturbation.defect
     error = (network.z_error + (centre.turn + 2 * n * UNIT * math.sqrt(n)) * network.length) * WIDER
     tube = Tube(perturbation, centre.vectors.T @ network.z, error, method)
@@ -119,10 +119,10 @@ def _follow(network: _Network, unstable: np.ndarray, method: Method) -> Tube | R
             f"lambda_min(H)={tube.bottom:.3g} is not above its rounding, {defect:.2g}: rows repeat, or depend on each "
             "other where the same neurons are active"
         )
-    if not tube.bottom > tube.rho:
+    if not perturbation.rate(0.0) > 0:
         return Refusal(
-            f"{unstable.sum()} of {unstable.size} activities may change, which may move H by {tube.rho:.3g}, not less "
-            f"than lambda_min(H)={tube.bottom:.3g}"
+            f"{unstable.sum()} of {unstable.size} activities may change, which may move H by {tube.rho:.3g}, too much "
+            f"for lambda_min(H)={tube.bottom:.3g}"
         )
     if not tube.follow(SETTLED * tube.first) and tube.exit is None:
         step = method.eta / math.hypot(method.b, method.a * network.length)
@@ -240,7 +240,7 @@ def _closed(network: _Network, method: Method) -> Certificate | Refusal:
 def _certificate(network: _Network, unstable: np.ndarray, tube: Tube, sums: Sums) -> Certificate:
     touched = (network.on | unstable) @ (network.lengths**2)
     widest = np.minimum(touched, Spectrum.of(network.inner).norm + float(network.inner_error.sum()))
-    low, high = tube.bottom / WIDER - tube.rho * WIDER, (tube.top + tube.rho) * WIDER
+    low, high = tube.perturbation.rate(0.0), (tube.top + tube.rho) * WIDER
     wider = 1 + (len(tube.c) + 16) * UNIT
     return Certificate(
         unstable=unstable,

@@ -10,11 +10,13 @@ of theta (E1), of I (E2) and of both (E3). What is computed here are bounds of E
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 UNIT = 2.0**-53  # the largest relative error of one rounding
 WIDER = 1 + 16 * UNIT  # covers up to 15 roundings of a positive expression
+TRIED = 32  # values of a free parameter
 
 
 def upper_lengths(rows: np.ndarray) -> np.ndarray:
@@ -52,35 +54,83 @@ class Spectrum:
         return (float(np.abs(self.values).max()) + self.defect) * WIDER
 
 
-class Perturbation:
-    r"""The centre A and bounds of E for given activities ``on`` and ``unstable`` pairs, both (m, n).
+class Flips(NamedTuple):
+    """What the pairs that may flip add up to, for either centre; ``both`` and ``active`` are h'h of docs D1 over m."""
 
-    kappa / m is added to h'h where both pairs are unstable: at 0 E1 and E2 leave the least for E3, at 1/4 A is in the
-    middle; the less ``rho`` is taken. ``rho`` bounds the norm of E, :meth:`push` that of E z. ``inner_error`` bounds
+    both: np.ndarray
+    active: np.ndarray
+    second: np.ndarray
+    signed: np.ndarray  # W of docs D1
+    top: float  # a bound of its norm
+
+    @classmethod
+    def of(cls, inner: np.ndarray, on: np.ndarray, unstable: np.ndarray) -> "Flips":
+        """Add up the ``unstable`` pairs (m, n), where ``on`` are the activities."""
+        m, n = on.shape
+        free, half = unstable.astype(np.float64), np.where(unstable, 0.5, on)
+        signed = np.zeros((n, n))
+        for i in np.flatnonzero(unstable.any(axis=0)):
+            rows = half[unstable[:, i]] * inner[i]
+            signed += len(rows) / m * (rows.T @ rows / m)
+        second = np.abs(inner) * (half.T @ free / m) / 2
+        return cls(free.T @ free / m, half.T @ half / m, second, signed, Spectrum.of(signed).norm)
+
+
+class Perturbation:
+    r"""The centre A and bounds of E for given unstable pairs.
+
+    ``share`` is in [0, 1/4], and so much is added to h'h where both pairs are unstable: at 0 E1 and E2 leave the least
+    for E3, at 1/4 A is in the middle. ``rho`` bounds the norm of E, :meth:`push` that of E z. ``inner_error`` bounds
     the error of a row of K in norm, ``size`` the Frobenius norm of X.
     """
 
-    def __init__(self, inner: np.ndarray, on: np.ndarray, unstable: np.ndarray, inner_error: np.ndarray, size: float):
-        (m, n), modulus = on.shape, np.abs(inner)
-        free, half = unstable.astype(np.float64), np.where(unstable, 0.5, on)
-        both, active = free.T @ free / m, half.T @ half / m
-        self._second = modulus * (half.T @ free / m) / 2
-        self._signed = np.zeros((n, n))  # W of docs D1
-        for i in np.flatnonzero(unstable.any(axis=0)):
-            rows = half[unstable[:, i]] * inner[i]
-            self._signed += len(rows) / m * (rows.T @ rows / m)
-        self._top, self._inner_error = Spectrum.of(self._signed).norm, float(inner_error.sum())
+    def __init__(self, inner: np.ndarray, flips: Flips, inner_error: np.ndarray, size: float, share: float):
+        n, pairs = len(inner), np.abs(inner) * flips.both
+        self._second, self._signed, self._top = flips.second, flips.signed, flips.top
+        self._inner_error = float(inner_error.sum())
+        self.centre = Spectrum.of(inner * (flips.active + share * flips.both))
+        self.defect = (self.centre.defect + 4 * self._inner_error + 16 * UNIT * size**2) * WIDER
+        self._third = pairs * (0.25 + share)
+        self._radius = self._second + self._second.T + pairs * (0.25 - share)
         self._loss = 8 * (n + 4) * n * UNIT * self._top  # of a quadratic form of it, per unit of length squared
         self._first = math.sqrt(self._top + self._loss) / 2 * WIDER
-        choices = []
-        for kappa in (0.0, 0.25):
-            centre, third = Spectrum.of(inner * (active + kappa * both)), modulus * both * (0.25 + kappa)
-            radius = self._second + self._second.T + modulus * both * (0.25 - kappa)
-            defect = (centre.defect + 4 * self._inner_error + 16 * UNIT * size**2) * WIDER
-            split = 2 * self._first + Spectrum.of(third).norm
-            rho = (min(Spectrum.of(radius).norm, split) + defect) * WIDER
-            choices.append((rho, defect, centre, third, radius))
-        self.rho, self.defect, self.centre, self._third, self._radius = min(choices, key=lambda choice: choice[0])
+        self._both = Spectrum.of(self._third).norm
+        self.rho = (min(Spectrum.of(self._radius).norm, 2 * self._first + self._both) + self.defect) * WIDER
+
+    @classmethod
+    def least(
+        cls, inner: np.ndarray, on: np.ndarray, unstable: np.ndarray, inner_error: np.ndarray, size: float
+    ) -> "Perturbation":
+        """The one of the two ends of ``share`` with the less rho where that makes its rate, else the higher rate."""
+        flips = Flips.of(inner, on, unstable)
+        both = [cls(inner, flips, inner_error, size, share) for share in (0.0, 0.25)]
+        tight = min(both, key=lambda one: one.rho)
+        return tight if tight.rate(0.0) > tight._form else max(both, key=lambda one: one.rate(0.0))
+
+    def rate(self, step: float) -> float:
+        r"""A nu, of either sign, with :math:`\|I - sM\| \le 1 - s\nu` for all s up to ``step`` and all E (docs D2)."""
+        bottom, top = float(self.centre.values[0]), float(self.centre.values[-1])
+        room = 2 / (step * WIDER) - top * WIDER if step > 0 else math.inf
+        nu, long = min(bottom, room) / WIDER - self.rho * WIDER, 1.5 - step * top * WIDER
+        return max(nu, self._form - 0.75 * step * self.rho**2 / long * WIDER) if long > 0.1 else nu
+
+    @cached_property
+    def _form(self) -> float:
+        r"""A lower bound of :math:`z^\top(M - \tfrac{3}{4L}A^2)z` for all unit vectors z and all E (docs D2)."""
+        values, vectors, n = self.centre.values, self.centre.vectors, len(self._signed)
+        if not self._top > 0:
+            return -math.inf
+        signed = vectors.T @ self._signed @ vectors / 2
+        shrunk = np.diag(values - 0.75 * values**2 / values[-1])
+        shares = math.sqrt(self._top) * np.geomspace(1e-4, 1, TRIED)
+        each = np.linalg.eigvalsh(shrunk - signed / shares[:, None, None])[:, 0] - shares / 2
+        share = float(shares[np.argmax(each)])
+        found = Spectrum.of(shrunk - signed / share)
+        rounding = (4 * self.centre.turn + 8 * n * n * UNIT) * self._top + self._loss
+        lost = (
+            found.defect + 16 * UNIT * float(values[-1]) + rounding / (2 * share) + share / 2 + self._both + self.defect
+        )
+        return float(found.values[0]) - lost * WIDER
 
     @cached_property
     def sideways(self) -> float:
@@ -91,14 +141,14 @@ class Perturbation:
         squared += (4 * self.centre.turn + 8 * n * n * UNIT) * (self._top / bottom / bottom)
         return (math.sqrt(squared) / 2 + self._inner_error / bottom) * WIDER
 
-    def push(self, middle: np.ndarray, spread: np.ndarray, error: float) -> tuple[float, float]:
-        """Bounds of ||E z|| and ||(E - E2) z||, z within ``error`` of a vector within ``spread`` of ``middle``."""
+    def push(self, middle: np.ndarray, spread: np.ndarray) -> tuple[float, float]:
+        """Bounds of ||E z|| and ||(E - E2) z|| for every z within ``spread`` of ``middle``."""
         size = np.abs(middle) + spread
         rows = [middle, spread, size, self._second @ size, self._second.T @ size, self._third @ size]
         lengths = upper_lengths(np.array([*rows, self._radius @ size])).tolist()
         middle_length, spread_length, length, second, first, third, whole = lengths
         quadratic = max(float(middle @ self._signed @ middle), 0.0) + self._loss * middle_length**2
         rest = min(first, math.sqrt(quadratic) / 2 + self._first * spread_length) + third
-        other = (self.defect * length + self.rho * error) * WIDER
+        other = self.defect * length * WIDER
         slack = 1 + (len(middle) + 16) * UNIT
         return min(rest + min(second, self._first * length), whole) * slack + other, rest * slack + other

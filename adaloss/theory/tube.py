@@ -90,9 +90,9 @@ class Tube:
         b_low = max(math.hypot(self.b_low, a * least) / WIDER, self.b_low)
         large, steps = eta / b_low * WIDER, 1
         if self.exit is None:
-            nu = min(self.bottom, 2 / (large * WIDER) - self.top * WIDER) / WIDER - rho * WIDER
-            if nu > 0:
-                self.exit, self.nu, self.step, self.error_at_exit = self.k, nu, large, self.error
+            self.nu = self.perturbation.rate(large * WIDER)
+            if self.nu > 0:
+                self.exit, self.step, self.error_at_exit = self.k, large, self.error
         elif large * self.top < 0.5:  # no factor is negative: the ends of a block bound all of it
             steps = max(int(min(BLOCK / max(large * self._pace(), 1e-300), 2.0**40)), 1)
         rounding = 1 + 16 * UNIT * steps
@@ -103,21 +103,23 @@ class Tube:
         if steps > 1:
             ends = np.minimum(ends[0], self.low), np.maximum(ends[1], self.high)
             error = (error + steps * large * rho * self.size) * WIDER
-        pushes = self._push(*ends, error)
-        errors, sizes = [], []
+        push, *pushes = self._push(*ends, error)
+        errors, sizes = [], []  # at both ends of the step, by the factors of A alone and by the rate
         for s in (small, large):
             factor = max(abs(1 - s * self.bottom), abs(1 - s * self.top)) + 4 * UNIT * (1 + s * self.top)
-            errors.append((factor**steps * self.error + steps * s * pushes[0]) * rounding)
-            sizes.append((factor + s * rho) ** steps * self.size * rounding)
+            shrinks = (1 - s * self.nu + 4 * UNIT) ** steps
+            errors.append((factor**steps * self.error + steps * s * pushes[0], shrinks * self.error + steps * s * push))
+            sizes.append(((factor + s * rho) ** steps * self.size, shrinks * self.size))
         self.rows.append((self.k, self.size, large, steps, error, *pushes))
         self.between.append(ends)
-        errors_within, error = error, max(errors)
+        within = error  # the block
+        error, size = (float(np.max(ends, axis=0).min()) * rounding for ends in (errors, sizes))
         self.k, self.error, self.b_low, self.b_high = self.k + steps, error, b_low, b_high
         self.least, self.most = self._norms()
         if steps > 1:  # in a block ||zbar|| is least at its end
-            least = max(self.least - errors_within * WIDER, 0.0)
+            least = max(self.least - within * WIDER, 0.0)
             self.b_low = max(math.hypot(first_b, a * least * math.sqrt(steps)) / WIDER, self.b_low)
-        grown = min((self.most + error) * WIDER, max(sizes))
+        grown = min((self.most + error) * WIDER, size)
         self.size = grown if self.exit is None else min(grown, self.size)
 
     def _pace(self) -> float:
@@ -126,13 +128,15 @@ class Tube:
         return (math.hypot(*(self.values * ahead).tolist()) + self.top * self.error) / max(self.size, 1e-300)
 
     def _push(self, low: np.ndarray, high: np.ndarray, error: float) -> list[float]:
-        """Bounds of ||E z|| and ||(E - E2) z|| where zbar is between these and z within the error of it."""
+        """Bounds of ||E zbar||, zbar between these, and of ||E z|| and ||(E - E2) z||, z within the error of it."""
         middle = self.vectors @ (self.c * ((low + high) / 2))
         spread = np.abs(self.vectors) @ (np.abs(self.c) * ((high - low) / 2))
         length = math.hypot(*(self.c * np.maximum(-low, high)).tolist()) * WIDER
         spread += (2 * self.perturbation.centre.turn + 8 * UNIT) * length
         self.coordinates.append((middle - spread, middle + spread))
-        return [min(push, self.rho * self.size * WIDER) for push in self.perturbation.push(middle, spread, error)]
+        push, but_second = self.perturbation.push(middle, spread)
+        off, most = self.rho * error * WIDER, self.rho * self.size * WIDER
+        return [push, min((push + off) * WIDER, most), min((but_second + off) * WIDER, most)]
 
     def _shrink(self, small: float, large: float, steps: int) -> None:
         """Multiply the ends by the factors of ``steps`` steps between small and large."""
@@ -167,7 +171,10 @@ class Tube:
         weights, after, last = large * steps, k >= self.exit, np.maximum(np.abs(self.low), np.abs(self.high))
         rates = np.minimum(self.values, 2 / (self.step * WIDER) - self.values * WIDER) / WIDER
         rest = self.size / self.nu
-        rest_errors = (self.error + self.rho * rest) / float(rates.min())
+        slowest = float(rates.min())
+        rest_errors = min(
+            (self.error + self.rho * rest) / slowest, (self.error + self.rho * self.most / slowest) / self.nu
+        )
         rest_coordinates = np.abs(self.vectors) @ (np.abs(self.c) * last / rates)
         rest_coordinates += 3 * self.perturbation.centre.turn * (rest + rest_errors)
         least, most = (np.array(ends) for ends in zip(*self.coordinates, strict=True))

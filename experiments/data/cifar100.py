@@ -1,15 +1,16 @@
 """CIFAR-100 from its python archive, cifar-100-python.tar.gz (https://www.cs.toronto.edu/~kriz/cifar.html).
 
-The archive is read in memory and nothing is extracted. Its members are pickles, which :mod:`experiments.data.pickled`
-reads without running them. All sizes are limited. Images are resized, cropped, flipped and normalised in batches on the
-model's device, as the authors do it with torchvision: Resize, RandomCrop and RandomHorizontalFlip to train, Resize and
-CenterCrop to evaluate.
+The archive is read in memory and nothing is extracted; it may also be torchvision's root, a folder in which it was
+unpacked. Its members are pickles, which :mod:`experiments.data.pickled` reads without running them. All sizes are
+limited. Images are resized, cropped, flipped and normalised in batches on the model's device, as the authors do it with
+torchvision: Resize, RandomCrop and RandomHorizontalFlip to train, Resize and CenterCrop to evaluate.
 """
 
 import hashlib
 import math
 import tarfile
 import zlib
+from os.path import isdir  # which knows no error
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,12 +19,14 @@ import torch
 from pydantic import Field, model_validator
 from torch.nn import functional
 
+from adaloss.runs import files
 from experiments.data import pickled
 from experiments.data.images import Images, balanced_split
-from experiments.runs import files
 from experiments.runs.schema import ConfigError, Count, Seed, Strict
 
 CLASSES, CHANNELS, STORED = 100, 3, 32
+FOLDER = "cifar-100-python"
+UNPACKED = {"train": "16019d7e3df5f24257cddd939b257f8d", "test": "f0ef6b0ae62326f3e7ffdfab6717acfc"}  # the files' md5
 MEAN, STD = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
 SPLIT_STREAM = 1
 MOST_BYTES, MOST_MEMBERS = 2**28, 1000  # the archive is 169 MB, unpacked 186 MB in five members
@@ -119,15 +122,17 @@ def normalised(images: torch.Tensor) -> torch.Tensor:
 
 def read(path: Path, md5: str) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Return training and test part of the archive: images (n, 3, 32, 32) of bytes, labels (n,). Raises ConfigError."""
-    content = _content(path, md5)
+    folder = path / FOLDER
+    unpacked = {name: _content(folder / name, digest) for name, digest in UNPACKED.items()} if isdir(folder) else {}  # noqa: PTH112
+    content = b"" if unpacked else _content(path, md5, "data.md5=")
     try:
-        members = _members(_unpacked(content))
+        members = {f"{FOLDER}/{name}": part for name, part in unpacked.items()} or _members(_unpacked(content))
         return _part(members, "train"), _part(members, "test")
     except MALFORMED as error:
         raise ConfigError(f"{path}: not the python archive of CIFAR-100 ({files.one_line(error)})") from error
 
 
-def _content(path: Path, md5: str) -> bytes:
+def _content(path: Path, md5: str, field: str = "") -> bytes:
     try:
         content = files.read(path, MOST_BYTES)
     except (OSError, ValueError) as error:  # ValueError: no name that a file can have
@@ -135,7 +140,7 @@ def _content(path: Path, md5: str) -> bytes:
         raise ConfigError(f"data.path={path}: cannot be read ({why}); docs/paper_scale.md says where it is") from error
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if found != md5:
-        raise ConfigError(f"{path}: its md5 is {found}, not data.md5={md5}; download it again")
+        raise ConfigError(f"{path}: its md5 is {found}, not {field}{md5}; download it again")
     return content
 
 
@@ -173,9 +178,9 @@ def _members(archive: bytearray) -> dict[str, memoryview]:
 
 
 def _part(members: dict[str, memoryview], name: str) -> tuple[np.ndarray, np.ndarray]:
-    member = members.get(f"cifar-100-python/{name}")
+    member = members.get(f"{FOLDER}/{name}")
     if member is None:
-        raise ValueError(f"it has no file cifar-100-python/{name}")
+        raise ValueError(f"it has no file {FOLDER}/{name}")
     batch = pickled.Reader().read(bytes(member))
     if type(batch) is not dict:
         raise ValueError(f"{name} holds a {type(batch).__name__}")

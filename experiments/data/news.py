@@ -15,8 +15,8 @@ from typing import Literal
 
 import pandas as pd
 
+from adaloss.runs import files
 from experiments.data.articles import CLASSES, Corpus, NewsConfig, corpus
-from experiments.runs import files
 from experiments.runs.schema import ConfigError
 
 LABELS = {"fake": "fake", "false": "fake", "0": "fake", "real": "true", "true": "true", "1": "true"}

@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from experiments.runs import files
+from adaloss.runs import files
 from experiments.runs.schema import ConfigError
 
 MOST_BYTES = 2**28

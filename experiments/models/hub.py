@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as parse
 from torch import nn
 
-from experiments.runs import files
+from adaloss.runs import files
 from experiments.runs.schema import ConfigError, Strict
 
 FILE = "model.safetensors"

@@ -1,15 +1,18 @@
 """The saved runs: which there are, how two differ, and which may go.
 
-python -m experiments.runs method=adaloss 'b0<1' status=diverged data.name=gaussian
+python -m experiments.runs method=adaloss,adagrad_norm 'b0<1' status=diverged sweep=figure_1
+python -m experiments.runs id=3f2a --columns method,b0,result.final_gap --format csv
 python -m experiments.runs diff 3f2a 9c41
 python -m experiments.runs delete status=failed
 python -m experiments.runs delete --stale
 python -m experiments.runs verify
 
-A filter is FIELD=VALUE, or != < <= > >= in place of =; a run is chosen where all filters hold. A field is a column of
-the table, or one of the configuration or the summary, with dots for what is inside (``data.n``, ``result.final_gap``);
-a group is given by its name (``method=adaloss``). A run that lacks the field is not chosen. MB is the peak memory, and
-the status "corrupt" that of a run whose files are not what was saved.
+A filter is FIELD=VALUE, or != < <= > >= in place of =; a run is chosen where all filters hold. Commas separate values
+of which any will do, and an id may be a beginning. A field is a column of the table, or one of the configuration or the
+summary, with dots for what is inside (``data.n``, ``result.final_gap``); a group is given by its name
+(``method=adaloss``), and ``sweep`` is every sweep that lists the run. A run that lacks the field is not chosen. MB is
+the peak memory, "made" the time in UTC, and the status "corrupt" that of a run whose files are not what was saved.
+``adaloss.runs.load`` gives the same to Python.
 
 A run is **stale** if no listed sweep has it and no run of one starts from it: what old code or settings left, and
 what was run without ``sweep=``. ``verify`` reads every byte of the runs and the lists: a line for each that is not as
@@ -18,6 +21,7 @@ it was saved, and status 1 if there is any.
 
 import argparse
 import sys
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -25,12 +29,13 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from experiments.runs.filters import ArgumentError, chosen, fields, flat
+from adaloss.runs.filters import ArgumentError, chosen, flat, known, table
 from experiments.runs.store import Store, StoreError, printable, run_id, verify
 from experiments.runs.terminal import run_main, store_of
 
 COMMANDS = ("list", "diff", "delete", "verify")
-COLUMNS = ("experiment", "label", "id", "status", "seconds", "MB", "commit")
+COLUMNS = ("experiment", "label", "id", "status", "made", "seconds", "MB", "commit")
+FORMATS = ("table", "csv", "json")
 
 
 def stale(store: Store, rows: list[dict]) -> list[dict]:
@@ -62,20 +67,27 @@ def difference(store: Store, prefixes: list[str]) -> str:
     heading = "\n".join(f"{run.id}: {folder} ({run.summary['status']})" for folder, run in runs)
     if not rows:
         return f"{heading}\nconfiguration, code and data are the same"
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=[run.id for _, run in runs], dtype=object)
-    return f"{heading}\n{table.to_string()}"
+    compared = pd.DataFrame.from_dict(rows, orient="index", columns=[run.id for _, run in runs], dtype=object)
+    return f"{heading}\n{compared.to_string()}"
 
 
-def listing(rows: list[dict]) -> str:
-    """Return the table."""
+def listing(rows: list[dict], columns: Sequence[str] = COLUMNS, form: str = "table") -> str:
+    """Return these columns of the runs as a table, CSV or JSON."""
+    shown = [{name: _cell(name, row[name], form) for name in columns if name in row} for row in rows]
+    frame = pd.DataFrame(shown, columns=list(columns), dtype=object)
+    if form == "csv":
+        return frame.to_csv(index=False, lineterminator="\n").rstrip("\n")
+    if form == "json":
+        return frame.to_json(orient="records", double_precision=15, default_handler=str)
+    return frame.to_string(index=False, na_rep="-")
 
-    def plain(value: Any) -> Any:
-        return printable(value) if isinstance(value, str) else value
 
-    shown = [{name: plain(row[name]) for name in COLUMNS if name in row} for row in rows]
-    table = pd.DataFrame(shown, columns=list(COLUMNS)).sort_values(["experiment", "label"], kind="stable")
-    table["commit"] = table["commit"].map(lambda commit: commit[:12], na_action="ignore")
-    return table.to_string(index=False, na_rep="-")
+def _cell(name: str, value: Any, form: str) -> Any:
+    if isinstance(value, tuple):
+        return ",".join(value)
+    if form == "table" and isinstance(value, str):
+        return printable(value)[: 12 if name == "commit" else None]
+    return value
 
 
 def delete(store: Store, rows: list[dict], total: int, yes: bool) -> str:
@@ -138,6 +150,12 @@ def _arguments() -> argparse.Namespace:
         of_command = commands.add_parser(name, help=about, description=about, parents=[common])
         of_command.add_argument("filters", nargs="*", metavar="FILTER", help="FIELD=VALUE, or != < <= > >=, quoted")
         of_command.add_argument("--stale", action="store_true", help="only those that no sweep lists")
+        if name == "list":
+            given = {"default": argparse.SUPPRESS}
+            of_command.add_argument(
+                "--columns", type=lambda text: text.split(","), metavar="A,B,...", help="fields to show", **given
+            )
+            of_command.add_argument("--format", choices=FORMATS, help="(default: table)", **given)
         if name == "delete":
             of_command.add_argument("--yes", action="store_true", help="do not ask")
     about = "how two runs differ"
@@ -147,7 +165,7 @@ def _arguments() -> argparse.Namespace:
     if not {*COMMANDS, "-h", "--help"} & set(words):
         words = ["list", *words]
     # defaults here, since those of a command would replace what comes before it
-    return parser.parse_args(words, argparse.Namespace(scale="laptop", runs=None))
+    return parser.parse_args(words, argparse.Namespace(scale="laptop", runs=None, columns=COLUMNS, format="table"))
 
 
 def _answer(args: argparse.Namespace) -> str:
@@ -156,15 +174,18 @@ def _answer(args: argparse.Namespace) -> str:
         return difference(store, args.ids)
     if args.command == "delete" and not (args.filters or args.stale):
         raise ArgumentError("delete: which? Give filters, or --stale")
-    bar = tqdm(store.folders(), disable=None, leave=False, unit="run")
-    rows = [fields(store, folder) for folder in bar]
+    rows = table(store, tqdm(store.folders(), disable=None, leave=False, unit="run"))
     found = chosen(stale(store, rows) if args.stale else rows, args.filters)
     if args.command == "delete" and found:
         return delete(store, found, len(rows), args.yes)
     if args.command == "verify":
         return verified(store, found)
+    for name in args.columns if args.columns is not COLUMNS else ():
+        known(rows, name, f"--columns {name}")
+    if args.format != "table":
+        return listing(found, args.columns, args.format)
     count = f"{len(found)} of {len(rows)} runs in {store.root}"
-    return f"{listing(found)}\n{count}" if found else count
+    return f"{listing(found, args.columns)}\n{count}" if found else count
 
 
 def main() -> None:

@@ -21,12 +21,15 @@ from omegaconf import DictConfig
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from experiments.runs import interrupt, streams
-from experiments.runs.command_line import CONFIGS, parsed, refusal
-from experiments.runs.files import printable
+from adaloss.runs.files import printable
+from experiments.runs import interrupt, registry, streams
+from experiments.runs.command_line import CONFIGS, key_of, parsed, refusal
 from experiments.runs.locks import Claims
+from experiments.runs.registry import SweepError
 from experiments.runs.schema import ConfigError, Experiment
 from experiments.runs.store import Run, Store, StoreError
+
+REFUSALS = (ConfigError, StoreError, SweepError, MemoryError)  # errors whose message is a line for the user
 
 
 class JobError(Exception):
@@ -43,11 +46,13 @@ def main(name: str) -> None:
     restore = interrupt.watch(name)
     try:
         _check_order(sys.argv[1:])
+        if any(key_of(word) == "sweep" for word in sys.argv[1:]):
+            registry.listed()  # says what is wrong with a sweep's file, before Hydra makes something else of it
         task()
     except JobError as error:
         sys.stderr.write(str(error))
         sys.exit(1)
-    except (ConfigError, StoreError, MemoryError) as error:
+    except REFUSALS as error:
         _stop(str(error))
     except Exception as error:  # Hydra's: our own code's are one of those
         _stop(refusal(name, error, sys.argv[1:]))
@@ -59,15 +64,18 @@ def job(name: str, config: DictConfig) -> None:
     """Run one job: make the runs that the store lacks."""
     try:
         with reported():
-            experiment, store, _ = parsed(name, config)
+            experiment, store, sweep = parsed(name, config)
+            alone = HydraConfig.get().mode != RunMode.MULTIRUN
+            sweep = _own(sweep) if alone else None  # a multirun lists the runs of all its jobs
         with reported(store):
             store.prepare()
             runs = experiment.runs()
-            alone = HydraConfig.get().mode != RunMode.MULTIRUN
             if alone:
                 tell(store, runs)
             complete, made = make(experiment, store, runs, wait=alone)
-    except (ConfigError, StoreError, MemoryError) as error:
+            if sweep:
+                store.save_sweep(sweep, runs)
+    except REFUSALS as error:
         _stop(str(error))  # here, since Hydra writes lines of its own about an exception that leaves a job
     # One write: the lines of jobs that run side by side stay whole.
     left = len(runs) - complete - made
@@ -76,12 +84,21 @@ def job(name: str, config: DictConfig) -> None:
     sys.stdout.flush()
 
 
+def _own(sweep: str | None) -> str | None:
+    """Return the name of a sweep of one's own, None for a file's of which this is no multirun. Raises ConfigError."""
+    if sweep not in registry.listed():
+        return sweep
+    if HydraConfig.get().runtime.choices.get("sweep") == sweep:
+        return None
+    raise ConfigError(f"sweep.name={sweep}: configs/sweep has this name; take another")
+
+
 @contextmanager
 def reported(store: Store | None = None) -> Iterator[None]:
     """Turn errors of our own code into those whose message is a line for the user, or into a JobError."""
     try:
         yield
-    except (ConfigError, StoreError, MemoryError, JobError):
+    except (*REFUSALS, JobError):
         raise
     except Exception as error:
         files = (error.filename, error.filename2) if isinstance(error, OSError) else ()
@@ -138,7 +155,7 @@ def _execute(experiment: Experiment, missing: list[Run], store: Store, progress:
             share = (time.perf_counter() - start) / len(missing)
             store.save(outcome.run, outcome.status, outcome.history, outcome.results, share)
             del waiting[outcome.run.id]
-    except (ConfigError, StoreError, MemoryError):
+    except REFUSALS:
         raise
     except Exception:
         for run in waiting.values():

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from experiments.runs import files
+from adaloss.runs import files
 from experiments.runs.store import Run, StoreError, unfinished
 
 EVERY = 10.0  # seconds between two checkpoints: a kill loses no more

@@ -19,8 +19,8 @@ from hydra.utils import get_original_cwd
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from adaloss.runs.files import printable
 from experiments.runs import registry
-from experiments.runs.files import printable
 from experiments.runs.schema import ConfigError, Experiment, validated
 from experiments.runs.store import Store
 

@@ -2,13 +2,15 @@
 
 import ast
 import hashlib
+import re
 from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = ("adaloss", "experiments")
 # Where runs go, how they are started, and what their methods are called and look like: never a number in them.
-INFRASTRUCTURE = ("experiments", "experiments.runs", "experiments.methods")
+INFRASTRUCTURE = ("experiments", "experiments.methods")
+STORE = re.compile(r"(adaloss|experiments)\.runs(\.|$)")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -30,7 +32,7 @@ def reached(modules: tuple[str, ...]) -> set[str]:
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name in found or name in INFRASTRUCTURE or name.startswith("experiments.runs.") or _file(name) is None:
+        if name in found or name in INFRASTRUCTURE or STORE.match(name) or _file(name) is None:
             continue
         found.add(name)
         waiting += [name.rpartition(".")[0], *_imports(_tree(name))]

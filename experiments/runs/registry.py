@@ -50,14 +50,23 @@ def maker(name: str) -> str:
 
 
 def _read(file: Path) -> Listed:
+    """Return what the file says of its sweep. Raises SweepError."""
     try:
-        values = yaml.load(file.read_bytes(), Loader=yaml.CSafeLoader)
-        said, [first, *_] = values.get("sweep") or {}, values.get("defaults") or [None]
-        experiment, part = said.get("experiment"), said.get("part")
+        content = file.read_text(encoding="utf-8")
+        values = yaml.load(content, Loader=yaml.CSafeLoader) or {}
+        said, [first, *_] = values.get("sweep"), values.get("defaults") or [None]
+        mode = (values.get("hydra") or {}).get("mode")
     except (OSError, ValueError, AttributeError, TypeError, yaml.YAMLError) as error:
         raise SweepError(f"{file}: not a configuration of a sweep ({' '.join(str(error).split())})") from error
-    if experiment is None and isinstance(first, str) and (FOLDER / f"{first}.yaml").is_file():
-        experiment = _read(FOLDER / f"{first}.yaml").experiment  # the sweep that it starts from
+    if not re.match(r"(\s*#.*\n)*?# *@package +_global_ *\n", content):
+        raise SweepError(f"{file}: the line '# @package _global_' is missing at its top")
+    if not isinstance(said, dict) or said.get("name") != file.stem:
+        raise SweepError(f"{file}: sweep={said!r}: should be {{name: {file.stem}, experiment: ..., part: ...}}")
+    base = FOLDER / f"{first}.yaml" if isinstance(first, str) else file
+    starts = _read(base) if base != file and base.is_file() else None  # the sweep that it starts from
+    if starts is None and mode != "MULTIRUN":
+        raise SweepError(f"{file}: hydra.mode={mode}: should be MULTIRUN, or only one of its jobs would be made")
+    experiment, part = said.get("experiment") or (starts and starts.experiment), said.get("part")
     if part is not None and (part not in PARTS or experiment is None):
         raise SweepError(f"{file}: sweep.part={part}: allowed are {', '.join(PARTS)}, of a sweep with its experiment")
     return Listed(file.stem, experiment, part)

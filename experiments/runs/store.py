@@ -5,7 +5,7 @@ A run is one cell (experiment, resolved configuration, seed) and lives in
 
     config.yaml       the resolved configuration of this one cell
     history.parquet   what was recorded, one row per recorded iteration
-    summary.json      status, results, time, memory, commit, versions, machine, checksums of both others and of itself
+    summary.json      status, results, date, time, memory, commit, versions, machine, checksums of all three
 
 The folder is written under a temporary name and renamed, so a folder with a summary is complete after any kill;
 ``verify`` says whether every byte of it is still what was saved.
@@ -26,43 +26,38 @@ import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
 import yaml
 
-from experiments.runs import files
-from experiments.runs.files import printable, reason
-from experiments.runs.interrupt import alive
-from experiments.runs.provenance import origin, provenance
-from experiments.runs.saved import (
+from adaloss.runs import files
+from adaloss.runs.files import printable, reason
+from adaloss.runs.reader import Reader
+from adaloss.runs.saved import (
     COMPLETE,
-    MOST,
     Dumper,
     Run,
     SavedRun,
     StoreError,
-    read_config,
     read_summary,
     run_id,
     sealed,
     sha256,
     verify,
 )
+from experiments.runs.interrupt import alive
+from experiments.runs.provenance import origin, provenance
 
 __all__ = ["COMPLETE", "Run", "SavedRun", "Store", "StoreError", "printable", "provenance", "run_id", "verify"]
 
-RESERVED = ("checkpoints", "sweeps")  # folders next to those of the experiments
 TEMPORARY = ".tmp-"
-NAME = re.compile(r"-[0-9a-f]{12}\Z")  # of a run's folder; all others belong to somebody
 ABANDONED = 86400.0  # seconds after which a temporary folder is removed, whichever machine made it
 
 
-class Store:
-    """The runs below one folder."""
-
-    def __init__(self, root: str | os.PathLike):
-        self.root = Path(root)
+class Store(Reader):
+    """The runs below one folder, to read and to write."""
 
     def prepare(self) -> None:
         """Make the root, show that it can be written, and remove what killed processes of this host left behind.
@@ -111,28 +106,6 @@ class Store:
         """Return whether the run is there, complete and intact."""
         return not verify(self.root / run.folder)
 
-    def folders(self) -> list[str]:
-        """Return all runs, corrupt or not, in alphabetical order. Raises StoreError if there is no store."""
-        try:
-            experiments = [
-                entry
-                for entry in self.root.iterdir()
-                if entry.name not in RESERVED and not entry.name.startswith(".") and entry.is_dir()
-            ]
-            return sorted(
-                f"{experiment.name}/{entry.name}"
-                for experiment in experiments
-                if files.within(self.root, experiment)
-                for entry in os.scandir(experiment)
-                if NAME.search(entry.name)
-                and entry.is_dir()
-                and (not entry.is_symlink() or files.within(self.root, Path(entry.path)))
-            )
-        except OSError as error:
-            raise StoreError(
-                f"{printable(self.root)}: no runs there ({reason(error)}); make some or name their folder"
-            ) from error
-
     def delete(self, folder: str) -> None:
         """Remove a run; killed in between, it is gone or whole. Raises StoreError if that is not possible."""
         if not files.within(self.root, self.root / folder):
@@ -174,6 +147,7 @@ class Store:
                 "code": run.code,
                 "data": run.data,
                 "wall_time_s": round(wall_time_s, 6),
+                "made": datetime.now(UTC).isoformat(timespec="seconds"),
                 "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
                 **provenance(),
             }
@@ -204,19 +178,6 @@ class Store:
         """Record a run that broke: status failed, which the next call repeats."""
         self.save(run, "failed", pd.DataFrame(), {"error": error}, 0.0)
 
-    def load(self, folder: str) -> SavedRun:
-        """Read one run. Raises StoreError if it is missing or corrupt (the history is checked when it is read)."""
-        path = self.root / folder
-        try:
-            if not files.within(self.root, path / "summary.json"):
-                raise ValueError("leads outside of the store")
-            summary = read_summary(path)
-            return SavedRun(path, read_config(path, summary), summary)
-        except (OSError, ValueError) as error:
-            raise StoreError(
-                f"{printable(path)}: run missing or unreadable; delete it and run the sweep again"
-            ) from error
-
     def save_sweep(self, name: str, runs: Iterable[Run]) -> None:
         """List the runs of a sweep under its name, in place of what was. Raises StoreError if that is not possible.
 
@@ -239,56 +200,10 @@ class Store:
                 "fix the folder and run the same command again"
             ) from error
 
-    def sweeps(self) -> list[str]:
-        """Return the names of the sweeps that are listed."""
-        return sorted(self._lists())
-
-    def listed(self, name: str) -> list[str]:
-        """Return the folders of a named sweep's runs, in its order.
-
-        Raises StoreError if the sweep is missing, and where lists of two stores that were merged differ.
-        """
-        first, *others = self.every_list(name)
-        if any(set(other) != set(first) for other in others):
-            names = ", ".join(printable(file.name) for file in self._lists()[name])
-            raise StoreError(
-                f"{self.root}/sweeps: {names} list other runs as {name}; remove all but one, or run the sweep again"
-            )
-        return first
-
-    def every_list(self, name: str) -> list[list[str]]:
-        """Return what each list of a named sweep has: one, or more if stores were merged. Raises StoreError."""
-        found = self._lists().get(name)
-        if not found:
-            raise StoreError(f"{self.root}: the sweep {name!r} has not been finished; run it with sweep={name}")
-        return [_folders(file, name) for file in found]
-
-    def _lists(self) -> dict[str, list[Path]]:
-        """Return the files of each sweep's lists. Before there were hashes in their names, each sweep had one."""
-        found: dict[str, list[Path]] = {}
-        for file in sorted((self.root / "sweeps").glob("*.json")):
-            found.setdefault(file.stem.partition("@")[0], []).append(file)
-        return found
-
-    def load_sweep(self, name: str) -> list[SavedRun]:
-        """Return the runs of a named sweep, in its order. Raises StoreError if the sweep or a run is missing."""
-        return [self.load(folder) for folder in self.listed(name)]
-
     def _temporary(self) -> Path:
         path = self.root / f"{TEMPORARY}{origin()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         path.mkdir()
         return path
-
-
-def _folders(file: Path, sweep: str) -> list[str]:
-    """Return the folders of runs in a sweep's list. Raises StoreError."""
-    try:
-        runs = json.loads(files.read(file, MOST))["runs"]
-        if not all(isinstance(run, str) and re.fullmatch(r"(?!\.)[^/\0]+/(?!\.)[^/\0]+", run) for run in runs):
-            raise ValueError("no folders of runs")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise StoreError(f"{printable(file)}: not a list of a sweep's runs; run it with sweep={sweep}") from error
-    return list(runs)
 
 
 def unfinished(checkpoint: Path) -> Path:

@@ -19,10 +19,10 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from adaloss.runs.files import printable
 from experiments.runs import interrupt, registry
 from experiments.runs.app import JobError, make, reported, tell
 from experiments.runs.command_line import CONFIGS, key_of, parsed
-from experiments.runs.files import printable
 from experiments.runs.jobs import Composer, composed, composition, given, spelled_out
 from experiments.runs.schema import ConfigError
 from experiments.runs.store import Run, StoreError

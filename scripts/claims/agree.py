@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from experiments.runs.terminal import RefusalError, parser, run_main
-from scripts.claims.claim import NOT_RUN, UNDECIDED
+from scripts.claims.claim import NOT_CHECKABLE, NOT_RUN, UNDECIDED
 from scripts.provenance import SCALE_OF_PUBLISHED
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "figures/published"
@@ -48,7 +48,7 @@ class Agreement:
 def compare(figures: Path, published: Path) -> Agreement:
     """Return the agreement of two folders with claims.csv and the figures' tables. Raises RefusalError."""
     ours, theirs = (_verdicts(folder) for folder in (figures, published))
-    both = pd.DataFrame({"ours": ours, "published": theirs}).fillna(NOT_RUN)
+    both = pd.DataFrame({"ours": ours, "published": theirs}).fillna(NOT_RUN).replace(NOT_CHECKABLE, NOT_RUN)
     run = both[(both != NOT_RUN).all(axis=1)]
     apart = run[run.ours != run.published]
     open_ = (apart == UNDECIDED).any(axis=1)

@@ -84,6 +84,7 @@ ORDER = (
     "figure-6",
     # Table 1
     "table-1-robust",
+    "resnet-adaloss-0.01",
     # Section 5
     "figure-4-robust",
     "figure-2-accuracy",

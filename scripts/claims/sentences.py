@@ -29,6 +29,7 @@ class Sentence:
     high: float = inf
     of: Callable = intervals.median
     show: Callable[[float], float] = float
+    label: str = ""  # what tells it from the other sentences of its claim, if that is less than its words
 
     def estimate(self, seeds: list[pd.DataFrame]) -> Estimate | None:
         """Return the number over the seeds, None if it is nan in all of them."""
@@ -64,7 +65,7 @@ def by_sentences(
     parts = {}
     for case in found:
         problem, sentence = case
-        name = f"{problem}: {sentence.words}" if len(sentences) > 1 else problem
+        name = f"{problem}: {sentence.label or sentence.words}" if len(sentences) > 1 else problem
         parts[name] = decided.get(case, (None, "decides nothing"))
     says = "; ".join(dict.fromkeys(one.says for one in sentences))
     return of_parts(parts, f"{says}: ")

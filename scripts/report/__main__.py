@@ -5,13 +5,12 @@ python -m scripts.report --scale laptop
 It needs no network. A run that is not as it was saved is named in it and on the command line, which then ends with 1.
 """
 
-import base64
 import re
 from collections.abc import Callable
+from importlib.metadata import distribution
 from pathlib import Path
 
 import jinja2
-import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from adaloss.theory.errata import ERRATA
@@ -19,11 +18,12 @@ from experiments.methods import METHODS
 from experiments.runs.store import SavedRun
 from experiments.runs.terminal import RefusalError, filled, parser, run_main, store_of
 from scripts import table_1
-from scripts.claims import tally
 from scripts.claims.agree import PUBLISHED, compare
 from scripts.provenance import SCALE_OF_PUBLISHED
-from scripts.report import explore
-from scripts.report.sweeps import Sweep, claims, sweeps
+from scripts.report import explore, sections
+from scripts.report.paper import section_of
+from scripts.report.pictures import SMALL, data_uri
+from scripts.report.sweeps import Sweep, claims, own, sweeps
 from scripts.shared.output import write
 
 HERE = Path(__file__).parent
@@ -33,16 +33,6 @@ EXPLORERS: dict[str, Callable[[list[SavedRun]], dict]] = {
 }
 
 
-def of_sweep(rows: list[dict], sweep: str) -> list[dict]:
-    """Return the claims that a sweep's runs decide."""
-    return [row for row in rows if sweep in re.findall(r"\w+", row["runs"])]
-
-
-def verdicts(rows: list[dict]) -> list[tuple[str, int, int]]:
-    """Count the claims of each verdict: the paper's, and those of the code's README."""
-    return [*tally.table(pd.DataFrame(rows)).itertuples(name=None)] if rows else []
-
-
 def agreement(scale: str, figures: Path) -> list[str]:
     """Return how verdicts and figures compare with the published ones; nothing at another scale or without them."""
     there = all((folder / "claims.csv").is_file() for folder in (figures, PUBLISHED))
@@ -50,8 +40,9 @@ def agreement(scale: str, figures: Path) -> list[str]:
 
 
 def table(sweep: Sweep) -> list[dict]:
-    """Return Table 1 in words: for each problem its rows (b0, then one cell for each column)."""
-    [drawn] = [file.table for file in sweep.drawn if file.name == "table_1"] or [None]
+    """Return a table of accuracies in words: for each problem its rows (b0, then one cell for each column)."""
+    found = [file.table for file in sweep.drawn if file.name == sweep.name and "paper_std" in file.table]
+    [drawn] = found or [None]
     if drawn is None:
         return []
     return [
@@ -90,19 +81,15 @@ def environment(all_sweeps: list[Sweep]) -> list[tuple[str, str]]:
 
 
 def explorers(all_sweeps: list[Sweep]) -> dict[str, dict]:
-    """Return the data behind the sliders, of sweeps that have all their runs."""
+    """Return the data of the curves that a reader can choose, of sweeps that have all their runs."""
     whole = {sweep.name: sweep.runs for sweep in all_sweeps if sweep.runs and not sweep.corrupt}
     return {name: explorer(whole[name]) for name, explorer in EXPLORERS.items() if name in whole}
 
 
-def messages(sweep: Sweep) -> list[dict]:
-    """Return the sentences that the sweep's script decided."""
-    return [row for file in sweep.drawn if file.name.endswith("_messages") for row in file.table.to_dict("records")]
-
-
-def data_uri(png: bytes) -> str:
-    """Return a PNG as a URI inside the page."""
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+def plotting() -> dict[str, str]:
+    """Return uPlot, which draws them: its script and its style, from the package that brings them along."""
+    static = Path(distribution("uplot-python").locate_file("uplot/static"))
+    return {name: (static / name).read_text(encoding="utf-8") for name in ("uPlot.iife.js", "uPlot.min.css")}
 
 
 def duration(seconds: float) -> str:
@@ -120,12 +107,13 @@ def problems(all_sweeps: list[Sweep], wrong_claims: list[str]) -> list[str]:
 def render(
     scale: str,
     all_sweeps: list[Sweep],
+    of_user: list[Sweep],
     decided: tuple[list[dict] | None, list[str]],
     agreed: list[str],
     making: str,
     drawing: str,
 ) -> str:
-    """Return the page, with the claims as ``sweeps.claims`` gives them and the lines of ``agreement``.
+    """Return the page, with a user's own sweeps, the claims as ``sweeps.claims`` gives them, and the ``agreement``.
 
     ``making`` and ``drawing`` end the commands that make runs and draw them.
     """
@@ -133,29 +121,30 @@ def render(
     templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
-    templates.filters |= {"data_uri": data_uri, "duration": duration}
-    by_sweep = {sweep.name: of_sweep(rows or [], sweep.name) for sweep in all_sweeps}
-    shown = [row for of_one in by_sweep.values() for row in of_one]
+    templates.filters |= {"data_uri": data_uri, "duration": duration, "section": section_of}
+    files = {name: (HERE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js", "explore.js")}
     return templates.get_template("report.html.j2").render(
         scale=scale,
         making=making,
         drawing=drawing,
         sweeps=all_sweeps,
-        corrupt=problems(all_sweeps, wrong_claims),
+        own=of_user,
+        corrupt=problems(all_sweeps + of_user, wrong_claims),
         wrong_claims=wrong_claims,
         claims=rows,
-        claims_of=by_sweep,
-        other_claims=[row for row in rows or [] if row not in shown],
-        verdicts=verdicts(rows or []),
         agreed=agreed,
-        tables={sweep.name: table(sweep) for sweep in all_sweeps if sweep.name == "table_1"},
-        messages={sweep.name: messages(sweep) for sweep in all_sweeps},
+        paper=sections.of_paper(all_sweeps, rows or []),
+        ours=sections.of_ours(all_sweeps),
+        without_figure=sections.without_figure(rows or []),
+        tally=sections.counts(rows or []),
+        tones=sections.TONES,
+        tables={sweep.name: table(sweep) for sweep in all_sweeps},
         explorers=explorers(all_sweeps),
         errata=errata(),
-        environment=environment(all_sweeps),
+        environment=environment(all_sweeps + of_user),
         methods=METHODS,
-        style=(HERE / "report.css").read_text(encoding="utf-8"),
-        script=(HERE / "report.js").read_text(encoding="utf-8"),
+        small=SMALL,
+        files=files | plotting(),
     )
 
 
@@ -167,18 +156,18 @@ def main() -> None:
     args = parser("Write the report of one scale from its runs, figures and claims.", figures="figures").parse_args()
     store = filled(store_of(args.scale, args.runs), args.scale)
     figures = args.figures or Path("figures") / args.scale
-    found = list(sweeps(store, figures))
+    found, of_user = list(sweeps(store, figures)), own(store, figures)
     decided = claims(figures, store)
     making, drawing = f"scale={args.scale}", f"--scale {args.scale}"
     if args.runs:
         making, drawing = f"{making} runs={args.runs}", f"{drawing} --runs {args.runs}"
     if args.figures:
         drawing += f" --figures {args.figures}"
-    page = render(args.scale, found, decided, agreement(args.scale, figures), making, drawing)
+    page = render(args.scale, found, of_user, decided, agreement(args.scale, figures), making, drawing)
     write(figures, {"report.html": page.encode(errors="backslashreplace")})
     made = sum(bool(sweep.ids) for sweep in found)
     print(f"{figures / 'report.html'}: {made} of {len(found)} sweeps, {sum(len(sweep.runs) for sweep in found)} runs")
-    if wrong := problems(found, decided[1]):
+    if wrong := problems(found + of_user, decided[1]):
         raise RefusalError("\nerror: ".join(wrong))
 
 

@@ -1,4 +1,4 @@
-"""The data of the report's sliders over b0: curves of saved runs, and the theory's bounds for the same problem.
+"""The data of the report's curves by b0: curves of saved runs, and the theory's bounds for the same problem.
 
 An explorer is data for report.js: ``b0`` and ``variants``, each of which has one frame for each b0. A frame's
 ``series`` are the curves of the ``panels`` (y is null where there is no number); its ``rows`` are the same in words.
@@ -98,16 +98,14 @@ def figure_1(runs: list[SavedRun]) -> dict:
 
 
 def certificate(state: State, last: int) -> tuple[list[int], list[float]]:
-    """Return what is proved up to row ``last`` as a staircase of levels for the loss (docs A3, A5)."""
+    """Return what is proved up to row ``last``: from which rows on which levels hold for the loss (docs A3, A5)."""
     levels = float(target_bound(state, 1)) / 2 * 10.0 ** -np.arange(DECADES)
     rows, ones = {name: np.tile(getattr(state, name), (DECADES, 1)) for name in ("eigenvalues", "s")}, np.ones(DECADES)
     each = replace(state, **rows, b=state.b * ones, eta=state.eta * ones)
     first = iterations(each, 2 * levels, 1, EXACT_STEPS) + 1  # row t + 1 of a history has the loss after t steps
     proved = [(1, levels[0]), *((int(t), y) for t, y in zip(first[1:], levels[1:], strict=True) if t <= last)]
-    ends = [*(row for row, _ in proved[1:]), last]
-    return [x for (row, _), end in zip(proved, ends, strict=True) for x in (row, end)], [
-        level for _, level in proved for _ in range(2)
-    ]
+    steps = dict([*proved, (last, proved[-1][1])])  # of two levels from the same row on the lower one
+    return [*steps], [*steps.values()]
 
 
 def burn_in(runs: list[SavedRun]) -> dict:

@@ -42,7 +42,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Sweep:
-    """One script of the project, the runs that it draws and the files that it wrote.
+    """The runs that one script draws, by ``script`` where that has not the sweep's name, and the files that it wrote.
 
     ``runs`` are the intact ones; ``corrupt`` has a line for each other run; ``ids`` are those of all. A sweep that was
     not run at this scale has no ids. ``drawn`` are the files whose bytes are as they were drawn; ``changed`` has a line
@@ -57,6 +57,7 @@ class Sweep:
     corrupt: list[str] = field(default_factory=list)
     drawn: list[Drawn] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
+    script: str = ""
 
     @property
     def digest(self) -> str:
@@ -68,7 +69,7 @@ class Sweep:
         """A line for each file that is not what was drawn from the sweep's runs."""
         return self.changed + [
             f"{file.path}: drawn from other runs ({file.digest}) than the sweep's ({self.digest}); "
-            f"draw it again: python -m scripts.{self.name}"
+            f"draw it again: python -m scripts.{self.script or self.name}"
             for file in self.drawn
             if (file.sweep, file.digest) != (self.name, self.digest)
         ]
@@ -168,31 +169,43 @@ def claims(figures: Path, store: Store) -> tuple[list[dict] | None, list[str]]:
 
 def sweeps(store: Store, figures: Path) -> Iterator[Sweep]:
     """Return every sweep that a script draws, with what this store and this folder hold of it. Raises StoreError."""
-    listed, drawing = store.sweeps(), scripts()
+    drawing = scripts()
     for name, experiment, title in drawing:
-        if name not in listed:
+        if name in store.sweeps():
+            yield _found(store, Sweep(name, experiment, title), tables(figures, name, [other for other, *_ in drawing]))
+        else:
             yield Sweep(name, experiment, title)
-            continue
+
+
+def own(store: Store, figures: Path) -> list[Sweep]:
+    """Return the sweeps of one's own: those with a name and no file, with what ``scripts.plot`` drew of each."""
+    found = []
+    for name in [name for name in store.sweeps() if name not in listed() and NAMES.fullmatch(name)]:
+        table = figures / marks.PLOTS / f"{name}.csv"
+        drawn = [with_picture(read_table(table))] if table.exists() else []
+        found.append(_found(store, Sweep(name, "", name, script=f"plot sweep={name}"), drawn))
+    return found
+
+
+def _found(store: Store, sweep: Sweep, drawn: list[Drawn]) -> Sweep:
+    """Return the sweep with its intact runs and files, and a line for each other one."""
+    try:
+        folders, corrupt = store.listed(sweep.name), []
+    except StoreError as error:
+        folders, corrupt = [], [str(error)]
+    runs = []
+    for folder in folders:
+        wrong = verify(store.root / folder)
         try:
-            folders, corrupt = store.listed(name), []
+            runs += [] if wrong else [store.load(folder)]
         except StoreError as error:
-            folders, corrupt = [], [str(error)]
-        runs = []
-        for folder in folders:
-            wrong = verify(store.root / folder)
-            try:
-                runs += [] if wrong else [store.load(folder)]
-            except StoreError as error:
-                wrong = [str(error)]
-            corrupt += wrong
-        drawn = tables(figures, name, [other for other, *_ in drawing])
-        yield Sweep(
-            name,
-            experiment,
-            title,
-            [*map(run_id, folders)],
-            runs,
-            corrupt,
-            [file for file in drawn if not file.problem],
-            [file.problem for file in drawn if file.problem],
-        )
+            wrong = [str(error)]
+        corrupt += wrong
+    return replace(
+        sweep,
+        ids=[*map(run_id, folders)],
+        runs=runs,
+        corrupt=corrupt,
+        drawn=[file for file in drawn if not file.problem],
+        changed=[file.problem for file in drawn if file.problem],
+    )

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.collections import PathCollection
 
-from experiments.runs.filters import flat
+from adaloss.runs.filters import flat
 from experiments.runs.store import SavedRun, StoreError
 from experiments.runs.terminal import RefusalError
 

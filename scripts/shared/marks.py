@@ -2,8 +2,9 @@
 
 A mark is one line of JSON: the sweep, its runs, the commit and the versions that drew it, and the file's name.
 PNG, PDF and SVG have it in their metadata, with the id of each run; CSV, Markdown and LaTeX as the comment in their
-first line, with the number of runs and a digest of their ids. Its field ``content`` is the SHA-256 of the file as it is
-with ``BLANK`` in that field: no byte can change, those of the mark included, without the checksum showing it.
+first line, with the number of a sweep's runs and a digest of their ids. Its field ``content`` is the SHA-256 of the
+file as it is with ``BLANK`` in that field: no byte can change, those of the mark included, without the checksum
+showing it.
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from xml.etree import ElementTree
 from experiments.runs.store import SavedRun, provenance
 
 COMMENTS = {".csv": ("# ", ""), ".md": ("<!-- ", " -->"), ".tex": ("% ", "")}
+PLOTS = "plots"  # the folder of the pictures of scripts.plot, below the figures of a scale
 BLANK = "unsealed" * 8  # as long as a SHA-256
 LONGEST = 2**20  # bytes of a mark; the greatest sweep's has a tenth of it
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -28,10 +30,10 @@ CHANGED = "not as it was drawn; draw it again"
 def mark(file: str, sweep: str, runs: list[SavedRun]) -> str:
     """Return the mark of a file of this name, made from a sweep's runs; its checksum is blank until it is sealed.
 
-    All ids, or in a text their number and digest, to keep it small.
+    All ids, or in a text about a sweep their number and digest, to keep it small.
     """
-    found = sorted(run.id for run in runs)
-    which = {"runs": len(found), "digest": digest(found)} if Path(file).suffix in COMMENTS else {"runs": found}
+    found, short = sorted(run.id for run in runs), sweep and Path(file).suffix in COMMENTS
+    which = {"runs": len(found), "digest": digest(found)} if short else {"runs": found}
     made = {name: provenance()[name] for name in ("commit", "versions")}
     return json.dumps({"sweep": sweep, **which, **made, "file": file, "content": BLANK})
 

@@ -115,6 +115,23 @@ def test_all_images_are_read_and_dealt_evenly(archive):
     assert red[5, 7] == test["data"][3, 5 * 32 + 7] and blue[31, 31] == test["data"][3, -1]
 
 
+def test_the_unpacked_archive_in_torchvisions_layout_is_the_same(archive, tmp_path, monkeypatch):
+    path, md5, *parts = archive
+    packed = cifar100.load(config(path, md5), 0)
+    (tmp_path / "cifar-100-python").mkdir()
+    for name, content in members(*parts).items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(
+        ConfigError, match=rf"^{tmp_path}/cifar-100-python/train: its md5 is \w+, not 16019d7e\w+; down"
+    ):
+        cifar100.load(config(tmp_path, md5), 0)
+    digests = {name: hashlib.md5(members(*parts)[f"cifar-100-python/{name}"]).hexdigest() for name in ("train", "test")}
+    monkeypatch.setattr(cifar100, "UNPACKED", digests)
+    unpacked = cifar100.load(config(tmp_path, md5), 0)
+    assert unpacked.checksum == packed.checksum and torch.equal(unpacked.test[0], packed.test[0])
+    assert torch.equal(unpacked.train[0], packed.train[0]) and torch.equal(unpacked.train[1], packed.train[1])
+
+
 def test_the_split_is_of_its_own_seed(archive):
     one, same, other = (cifar100.load(config(*archive[:2]), k) for k in (0, 0, 1))
     assert torch.equal(one.train[0], same.train[0]) and one.checksum == same.checksum != other.checksum

@@ -59,7 +59,7 @@ def test_where_and_how_a_sweep_is_made_does_not_change_it(tmp_path):
 
 
 def test_the_name_of_the_papers_sweep_does_not_make_it(paper):
-    result = launch("-m", "+sweep.name=figure_burn_in", "b0=1,2", "iterations=20", f"runs={paper}")
+    result = launch("-m", "sweep.name=figure_burn_in", "b0=1,2", "iterations=20", f"runs={paper}")
     assert made(result) == 2
     [(name, count)] = lists(paper).items()
     assert count == 2 and name.startswith("figure_burn_in-")

@@ -10,8 +10,8 @@ from itertools import pairwise
 import pytest
 import torch
 
+from adaloss.runs.saved import sealed, sha256
 from experiments.runs.checkpoint import Checkpoint
-from experiments.runs.saved import sealed, sha256
 from experiments.runs.store import Store, StoreError, provenance, verify
 from tests.campaign.damage import KINDS, RUNS, answer, filled
 from tests.experiments.launch import launch, made

@@ -151,7 +151,7 @@ def test_without_a_revision_it_is_the_newest_asked_for_once(monkeypatch, capsys)
     assert capsys.readouterr().out == f"{HUB['repo']}: weights.revision={40 * 'b'}\n"
     hub.newest.cache_clear()
     asked.side_effect = OSError("no\nnetwork")
-    with pytest.raises(ConfigError, match=r"^weights\.revision=null: the newest commit of timm/.* \(no network\)"):
+    with pytest.raises(ConfigError, match=r"^weights\.revision=null: the newest of timm/.* \(no network\)"):
         validated(hub.Hub, HUB | {"revision": None}, "weights")
 
 

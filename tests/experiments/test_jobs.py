@@ -39,7 +39,7 @@ def master(loader, *words, experiment="linear_regression"):
         "b0=[1,2],[3] record.windows=[[1,2]],[]",
         "b0=${eta} eta=0.5,2",
         "b0=1,2 b0=3",
-        "+sweep.name=a,b ~record.windows ++data.d=1,2",
+        "sweep.name=a,b ~record.windows ++data.d=1,2",
         "record={log_points:1},{log_points:2}",
         "b0=choice(1,2) eta=sort(3,1,reverse=true) seed=range(1,4) batch=range(9,1,-4)",
         "data=glob(s*,exclude=sphere)",
@@ -96,7 +96,7 @@ def test_hydra_composes_once_for_each_choice_of_groups(process, loader, monkeypa
     config = master(loader, "hydra/launcher=joblib")
     if process != "main":  # there Hydra imports its plugins twice
         monkeypatch.setattr(sys.modules["hydra_plugins.hydra_joblib_launcher.config"], "JobLibLauncherConf", None)
-    jobs = expanded(["b0=1,2,3,4,5", "+sweep.name=x", "method=adaloss,sgd_constant", "eta=1,2"], loader)
+    jobs = expanded(["b0=1,2,3,4,5", "sweep.name=x", "method=adaloss,sgd_constant", "eta=1,2"], loader)
     for _ in ("the plan", "the launcher"):
         for words in jobs:
             composer.load_sweep_config(config, words)

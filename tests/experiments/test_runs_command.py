@@ -4,10 +4,12 @@ import io
 import json
 import re
 import sys
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
 
+from adaloss.runs import ArgumentError, load
 from experiments.runs import __main__ as runs
 from experiments.runs.store import Run, Store
 from tests.scripts.synthetic import start
@@ -34,6 +36,12 @@ def store(tmp_path):
     return store
 
 
+def lists(store, **sweeps):
+    (store.root / "sweeps").mkdir()
+    for name, folders in sweeps.items():
+        (store.root / f"sweeps/{name}.json").write_text(json.dumps({"runs": folders}))
+
+
 def run(store, monkeypatch, capsys, *words, answer=None):
     """What is printed; where it fails, the line that says why."""
     if answer is not None:
@@ -53,12 +61,14 @@ def labels(out):
 def test_the_table(store, monkeypatch, capsys):
     out = run(store, monkeypatch, capsys)
     lines = out.splitlines()
-    assert lines[0].split() == ["experiment", "label", "id", "status", "seconds", "MB", "commit"]
+    assert lines[0].split() == ["experiment", "label", "id", "status", "made", "seconds", "MB", "commit"]
     assert lines[-1] == f"9 of 9 runs in {store.root}"
     [gram] = store.root.glob("gram/*")
     summary = json.loads((gram / "summary.json").read_text())
     memory, commit = str(summary["peak_memory_mb"]), summary["commit"][:12]
-    assert lines[1].split() == ["gram", "digits", summary["id"], "completed", "2.0", memory, commit]
+    made = datetime.fromisoformat(summary["made"])
+    assert abs(datetime.now(UTC) - made) < timedelta(minutes=5)
+    assert lines[1].split() == ["gram", "digits", summary["id"], "completed", summary["made"], "2.0", memory, commit]
     assert labels(out)[1:] == [
         f"{method}_b0={b0}_seed={seed}" for method in METHODS for b0 in ("0.01", "1") for seed in (0, 1)
     ]
@@ -76,9 +86,17 @@ def test_the_table(store, monkeypatch, capsys):
         (["result.final_gap=null"], 2),
         (["result.final_gap<=0.125"], 6),
         (["seconds>1"], 1),
+        (["method=adaloss,sgd_constant", "b0=0.01,7", "seed!=1,2"], 2),
+        (["sweep=figure_0"], 2),
+        (["sweep=figure_1"], 1),
+        (["sweep!=figure_0,figure_1"], 7),
+        (["id={gram}"], 1),
     ],
 )
 def test_filters(filters, count, store, monkeypatch, capsys):
+    gram, *others = store.folders()
+    lists(store, figure_0=others[:2], figure_1=others[:1])
+    filters = [word.format(gram=gram[-12:-4]) for word in filters]
     out = run(store, monkeypatch, capsys, *filters)
     assert len(labels(out)) == count
     assert out.splitlines()[-1] == f"{count} of 9 runs in {store.root}"
@@ -123,7 +141,7 @@ def test_a_corrupt_run_is_shown_and_can_be_deleted(store, monkeypatch, capsys):
     (victim / "config.yaml").write_text("edited: by hand\n")
     for _ in range(2):
         out = run(store, monkeypatch, capsys, "status=corrupt")
-        assert labels(out) == ["digits"] and out.splitlines()[1].split()[3:] == ["corrupt", "-", "-", "-"]
+        assert labels(out) == ["digits"] and out.splitlines()[1].split()[3:] == ["corrupt", "-", "-", "-", "-"]
         for file in victim.iterdir():
             file.unlink()
     assert run(store, monkeypatch, capsys, "delete", "status=corrupt", "--yes") == "1 of 9 runs deleted\n"
@@ -139,8 +157,7 @@ def test_nothing_goes_without_a_yes(store, monkeypatch, capsys):
 
 def test_deleting_names_the_sweeps_that_lose_runs(store, monkeypatch, capsys):
     listed = [folder for folder in store.folders() if "adaloss" in folder]
-    (store.root / "sweeps").mkdir()
-    (store.root / "sweeps/figure_0.json").write_text(json.dumps({"runs": listed}))
+    lists(store, figure_0=listed)
     out = run(store, monkeypatch, capsys, "delete", "b0=1", answer="y\n")
     assert f"delete these 4 of 9 runs in {store.root}; the sweeps figure_0 list some of them? [y/N] " in out
     assert out.endswith("4 of 9 runs deleted; to be run again: figure_0\n")
@@ -155,8 +172,7 @@ def test_stale_runs_are_those_of_no_sweep(store, monkeypatch, capsys):
     tuned = Run("tuning", "tuned", {"seed": 0}, "code", "d")
     store.save(tuned, "completed", pd.DataFrame(), {"weights_sha256": used}, 1.0)
     listed = [folder for folder in store.folders() if "adaloss" in folder or "tuned" in folder]
-    (store.root / "sweeps").mkdir()
-    (store.root / "sweeps/figure_0.json").write_text(json.dumps({"runs": listed}))
+    lists(store, figure_0=listed)
     kept = sorted([*listed, *(folder for folder in store.folders() if "/used-" in folder)])
     assert run(store, monkeypatch, capsys, "--stale").splitlines()[-1] == f"6 of 12 runs in {store.root}"
     assert run(store, monkeypatch, capsys, "delete", "--stale", "experiment=gram", "--yes") == "1 of 12 runs deleted\n"
@@ -169,6 +185,37 @@ def test_every_run_is_read_once(store, monkeypatch):
     """So that the time grows with the number of runs, no faster."""
     read, load = [], Store.load
     monkeypatch.setattr(Store, "load", lambda self, folder: read.append(folder) or load(self, folder))
-    rows = [runs.fields(store, folder) for folder in store.folders()]
+    rows = runs.table(store, store.folders())
     runs.listing(runs.stale(store, runs.chosen(rows, ["method=adaloss", "b0<1"])))
     assert sorted(read) == store.folders()
+
+
+def test_columns_csv_and_json(store, monkeypatch, capsys):
+    words = ("--columns", "b0,seed,result.final_gap", "method=sgd_constant")
+    rows = [[b0, seed, None if b0 < 1 else 0.125] for b0 in (0.01, 1.0) for seed in (0, 1)]
+    out = run(store, monkeypatch, capsys, *words, "--format", "json")
+    assert [list(row.values()) for row in json.loads(out)] == rows
+    table = pd.read_csv(io.StringIO(run(store, monkeypatch, capsys, *words, "--format", "csv")))
+    assert table.astype(object).where(table.notna(), None).to_numpy().tolist() == rows
+    assert run(store, monkeypatch, capsys, "--columns", "b").startswith("error: --columns b: no such field; there are ")
+
+
+def test_runs_as_frames(store, monkeypatch):
+    """From another folder; b0 in the order of numbers, history with what differs between the runs."""
+    for b0 in (2.0, 10.0):
+        history = pd.DataFrame({"iteration": [1, 2], "loss": [b0, b0 / 2], "seed": [7, 7]})
+        config = {"method": {"name": "adaloss"}, "b0": b0, "seed": int(b0), "data": {"n": 3}}
+        store.save(Run("other", f"b0={b0:g}", config, "code", "rows"), "completed", history, {"final_gap": b0}, 0.5)
+    lists(store, mine=[folder for folder in store.folders() if folder.startswith("other")])
+    monkeypatch.chdir("/")
+    loaded = load(store.root, "sweep=mine")
+    assert loaded["b0"].tolist() == loaded["result.final_gap"].tolist() == [2.0, 10.0]
+    assert loaded["data.n"].tolist() == [3, 3] and loaded.sweep.tolist() == ["mine", "mine"]
+    curves = loaded.history()
+    assert curves.columns.tolist() == ["id", "b0", "iteration", "loss", "seed"]  # as recorded, over the field
+    assert curves[["b0", "loss", "seed"]].to_numpy().tolist() == [[2, 2, 7], [2, 1, 7], [10, 10, 7], [10, 5, 7]]
+    assert loaded[loaded.b0 > 2].history("data.n")[["data.n", "loss"]].to_numpy().tolist() == [[3, 10], [3, 5]]
+    assert len(load(store.root)) == 11 and load(store.root, "b0>99").history().empty
+    for wrong in (lambda: load(store.root, "bo=1"), lambda: loaded.history("bo")):
+        with pytest.raises(ArgumentError, match=r"^bo(=1)?: no such field; there are "):
+            wrong()

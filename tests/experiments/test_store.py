@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.runs import files
+from adaloss.runs import files
 from experiments.runs.provenance import ROOT, origin
 from experiments.runs.store import Run, Store, StoreError, provenance, verify
 

@@ -73,16 +73,34 @@ class Literal:
         rho = min(top(whole), sqrt(top(w)) + top(third))
         return rho, centre, second, third, whole, w
 
-    def follow(self, unstable):
-        """D2 until ||z|| has shrunk to SETTLED of the start; None where mu <= rho or the steps are too long."""
-        self.unstable = unstable
-        found = min((self.matrices(unstable, share) for share in (mpf(0), mpf("0.25"))), key=lambda one: one[0])
-        self.rho, centre, self.second, self.third, self.whole, self.w = found
+    def centre(self, share):
+        """A of D1 in its eigenbasis, and D2's phi."""
+        self.rho, centre, self.second, self.third, self.whole, self.w = self.matrices(self.unstable, share)
         values, vectors = eigsy(matrix(centre))
         self.values = [values[q] for q in range(self.n)]
         self.v = [[vectors[j, q] for q in range(self.n)] for j in range(self.n)]
-        self.mu, self.top = min(self.values), max(self.values)
-        if not self.mu > self.rho:
+        self.mu, self.top, self.phi = min(self.values), max(self.values), -inf
+        a = matrix(centre)
+        for k in range(32 if top(self.w) > 0 else 0):
+            tau = sqrt(top(self.w)) * mpf(10) ** (mpf(4 * k) / 31 - 4)
+            form = a - a * a * mpf("0.75") / self.top - matrix(self.w) / (2 * tau)
+            self.phi = max(self.phi, min(eigsy(form, eigvals_only=True)) - tau / 2 - top(self.third))
+
+    def rate(self, step):
+        nu = min(self.mu, 2 / step - self.top) - self.rho if step else self.mu - self.rho
+        room = mpf("1.5") - step * self.top
+        return max(nu, self.phi - mpf("0.75") * step * self.rho**2 / room) if room > 0.1 else nu
+
+    def follow(self, unstable):
+        """D2 until ||z|| has shrunk to SETTLED of the start; None where nothing contracts or the steps are too long."""
+        self.unstable = unstable
+        found = []
+        for share in (mpf(0), mpf("0.25")):
+            self.centre(share)
+            found.append((self.rho, share, self.rate(0), self.phi))
+        _, share, rate, phi = min(found)
+        self.centre(share if rate > phi else max(found, key=lambda one: one[2])[1])
+        if not self.rate(0) > 0:
             return None
         inverse = [[self.v[j][q] / self.values[q] for j in range(self.n)] for q in range(self.n)]
         squared = [[dot(inverse[p], times(self.w, inverse[q])) for q in range(self.n)] for p in range(self.n)]
@@ -104,9 +122,10 @@ class Literal:
         self.b_low = sqrt(self.b_low**2 + self.big_a**2 * max(least - self.error, 0) ** 2)
         self.b_high = sqrt(self.b_high**2 + self.big_a**2 * self.size**2)
         small, large = self.eta / self.b_high, self.eta / self.b_low
-        nu = min(self.mu, 2 / large - self.top) - self.rho
-        if self.exit is None and nu > 0:
-            self.exit, self.nu, self.longest, self.error_at_exit = len(self.rows), nu, large, self.error
+        if self.exit is None:
+            self.nu = self.rate(large)
+        if self.exit is None and self.nu > 0:
+            self.exit, self.longest, self.error_at_exit = len(self.rows), large, self.error
         elif self.exit is None and self.big_a == 0:
             return False
         middle = times(self.v, [c[q] * (self.low[q] + self.high[q]) / 2 for q in range(n)])
@@ -118,19 +137,24 @@ class Literal:
         first = min(first, length(times(list(zip(*self.second, strict=True)), size)))
         rest = first + length(times(self.third, size))
         second = min(length(times(self.second, size)), sqrt(top(self.w)) / 2 * length(size))
-        push = min(min(rest + second, length(times(self.whole, size))) + self.rho * self.error, self.rho * self.size)
+        alone = min(rest + second, length(times(self.whole, size)))
+        push = min(alone + self.rho * self.error, self.rho * self.size)
         rest = min(rest + self.rho * self.error, self.rho * self.size)
         self.rows.append((self.size, large, self.error, push, rest, middle, half, self.low, self.high))
         norms = {s: max(abs(1 - s * self.mu), abs(1 - s * self.top)) for s in (small, large)}
-        grown = max(norms[s] + s * self.rho for s in norms) * self.size
-        self.error = max(norms[s] * self.error + s * push for s in norms)
+        by_rate = {s: 1 - s * self.nu for s in norms}
+        grown = min(max(norms[s] + s * self.rho for s in norms), max(by_rate.values())) * self.size
+        self.error = min(
+            max(norms[s] * self.error + s * push for s in norms),
+            max(by_rate[s] * self.error + s * alone for s in norms),
+        )
         ends = [
             [p * (1 - s * self.values[q]) for p in (self.low[q], self.high[q]) for s in (small, large)]
             for q in range(n)
         ]
         self.low, self.high = [min(e) for e in ends], [max(e) for e in ends]
-        far = length([c[q] * max(-self.low[q], self.high[q]) for q in range(n)]) + self.error
-        self.size = min(far, grown, self.size if self.exit is not None else inf)
+        self.most = length([c[q] * max(-self.low[q], self.high[q]) for q in range(n)])
+        self.size = min(self.most + self.error, grown, self.size if self.exit is not None else inf)
         return True
 
     def sums(self):
@@ -138,6 +162,7 @@ class Literal:
         rates = [min(v, 2 / self.longest - v) for v in self.values]
         rest = self.size / self.nu
         rest_e = (self.error + self.rho * rest) / min(rates)
+        rest_e = min(rest_e, (self.error + self.rho * self.most / min(rates)) / self.nu)
         late = self.rows[self.exit :]
         last = [max(-p, q) * abs(c) / r for p, q, c, r in zip(self.low, self.high, self.c, rates, strict=True)]
         tail = [dot([abs(e) for e in row], last) for row in self.v]

@@ -91,7 +91,7 @@ FEW = [
 @pytest.mark.parametrize(("experiment", "sweep", "words"), FEW)
 def test_few_real_runs_are_drawn(experiment, sweep, words, tmp_path, monkeypatch):
     """One width, one step, one method, one kind of data; no bound to compare with."""
-    named = f"sweep={sweep}" if "-m" not in words else "+sweep.name=mine"
+    named = f"sweep={sweep}" if "-m" not in words else "sweep.name=mine"
     launched = launch(*words, named, "scale=smoke", f"runs={tmp_path / 'runs'}", experiment=experiment)
     assert launched.returncode == 0, launched.stderr
     [name] = Store(tmp_path / "runs").sweeps()

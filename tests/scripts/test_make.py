@@ -61,16 +61,21 @@ def test_a_real_j_runs_one_target_after_the_other(tmp_path):
     (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
     python = tmp_path / ".venv/bin/python"
     python.parent.mkdir(parents=True)
-    python.write_text('#!/bin/sh\ncase "$2" in scripts.claims) sleep 0.5;; esac\necho "$2" >> calls\n')
+    python.write_text('#!/bin/sh\ncase "$2" in *.claims|*.reproduce) sleep 0.5;; esac\necho "$2" >> calls\n')
     python.chmod(0o755)
     # in the order in which they are made
     for name in ("pyproject.toml", "constraints.txt", "packaged.txt", ".venv/.reproduce"):
         (tmp_path / name).touch()
-    for goals, more in (["claims", "report"], []), (["reproduce"], ["scripts.claims.agree"]):
+    for goals in (["claims", "report"], ["reproduce", "report"]):
         (tmp_path / "calls").write_text("")
         subprocess.run(["make", "-j8", *goals], cwd=tmp_path, env=ALONE, check=True, capture_output=True)
-        called = (tmp_path / "calls").read_text().split()
-        assert called[-2 - len(more) :] == ["scripts.claims", "scripts.report", *more], goals
+        assert (tmp_path / "calls").read_text().split()[-2:] == [f"scripts.{goal}" for goal in goals]
+
+
+def test_one_figure_and_its_runs():
+    status, out, _ = make("figure_1", "table_1", "SCALE=smoke", "JOBS=1")
+    calls = re.findall(r"registry (\w+)\); .*experiments\.\$\{pair%%:\*\} sweep=.*scripts\.\$\{pair##", out)
+    assert status == 0 and calls == ["figure_1", "table_1"]
 
 
 def test_what_make_makes_is_in_the_sweeps_files(tmp_path, monkeypatch, capsys):
@@ -79,13 +84,22 @@ def test_what_make_makes_is_in_the_sweeps_files(tmp_path, monkeypatch, capsys):
     papers = ["figure_1", "figure_2", "figure_2_bbc", "figure_2_overlap", "figure_2_readings", "figure_3"]
     assert made[:6] == papers and made.index("figure_6") < made.index("table_1") < made.index("figure_bounds")
     monkeypatch.setattr(registry, "FOLDER", tmp_path)
-    (tmp_path / "mine.yaml").write_text("sweep: {name: mine, experiment: gram}")
-    (tmp_path / "other.yaml").write_text("defaults: [mine, _self_]\nsweep: {name: other, part: facts}")
+    head, many = "# a comment\n# @package _global_\n", "\nhydra: {mode: MULTIRUN}"
+    (tmp_path / "mine.yaml").write_text(head + "sweep: {name: mine, experiment: gram}" + many)
+    (tmp_path / "other.yaml").write_text(head + "defaults: [mine, _self_]\nsweep: {name: other, part: facts}")
     read = registry.listed.__wrapped__()
     assert [(one.name, one.experiment, one.part) for one in read.values()] == [
         ("mine", "gram", None), ("other", "gram", "facts"),
     ]  # fmt: skip
-    for text in ("sweep: {part: magic, experiment: gram}", "sweep: {part: paper}", "[1", "sweep: 3", ""):
+    for text, says in (
+        (head + "sweep: {name: mine, part: magic, experiment: gram}" + many, "sweep.part=magic: allowed are paper, "),
+        (head + "sweep: {name: mine, part: paper}" + many, "sweep.part=paper: allowed are paper, "),
+        (head + "sweep: {name: other}" + many, "sweep={'name': 'other'}: should be {name: mine, "),
+        (head + "sweep: mine" + many, "sweep='mine': should be {name: mine, "),
+        (head + "sweep: {name: mine, experiment: gram}", "hydra.mode=None: should be MULTIRUN"),
+        ("sweep: {name: mine, experiment: gram}" + many, "the line '# @package _global_' is missing at its top"),
+        ("[1", "not a configuration of a sweep"),
+    ):
         (tmp_path / "mine.yaml").write_text(text)
-        with pytest.raises(registry.SweepError, match=rf"^{tmp_path}/mine.yaml: [^\n]+$"):
+        with pytest.raises(registry.SweepError, match=rf"^{tmp_path}/mine.yaml: {re.escape(says)}[^\n]*$"):
             registry.listed.__wrapped__()

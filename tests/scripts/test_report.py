@@ -1,6 +1,8 @@
 """The report's content: what it shows is in the runs, the tables and the claims, and harm is said, not hidden."""
 
+import base64
 import html
+import io
 import json
 import re
 import shutil
@@ -8,14 +10,19 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from adaloss.theory import errata
 from experiments.methods import METHODS, SGD_FAMILY
 from experiments.runs.store import Store
-from scripts.claims.claim import VERDICTS
+from scripts.claims.listed import claims as all_claims
 from scripts.report import __main__ as report
-from scripts.report import explore, sweeps
+from scripts.report import explore, sections, sweeps
+from scripts.report.paper import ITEMS, item_of, section_of
+from scripts.report.pictures import data_uri
+from scripts.report.takeaways import Facts
 from scripts.table_1 import PAPER
+from tests.experiments.launch import ROOT
 from tests.scripts.conftest import written
 from tests.scripts.synthetic import saved
 from tests.scripts.test_b0_panels import B0, ENDS, ITERATIONS
@@ -37,20 +44,76 @@ def test_the_same_runs_give_the_same_bytes_and_one_file(made, page, monkeypatch)
 
 
 def test_claims_stand_with_their_figures_and_are_escaped(page):
-    assert "robust &lt;b&gt;&amp; how&lt;/b&gt;" in section(page, "figure_1") and "<b>&" not in page
-    assert "90.65" in section(page, "table_1") and "no figure" in section(page, "claims")
-    counts = re.findall(r'<span class="badge [\w-]+">([\w ]+)</span> <strong>(\d+)', section(page, "claims"))
-    given = {"reproduced": "1", "false as printed": "1", "not run at this scale": "1"}
-    assert dict(counts) == dict.fromkeys(VERDICTS, "0") | given
+    assert "robust &lt;b&gt;&amp; how&lt;/b&gt;" in section(page, "figure-1") and "<b>&" not in page
+    assert "90.65" in section(page, "table-1") and "no figure" in section(page, "without-figure")
+    rows = re.findall(r'<tr id="claim-(\w+)" data-verdict="([\w ]+)" data-section="([\w ]+)">', section(page, "claims"))
+    assert rows == [("c1", "reproduced", "Section 3"), ("c2", "not run at this scale", "Section 4"),
+                    ("c3", "false as printed", "Section 2")]  # fmt: skip
 
 
-def test_every_script_has_its_section(page):
+def test_the_verdicts_are_counted_apart():
+    given = [("paper", "partly"), ("paper", "undecided"), ("paper", "partly"), ("the code's README", "reproduced")]
+    found = sections.counts([{"source": source, "verdict": verdict} for source, verdict in given])
+    assert [dict(counts) for _, counts in found] == [{"partly": 2, "undecided": 1}, {"reproduced": 1}]
+    assert sections.counts([]) == []
+
+
+def test_every_sweep_has_its_section_and_the_papers_come_in_its_order(page):
+    drawn = [name for name, *_ in sweeps.scripts()]
+    at = [re.search(rf'<section id="{item.id}">', page).start() for item in ITEMS if item.sweep in drawn]
+    assert at == sorted(at) and at[-1] < page.index('id="without-figure"') < page.index('id="claims"')
+    homes = {name: item.id for item in ITEMS for name in (item.sweep, *item.more)}
     for name, experiment, title in sweeps.scripts():
-        text = section(page, name)
-        assert f"<h2>{title}</h2>" in html.unescape(text)
-        assert f"python -m experiments.{experiment} sweep={name} scale=smoke runs=" in text
-        assert ("not run at this scale" in text) == (name not in ("figure_1", "figure_burn_in"))
-        assert ("<figure>" in text) == (name in ("figure_1", "figure_burn_in"))
+        text = section(page, homes.get(name, name))
+        first = name not in homes or any(item.sweep == name for item in ITEMS)
+        assert f"<h2>{title}</h2>" in html.unescape(text) or name in homes
+        assert (f"python -m experiments.{experiment} sweep={name} scale=smoke runs=" in text) == first
+        made = name in ("figure_1", "figure_burn_in")
+        assert ("not run at this scale" in text) == (not made) or not first
+        assert ("<figure>" in text) == made or not first
+
+
+def test_every_claim_has_its_place():
+    """By the claim's own words: what names an item stands with it, and what stands nowhere has no picture."""
+    rows = [
+        {"id": one.id, "source": one.source, "place": one.place, "runs": f"{one.sweep}: none"} for one in all_claims()
+    ]
+    homes = {row["id"]: item_of(row) for row in rows}
+    for item in ITEMS:
+        key = [homes[name] for name in item.key if name in homes]  # sentences come and go; each item keeps one
+        assert all(home is item for home in key) and bool(key) == bool(item.key), item.id
+    for row in rows:
+        named = re.search(r"(Theorem|Lemma|Corollary|Table|Figure) (\d)", row["place"])
+        if named and row["source"] == "paper":
+            assert all(word in homes[row["id"]].title for word in named.groups()), row
+        if homes[row["id"]] is None:
+            assert row["runs"].partition(":")[0] in ("cost", "errata", "hyperparameters", "table_2", "None"), row
+        assert re.fullmatch("Abstract|Section [1-5]|Related work|Broader impact|the code's README", section_of(row)), (
+            row
+        )
+
+
+def test_every_takeaway_is_computed_from_what_is_published():
+    tables = {file.stem: pd.read_csv(file, comment="#") for file in (ROOT / "figures/published").glob("*.csv")}
+    said = {item.id: item.takeaway(Facts(tables)) for item in ITEMS if item.sweep in tables}
+    assert len(said) > 10 and all(sentence.endswith(".") and "nan" not in sentence for sentence in said.values())
+    norms = tables["figure_5"].query("data == 'sphere' and n == 800")
+    square, long = norms[norms.n == norms.d].lambda_max.item(), norms.lambda_max.max()
+    assert f"{square:.3g} for n = d" in said["figure-5"] and f"{long:.3g} for n = 800" in said["figure-5"]
+    worst = tables["figure_2_final"].groupby(["method", "b0"]).train_loss.median()["adam"].max()
+    assert f"Adam ends at a training loss of {worst:.2g}" in said["figure-2"]
+    messages = pd.DataFrame({"sentence": ["a (b)", "a (b)", "a (b)", "c"], "holds": ["True", "False", np.nan, "True"]})
+    assert Facts({"x_messages": messages}).holding("(b)", "x") == "1 of 2"
+    messages.loc[1, "holds"] = "undecided"
+    assert Facts({"x_messages": messages}).holding("(b)", "x") == "1 of 2 (1 undecided)"
+
+
+def test_a_picture_is_small_and_looks_the_same():
+    png = (ROOT / "figures/published/figure_1.png").read_bytes()
+    content = base64.b64decode(data_uri(png).partition(",")[2])
+    drawn, shown = (np.asarray(Image.open(io.BytesIO(one)).convert("RGB"), dtype=float) for one in (png, content))
+    assert len(content) < len(png) / 4 and shown.shape == drawn.shape
+    assert np.abs(shown - drawn).mean() < 1 and (np.abs(shown - drawn).max(axis=2) > 48).mean() < 1e-3
 
 
 def test_runs_and_errata_are_named(made, page):
@@ -58,14 +121,14 @@ def test_runs_and_errata_are_named(made, page):
         assert run.id in section(page, "integrity")
         assert run.summary["commit"] in section(page, "environment")
     head = json.loads((made / "figures/figure_1.csv").read_text().splitlines()[0][2:])
-    assert head["digest"] in section(page, "figure_1")
+    assert head["digest"] in section(page, "figure-1")
     assert section(page, "errata").count("<h3>") == len(errata.ERRATA)
     assert f"<dd>{errata.erratum_1()['t']}</dd>" in section(page, "errata")
 
 
 def test_without_claims_the_command_is_named(root, monkeypatch):
     (root / "figures/claims.csv").unlink()
-    assert "<code>python -m scripts.claims --scale smoke --runs" in section(written(root, monkeypatch), "claims")
+    assert "<code>python -m scripts.claims --scale smoke --runs" in section(written(root, monkeypatch), "overview")
 
 
 def test_corrupt_runs_are_named_and_the_report_is_still_written(root, monkeypatch):
@@ -137,10 +200,9 @@ def test_burn_in_explorer_bounds_what_the_runs_did(made):
                 continue
             method, history = run.config["method"]["name"], run.history
             proved, b = curves["loss", method, "bound"], curves["b", method, "bound"]
-            for row, level in zip(proved["x"], proved["y"], strict=True):
-                # a staircase: the level holds from its first row on; four digits are shown
-                first = min(x for x, y in zip(proved["x"], proved["y"], strict=True) if y == level)
-                assert history.loss[history.iteration >= first].max() <= level * (1 + 1e-3), (row, level)
+            assert len({*proved["x"]}) == len(proved["x"])
+            for row, level in zip(proved["x"], proved["y"], strict=True):  # four digits are shown
+                assert history.loss[history.iteration >= row].max() <= level * (1 + 1e-3), (row, level)
             assert (1 / history.step).max() <= b["y"][0] * (1 + 1e-3)
             moved.add((method, b["y"][0]))
             words = dict(

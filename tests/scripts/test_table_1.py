@@ -24,7 +24,7 @@ RIVALS = ("AdaGrad-Norm", "AdaGrad-Norm, by row", "SGD-Constant")
 
 def cell(method, b0, seed, accuracy, data):
     config = {"method": {"name": method}, "b0": b0, "seed": seed, "data": {"name": data}}
-    config |= {"model": {"patch": 4, "width": 64, "depth": 2}, "weights": {"name": "rotation"}}
+    config |= {"model": {"name": "vit", "patch": 4, "width": 64, "depth": 2}, "weights": {"name": "rotation"}}
     config |= {"epochs": 10, "batch": 8, "frozen": 0}
     return config, {"iteration": [1]}, {"classes": 10, "test_accuracy": accuracy}
 

@@ -15,10 +15,10 @@ from tests.reference.finite_width import Literal
 mp.dps = 40
 
 
-def network(n, d, m, seed, labels=None):
+def network(n, d, m, seed, labels=None, alike=0.0):
     """Random unit rows, normal weights, labels +-1, or as far from the outputs as ``labels``."""
     rng = np.random.default_rng(seed)
-    x = rng.normal(size=(n, d))
+    x = rng.normal(size=(n, d)) + alike
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     w, a, y = rng.normal(size=(m, d)), rng.choice([-1.0, 1.0], m), rng.choice([-1.0, 1.0], n)
     return w, a, x, y if labels is None else outputs(w, a, x) + labels * y
@@ -76,6 +76,7 @@ def test_the_check_sees_a_promise_that_is_too_good(promise, change):
 @pytest.mark.parametrize(
     ("n", "d", "m", "seed", "labels", "method"),
     [
+        (3, 4, 60, 1, -0.02, {"eta": 0.6}),  # rows alike: mu < rho, and a rate all the same
         (3, 4, 60, 0, 0.05, {"eta": 1.0}),
         (2, 2, 50, 1, 0.03, {"eta": 2.2}),
         (3, 5, 60, 2, 0.05, {"eta": 0.7, "b": 1e-3, "alpha": 6.0}),
@@ -86,20 +87,22 @@ def test_the_check_sees_a_promise_that_is_too_good(promise, change):
 )
 def test_a_certificate_is_the_page_read_literally(n, d, m, seed, labels, method):
     """In 40 digits the same pairs, T and sums: outside of them by no more than a few roundings, and never inside."""
-    w, a, x, y = network(n, d, m, seed, labels)
+    alike, labels = 1.5 * (labels < 0), abs(labels)
+    w, a, x, y = network(n, d, m, seed, labels, alike)
     found = certify(w, a, x, y, **method)
     literal = Literal(w, a, x, y, **({"b": 1.0, "alpha": 0.0} | method))
     unstable = literal.close()
     assert found.holds == (unstable is not None) == (labels < 0.8)
     if not found.holds:
         return
+    assert not alike or found.rho > found.lambda_min
     assert {(int(r), int(i)) for r, i in zip(*np.nonzero(found.unstable), strict=True)} == unstable
     total = literal.sums()[0]
     upper = {"path": total, "b_max": literal.b_max, "rho": literal.rho, "lambda_max": literal.top + literal.rho}
     upper |= {"moved": sqrt(literal.top + literal.rho) * total}
     for name, exact in upper.items():
         assert 0 <= mpf(getattr(found, name)) - exact <= 1e-11 * exact + 1e-12, name
-    for name, exact in {"rate": literal.nu, "lambda_min": literal.mu - literal.rho}.items():
+    for name, exact in {"rate": literal.nu, "lambda_min": literal.rate(0)}.items():
         assert 0 <= exact - mpf(getattr(found, name)) <= 1e-11, name
     assert found.burn_in == literal.exit
     for eps in (0.7 * labels**2, 1e-2 * labels**2, 1e-5 * labels**2):  # none of them a bound

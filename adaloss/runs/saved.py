@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from experiments.runs import files
+from adaloss.runs import files
 
 COMPLETE = ("completed", "diverged")
 MOST = 10_000_000  # bytes of a configuration, a summary or a sweep's list

@@ -1,0 +1,272 @@
+"""A picture of any saved runs: medians, and the middle half, over all that is not on an axis (the seeds).
+
+python -m scripts.plot sweep=mine
+python -m scripts.plot experiment=linear_regression data.d=50 --x b0 --y loss --at 1000 --hue method --facet data.name
+python -m scripts.plot experiment=linear_regression --list
+
+The filters are those of ``python -m experiments.runs``. ``--y`` is a recorded quantity or a result, ``--x`` a recorded
+quantity or a field of the configuration; over a field, a recorded quantity is taken at its last iteration, or the last
+up to ``--at``. Runs that differ in anything else than the axes, the hue, the facet and the seed are refused: their
+median would mean nothing. A value that is no finite number counts as infinite, and is drawn at the edge.
+"""
+
+import argparse
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from adaloss.runs.filters import ArgumentError, chosen, table
+from adaloss.runs.frame import ABOUT, Runs, frame
+from experiments.methods import METHODS
+from experiments.runs.store import Store
+from experiments.runs.terminal import RefusalError, filled, parser, run_main, store_of
+from scripts.shared.marks import PLOTS
+from scripts.shared.output import STYLE, Output
+
+FIRST = ("loss", "train_loss", "episode_return")  # what is drawn if --y does not say
+DECADE = 30  # greatest over least value from which an axis is logarithmic
+MANY = 50  # points of a curve from which none is marked
+MOST = 12  # values that --list names, and curves or panels of a picture
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The runs, what they recorded (with their fields), the fields, and the values of those by which they differ."""
+
+    runs: Runs
+    histories: pd.DataFrame
+    fields: list[str]
+    varying: dict[str, list]
+
+    @property
+    def recorded(self) -> list[str]:
+        """The numbers of the histories, the first of which counts iterations, epochs or frames."""
+        return [name for name in self.histories.select_dtypes("number") if name not in self.fields]
+
+    @property
+    def results(self) -> list[str]:
+        """The numbers of the results."""
+        return [name for name in self.runs.select_dtypes("number") if name.startswith("result.")]
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Which quantity is drawn over which, and by which fields."""
+
+    x: str
+    y: str
+    hue: str | None
+    facet: str | None
+    at: float | None
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields that tell curves apart."""
+        return [name for name in (self.facet, self.hue) if name]
+
+
+def choose(store: Store, filters: list[str]) -> Chosen:
+    """Return the runs for which all filters hold and that have numbers. Raises ArgumentError, RefusalError."""
+    rows = [row for row in chosen(table(store, store.folders()), filters) if row["status"] in ("completed", "diverged")]
+    if not rows:
+        raise RefusalError(
+            f"{' '.join(filters)}: no run in {store.root}; python -m experiments.runs lists what there is"
+        )
+    for row in rows:
+        row["path"] = str(store.root / row["experiment"] / f"{row['label']}-{row['id']}")
+    runs = frame(rows)
+    names = [name for name in runs.columns if name not in {*ABOUT} - {"experiment"} and not name.startswith("result.")]
+    fields = [name for name in names if _plain(runs[name]) and not name.endswith(".name")]
+    if runs.astype(str).duplicated(["experiment", *fields]).any():
+        raise RefusalError(
+            "some runs have one configuration and other code or data: choose by sweep=..., or by commit=..."
+        )
+    varying = {name: sorted({*runs[name].dropna()}, key=_order) for name in fields if _varies(runs, name)}
+    recorded = runs.history("experiment").drop(columns=fields, errors="ignore")
+    return Chosen(runs, runs[["id", "status", *fields]].merge(recorded, on="id"), fields, varying)
+
+
+def _varies(runs: Runs, name: str) -> bool:
+    """Return whether a field takes several values; one inside of a group, whether it does for one choice of that."""
+    group = name.rpartition(".")[0]
+    parts = [part for _, part in runs.groupby(group, dropna=False)] if group in runs else [runs]
+    return any(len({*map(repr, part[name])}) > 1 for part in parts)
+
+
+def _plain(column: pd.Series) -> bool:
+    return not column.map(lambda value: isinstance(value, list | tuple | dict)).any()
+
+
+def _order(value: object) -> tuple:
+    return isinstance(value, str), value
+
+
+def axes_of(found: Chosen, args: argparse.Namespace) -> Axes:
+    """Return what to draw, with defaults for what was not said. Raises RefusalError."""
+    numbers, varying, clock = [*found.recorded, *found.results], found.varying, found.recorded[:1]
+    usual = [*FIRST, *(name for name in numbers if name not in clock)]
+    y = _named("--y", args.y, numbers, next((name for name in usual if name in numbers), None))
+    over = [name for name in varying if name != "seed" and all(map(_is_number, varying[name]))]
+    usual = ["b0", *over, *clock]
+    x = _named("--x", args.x, [*found.recorded, *over], next((n for n in usual if n in [*over, *clock]), None))
+    if x in found.recorded and y not in found.recorded:
+        raise RefusalError(f"--y {y}: one number a run; --x should be a field, {', '.join(over) or 'but none varies'}")
+    left = [name for name in varying if name not in (x, "seed")]
+    others = [name for name in left if name != _field(args.facet)]
+    hue = _named("--hue", _field(args.hue), found.fields, next((n for n in ("method", *others) if n in others), None))
+    left = [name for name in left if name != hue]
+    facet = _named("--facet", _field(args.facet), found.fields, next(iter(left), None))
+    if left := [name for name in left if name != facet]:
+        values = ", ".join(map(str, varying[left[0]][:MOST]))
+        raise RefusalError(f"the runs differ in {', '.join(left)}: choose one, as {left[0]}=... of {values}")
+    return Axes(x, y, hue, facet, args.at)
+
+
+def _field(given: str | None) -> str | None:
+    """Return the field as the runs have it: a group is given by its name."""
+    return given and given.removesuffix(".name")
+
+
+def _named(option: str, given: str | None, names: list[str], default: str | None) -> str | None:
+    """Return the name that was given, or the default. Raises RefusalError if there is no such name."""
+    name = next((name for name in (given, f"result.{given}") if name in names), None) if given else default
+    if name is None and (given or option in ("--x", "--y")):
+        raise RefusalError(f"{option} {given or 'is missing'}: there are {', '.join(names) or 'none'}")
+    return name
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def drawn(found: Chosen, axes: Axes) -> pd.DataFrame:
+    """Return what is drawn: for each curve and x the median, both quartiles and how many runs, diverged ones too."""
+    rows = found.runs
+    if axes.y in found.recorded:  # of a run that did not diverge, a number that is missing was not recorded then
+        rows = found.histories[found.histories[axes.y].notna() | (found.histories.status == "diverged")]
+        if axes.x not in found.recorded:
+            clock = found.recorded[0]
+            rows = rows if axes.at is None else rows[rows[clock] <= axes.at]
+            if rows.empty:
+                raise RefusalError(f"--at {axes.at:g}: the first recorded {clock} is {found.histories[clock].min():g}")
+            rows = rows.groupby("id", sort=False).tail(1)
+    by = [*axes.fields, axes.x]
+    rows = rows[[*dict.fromkeys([*by, axes.y])]].assign(value=lambda table: _finite(table[axes.y]))
+    grouped = rows.groupby(by, sort=True, dropna=False).value
+    quantile = {name: grouped.quantile(q, interpolation="nearest") for name, q in (("low", 0.25), ("high", 0.75))}
+    counts = {"runs": grouped.size(), "not_finite": grouped.agg(lambda values: int(np.isinf(values).sum()))}
+    middle = grouped.agg(lambda values: float(np.median(values)))
+    return pd.DataFrame({axes.y: middle, **quantile, **counts}).reset_index()
+
+
+def _finite(values: pd.Series) -> pd.Series:
+    values = values.astype(float)
+    return values.where(np.isfinite(values), np.inf)
+
+
+def picture(table: pd.DataFrame, axes: Axes, title: str) -> plt.Figure:
+    """Draw a panel for each value of the facet, a curve with its quartiles for each of the hue."""
+    panels = [*_parts(table, axes.facet)]
+    fig, grid = plt.subplots(1, len(panels), figsize=(1 + 4 * len(panels), 4), sharey=True, squeeze=False)
+    finite = table[axes.y][np.isfinite(table[axes.y])]
+    log = {"x": _logarithmic(table[axes.x]), "y": _logarithmic(finite)}
+    for ax, (value, panel) in zip(grid[0], panels, strict=True):
+        for k, (name, curve) in enumerate(_parts(panel, axes.hue)):
+            label, color, marker = METHODS.get(name, (str(name), f"C{k}", "o"))
+            points = {"marker": marker} if len(curve) <= MANY else {}
+            ax.plot(curve[axes.x], curve[axes.y], color=color, label=label, **points)
+            low, high = curve.low.replace(np.inf, np.nan), curve.high.clip(upper=finite.max())
+            ax.fill_between(curve[axes.x], low, high, color=color, alpha=0.2, lw=0)
+            lost = curve[np.isinf(curve[axes.y])]
+            edge = ax.get_xaxis_transform()
+            ax.scatter(lost[axes.x], np.ones(len(lost)), color=color, marker="^", s=25, clip_on=False, transform=edge)
+        ax.set(xlabel=axes.x, title="" if value is None else f"{axes.facet} = {value}")
+        ax.set(**{f"{which}scale": "log" for which, wanted in log.items() if wanted})
+    grid[0, 0].set_ylabel(axes.y.removeprefix("result."))
+    if axes.hue:
+        curves = {label: line for ax in grid[0] for line, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+        fig.legend(curves.values(), curves, title=axes.hue, loc="outside lower center", ncols=5)
+    fig.suptitle(title, fontsize=10)
+    return fig
+
+
+def _parts(table: pd.DataFrame, name: str | None) -> Iterator[tuple]:
+    if name is None:
+        return iter([(None, table)])
+    parts = [*table.groupby(name, dropna=False)]
+    if len(parts) > MOST:
+        raise RefusalError(f"{name}: {len(parts)} values, more than {MOST} to tell apart; choose some by a filter")
+    return iter(parts)
+
+
+def _logarithmic(values: pd.Series) -> bool:
+    return len(values) > 0 and values.min() > 0 and values.max() / values.min() >= DECADE
+
+
+def listing(found: Chosen) -> str:
+    """Return what can be drawn."""
+
+    def shown(values: list) -> str:
+        return ", ".join(map(str, values[:MOST])) + (", ..." if len(values) > MOST else "")
+
+    lines = [f"{len(found.runs)} runs; by these fields they differ, for --x, --hue and --facet:"]
+    lines += [f"  {name:20} {shown(values)}" for name, values in found.varying.items()]
+    lines += ["recorded, for --x and --y:", f"  {', '.join(found.recorded)}"]
+    return "\n".join([*lines, "results, for --y:", f"  {', '.join(found.results)}"])
+
+
+def _arguments() -> argparse.Namespace:
+    words = parser("Draw saved runs.", figures="figures")
+    words.description, words.formatter_class = __doc__, argparse.RawDescriptionHelpFormatter
+    words.add_argument("filters", nargs="*", metavar="FILTER", help="FIELD=VALUE, or != < <= > >=, quoted")
+    words.add_argument("--x", help="across (default: b0 if it varies, else another such field, else the iteration)")
+    words.add_argument("--y", help="up (default: the loss, else another recorded quantity or result)")
+    words.add_argument("--hue", help="a curve for each value (default: the method if it varies, else another field)")
+    words.add_argument("--facet", help="a panel for each value (default: what else differs)")
+    words.add_argument("--at", type=float, metavar="ITERATION", help="over a field: the last record up to this one")
+    words.add_argument("--name", help="of the files (default: the sweep's, or made of the axes)")
+    words.add_argument("--list", action="store_true", help="say what can be drawn, and draw nothing")
+    return words.parse_intermixed_args()
+
+
+def main() -> None:
+    """Draw what the command line says. Raises RefusalError."""
+    args = _arguments()
+    store = filled(store_of(args.scale, args.runs), args.scale)
+    try:
+        found = choose(store, args.filters)
+    except ArgumentError as error:
+        raise RefusalError(str(error)) from error
+    if args.list:
+        print(listing(found))
+        return
+    axes = axes_of(found, args)
+    sweep = _sweep(store, found, args.filters)
+    name = args.name or sweep or re.sub(r"\W+", "_", f"{axes.y}_over_{axes.x}")
+    if not re.fullmatch(r"\w[\w.-]{0,99}", name):
+        raise RefusalError(f"--name {name!r}: should be a word of letters, digits, dots, dashes and underscores")
+    runs = [store.load(f"{Path(path).parent.name}/{Path(path).name}") for path in found.runs.path]
+    table, at = drawn(found, axes), "" if axes.at is None else f", {found.recorded[0]} {axes.at:g}"
+    counts = " to ".join(map(str, sorted({table.runs.min(), table.runs.max()})))
+    title = f"{' '.join(args.filters)}{at}: median and middle half of {counts} runs"
+    with mpl.rc_context(STYLE):
+        output = Output((args.figures or Path("figures") / args.scale) / PLOTS, sweep, runs)
+        output.save(name, picture(table, axes, title), table)
+    output.write()
+
+
+def _sweep(store: Store, found: Chosen, filters: list[str]) -> str:
+    """Return the sweep that these runs are, if one filter names it and they are all of it."""
+    names = [word.removeprefix("sweep=") for word in filters if word.startswith("sweep=")]
+    whole = len(names) == 1 and names[0] in store.sweeps() and len(store.listed(names[0])) == len(found.runs)
+    return names[0] if whole else ""
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,134 @@
+"""Make the runs and the figure of each of the paper's sweeps, then the claims and the report; one line a stage.
+
+python -m scripts.reproduce --scale laptop --jobs 2
+
+``make reproduce`` calls it. A line says what was there already, how long the stage took and how long it took when its
+runs were last made, here (figures/<scale>/times.json) or for the published figures. All other output of the stages goes
+to figures/<scale>/reproduce.log. Stopped at any point, the same command makes what is missing.
+"""
+
+import argparse
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from adaloss.runs import files
+from experiments.runs.registry import listed
+from experiments.runs.terminal import SCALES, run_main
+
+PUBLISHED = Path("figures/published")
+TIMES = "times.json"
+TICK = 1.0  # seconds between two states of the line on a terminal
+
+
+class Stage(NamedTuple):
+    """A stage: its name, and the words after ``python -m``."""
+
+    name: str
+    words: list[str]
+
+
+def stages(scale: str, jobs: int) -> Iterator[Stage]:
+    """Yield the stages in order."""
+    launcher = ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}"]
+    for part in ("paper", "facts"):
+        for sweep in [sweep for sweep in listed().values() if sweep.part == part]:
+            words = [f"experiments.{sweep.experiment}", f"sweep={sweep.name}", f"scale={scale}", *launcher]
+            yield Stage(f"{sweep.name}: runs", words)
+            if part == "paper":
+                yield Stage(f"{sweep.name}: figure", [f"scripts.{sweep.name}", "--scale", scale])
+    yield Stage("claims", ["scripts.claims", "--scale", scale])
+    yield Stage("report", ["scripts.report", "--scale", scale])
+    yield Stage("agreement", ["scripts.claims.agree", "--scale", scale])
+
+
+class Log:
+    """Where the stages' output goes, and the times that they took when they last had something to do."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.file = folder, folder / "reproduce.log"
+        self.times: dict[str, float] = {}
+        published = PUBLISHED if folder.name == "laptop" else folder
+        for known in (published, folder):
+            with suppress(OSError, ValueError, TypeError):
+                found = json.loads((known / TIMES).read_bytes())
+                self.times |= {name: float(seconds) for name, seconds in found.items()}
+        folder.mkdir(parents=True, exist_ok=True)
+        self.file.write_bytes(b"")
+
+    def run(self, stage: Stage, heading: str) -> str:
+        """Run a stage, print its line and return its own last one.
+
+        Raises SystemExit with its status, after what it said, if it fails.
+        """
+        start, before = time.monotonic(), self.file.stat().st_size
+        with self.file.open("ab") as output, started(stage.words, output) as process:
+            while True:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(TICK)
+                    break
+                if sys.stdout.isatty():
+                    print(f"\r{heading}  {self._took(stage, start)}", end="", flush=True)
+        said = self.file.read_bytes()[before:].decode(errors="replace")
+        if process.returncode:
+            print(f"{heading}  failed: {' '.join(['python', '-m', *stage.words])}", said, sep="\n", flush=True)
+            sys.exit(process.returncode if process.returncode > 0 else 128 - process.returncode)
+        made = re.search(r"(\d+) runs in \d+ jobs, (\d+) to make", said)
+        what = f", {f'{made[2]} of {made[1]} runs made' if int(made[2]) else 'complete already'}" if made else ""
+        again = "\r" if sys.stdout.isatty() else ""
+        print(f"{again}{heading}  {self._took(stage, start)}{what}", flush=True)
+        if made is None or int(made[2]):
+            self.times[stage.name] = round(time.monotonic() - start, 1)
+            content = json.dumps(self.times, indent=1).encode() + b"\n"
+            files.replace(self.folder / TIMES, content, self.folder / f".{TIMES}")
+        return said.rstrip().rpartition("\n")[2]
+
+    def _took(self, stage: Stage, start: float) -> str:
+        expected = f" of about {clock(self.times[stage.name])}" if stage.name in self.times else ""
+        return clock(time.monotonic() - start) + expected
+
+
+@contextmanager
+def started(words: list[str], output: object) -> Iterator[subprocess.Popen]:
+    """Start ``python -m`` with these words, and end it with this process."""
+    with subprocess.Popen([sys.executable, "-m", *words], stdout=output, stderr=subprocess.STDOUT) as process:
+        try:
+            yield process
+        except BaseException:
+            process.terminate()
+            raise
+
+
+def clock(seconds: float) -> str:
+    """Return minutes and seconds."""
+    return f"{seconds // 60:.0f}:{seconds % 60:02.0f}"
+
+
+def main() -> None:
+    """Run all stages and say what to read next."""
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("--scale", default="laptop", choices=SCALES, help="(default: %(default)s)")
+    words.add_argument("--jobs", default=1, type=int, help="processes at once (default: %(default)s)")
+    args = words.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    todo, begin = [*stages(args.scale, args.jobs)], time.monotonic()
+    log = Log(Path("figures") / args.scale)
+    width = max(len(stage.name) for stage in todo)
+    said = {}
+    for k, stage in enumerate(todo, 1):
+        if stage is todo[-1]:
+            report = f"report: {log.folder}/report.html; what is behind a verdict: {log.folder}/claims.md"
+            print(f"done in {clock(time.monotonic() - begin)}", said["claims"], report, sep="\n", flush=True)
+        said[stage.name] = log.run(stage, f"[{k:2}/{len(todo)}] {stage.name:{width}}")
+    print(said["agreement"], "read next: README.md, docs/theory.md, docs/architecture.md", sep="\n")
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,113 @@
+"""scripts.plot: what is drawn of any runs is their median, and what cannot be one curve is refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments.runs.store import Store
+from scripts.report.sweeps import own
+from tests.scripts.synthetic import check, refusal, saved, start
+
+B0, SIZES = (0.01, 1.0, 100.0), (20, 50)
+LOSS = {"adaloss": 1.0, "of_mine": 3.0}  # the second is no method of the project: it is drawn all the same
+ITERATION = np.array([1, 10, 100])
+
+
+def loss_of(method, n, b0, seed):
+    """At each iteration; two of four seeds diverge from the smallest b0 of the second method."""
+    lost = (method, b0) == ("of_mine", 0.01) and seed > 1
+    return np.where(lost & (ITERATION > 1), np.inf, (seed + 1) * LOSS[method] * n * b0 / ITERATION)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("plot")
+    cells = [
+        (
+            {"method": {"name": method}, "data": {"name": "gaussian", "n": n}, "b0": b0, "seed": seed},
+            {"iteration": ITERATION, "loss": loss_of(method, n, b0, seed)},
+            {"final": seed * b0},
+        )
+        for method in LOSS
+        for n in SIZES
+        for b0 in B0
+        for seed in range(4)
+    ]
+    saved(root / "runs", "mine", cells)
+    return root
+
+
+def drawn(root, monkeypatch, name, *words):
+    start("plot", monkeypatch, *words, "--runs", root / "runs", "--figures", root / "figures")
+    return pd.read_csv(root / f"figures/plots/{name}.csv", comment="#")
+
+
+def expected(t, row, n):
+    values = sorted(loss_of(row.method, n, row.b0, seed)[t] for seed in range(4))
+    return pytest.approx([np.median(values), *np.quantile(values, (0.25, 0.75), method="nearest")])
+
+
+def test_medians_and_quartiles_over_the_seeds(root, monkeypatch):
+    table = drawn(root, monkeypatch, "mine", "sweep=mine")  # over b0, a curve a method, a panel a size
+    assert table.columns.tolist() == ["data.n", "method", "b0", "loss", "low", "high", "runs", "not_finite"]
+    assert len(table) == 12 and (table.runs == 4).all()
+    for row, n in zip(table.itertuples(), table["data.n"], strict=True):
+        assert [row.loss, row.low, row.high] == expected(2, row, n)
+        assert row.not_finite == (2 if np.isinf(row.loss) else 0)
+    early = drawn(root, monkeypatch, "early", "data.n=20", "--at", "99", "--facet", "data.name", "--name", "early")
+    assert all([row.loss, row.low, row.high] == expected(1, row, 20) for row in early.itertuples())
+
+
+def test_curves_and_results(root, monkeypatch):
+    table = drawn(root, monkeypatch, "loss_over_iteration", "b0=1", "method=adaloss", "--x", "iteration")
+    assert table[["data.n", "iteration"]].to_numpy().tolist() == [[n, t] for n in SIZES for t in ITERATION]
+    assert table.loss.tolist() == pytest.approx([2.5 * n / t for n in SIZES for t in ITERATION])
+    words = ("method=adaloss", "data.n=20", "--y", "final", "--hue", "seed")
+    table = drawn(root, monkeypatch, "result_final_over_b0", *words)
+    assert table["result.final"].tolist() == [seed * b0 for seed in range(4) for b0 in B0]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--x", "no"], "--x no: there are iteration, loss, data.n, b0"),
+        (["--hue", "no"], "--hue no: there are experiment, method, data, data.n, b0, seed"),
+        (["--hue", "seed"], "the runs differ in data.n: choose one, as data.n=... of 20, 50"),
+        (["data.n=20", "--at", "0.5"], "--at 0.5: the first recorded iteration is 1"),
+        (["--x", "iteration", "--y", "final"], "--y result.final: one number a run; --x should be a field, data.n, b0"),
+        (["--name", "../x"], "--name '../x': should be a word of letters"),
+        (["b0=7"], "b0=7: no run in "),
+        (["bo=7"], "bo=7: no such field; there are "),
+    ],
+)
+def test_what_is_refused_in_one_line(words, line, root, monkeypatch):
+    said = refusal("plot", monkeypatch, *words, "--runs", root / "runs", "--figures", root / "figures")
+    assert said.startswith(f"error: {line}")
+
+
+def test_what_can_be_drawn_is_listed(root, monkeypatch, capsys):
+    start("plot", monkeypatch, "--list", "--runs", root / "runs")
+    out = capsys.readouterr().out
+    for line in (
+        "method               adaloss, of_mine",
+        "data.n               20, 50",
+        "iteration, loss",
+        "result.final",
+    ):
+        assert f"  {line}\n" in out
+
+
+def test_the_files_name_their_runs_and_the_report_shows_the_sweep(root, monkeypatch, capsys):
+    for name, words in (("mine", ["sweep=mine"]), ("some", ["b0=1,100", "--name", "some"])):
+        drawn(root, monkeypatch, name, *words)
+        files = [root / f"figures/plots/{name}.{kind}" for kind in ("csv", "png", "pdf")]
+        capsys.readouterr()
+        status, out, problems = check(monkeypatch, capsys, *files, "--runs", root / "runs")
+        assert (status, problems) == (0, []) and out.count("runs in") == 3
+    [sweep] = own(Store(root / "runs"), root / "figures")
+    assert (sweep.name, len(sweep.runs), sweep.corrupt, sweep.stale) == ("mine", 48, [], [])
+    assert [file.name for file in sweep.drawn if file.picture] == ["mine"]
+    extra = saved(root / "runs", "mine", [({"method": {"name": "adaloss"}, "b0": 5.0}, {"iteration": [1]}, {})])
+    [sweep] = own(Store(root / "runs"), root / "figures")
+    [line] = sweep.stale
+    assert len(extra) == 1 and line.endswith("draw it again: python -m scripts.plot sweep=mine")
