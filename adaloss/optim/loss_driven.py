@@ -134,17 +134,21 @@ class LossDriven(RuleDriven):
             raise TypeError(f"{cls.__name__}.like() got no lr: give the learning rate that is known to be good")
         return cls(groups, **(cls.beginning | kwargs), steps=steps, bound=bound)
 
+    def _option(self, group: dict[str, Any], name: str) -> Any:
+        """Return an option that a rule of one's own may be without."""
+        return group[self._key[name]] if name in self._key else None
+
     def _kept(self, first: dict[str, Any]) -> dict[str, Any]:
         kept: dict[str, Any] = {}
-        if first[self._key["steps"]] is not None:
+        if self._option(first, "steps") is not None:
             kept["unit"] = first.get("unit", 0.0)  # of the loss; 0: not known before the first one
-        if first[self._key["bound"]] is not None:
+        if self._option(first, "bound") is not None:
             kept["recent"] = first.get("recent", [])
         return kept
 
     def _sees(self, group: dict[str, Any], loss: Value | None) -> tuple[Value | None, dict[str, Any], dict[str, Any]]:
         r"""Return :math:`|f - c|` within the bound and :math:`\alpha` per unit of it, where these are asked for."""
-        hyper, bound, steps = self._hyper(group), group[self._key["bound"]], group[self._key["steps"]]
+        hyper, bound, steps = self._hyper(group), self._option(group, "bound"), self._option(group, "steps")
         if loss is None or (bound is None and steps is None):
             return loss, hyper, {}
         kept: dict[str, Any] = {}
@@ -172,6 +176,6 @@ class LossDriven(RuleDriven):
 
     def _accept(self, groups: list[dict[str, Any]]) -> None:
         for group in groups:
-            for name in ("bound", "steps"):
+            for name in {"bound", "steps"} & {*self._key}:
                 group.setdefault(self._key[name], None)  # older states have neither
         super()._accept(groups)

@@ -28,6 +28,7 @@ CASES = {
     "lstm": ("data.articles=120", "embedding=8", "hidden=8", "epochs=3", "batch=8", "b0=[0.1,1]", "seed=[0,1]"),
     "certificates": ("training.m=[30,300]", "seed=[0,1]"),
     "networks": ("certified=3", "adversarial=1", "max_steps=20", "seed=[0,1]"),
+    "stochastic": ("-m", "part=promises,counterexample", "p=1,2", "problems=50", "max_steps=50"),
     "errata": ("-m", "number=2,3,4"),
 }
 # A checkpoint after every step instead of every ten seconds; else what ``python -m experiments.NAME`` does.

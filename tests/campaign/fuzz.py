@@ -32,6 +32,7 @@ TINY = {  # what keeps a valid line small; the fuzz may put other values behind 
     "errata": ("number=2",),
     "certificates": ("training.m=20", "training.data.n=3", "most=50"),
     "networks": ("certified=2", "adversarial=1", "max_steps=20"),
+    "stochastic": ("part=promises", "problems=5", "max_steps=20"),
 }  # fmt: skip
 NUMBERS = ("0.1", "1", "10", "1e-3", "1e3", "[0.1,1]", "1e100", "1e-300", "1e-8", "1e30")
 COUNTS = ("1", "2", "3", "7", "16")
@@ -81,6 +82,10 @@ FIELDS = {
         "seed": ("0", "[0,1]"), "target": ("0.1", "1e-12", "1"),
     },
     "networks": {"certified": ("1", "2"), "adversarial": ("1", "2"), "max_steps": COUNTS, "seed": ("0", "[0,1]")},
+    "stochastic": {
+        "part": ("promises", "paths", "counterexample"), "p": ("1", "2"), "problems": COUNTS, "max_steps": COUNTS,
+        "delta": ("0.1", "1e-3", "0.999", "2"), "seed": ("0", "[0,1]"),
+    },
 }  # fmt: skip
 
 

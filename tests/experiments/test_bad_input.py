@@ -39,7 +39,7 @@ WRONG = [
     (["method=sgd_decay_sqrt", "method.form=cubic"], ["method.form='cubic'", "'linear' or 'root'"]),
     (["eta=0"], ["eta=0", "greater than 0"]),
     (["batch=0"], ["batch=0", "greater than or equal to 1"]),
-    (["data=mnist"], ["data/mnist", "diabetes", "gaussian", "spectrum"]),
+    (["data=moons"], ["data/moons", "diabetes", "gaussian", "spectrum"]),
     (["data.w_star=zero"], ["data.w_star='zero'", "'normal' or 'unit'"]),
     (["batch=null", "data.d=2000"], ["data.d=2000", "at most data.n=1000"]),
     (["data=spectrum", "data.eigenvalues=[1,2]"], ["data.eigenvalues=[1, 2]", "descending"]),

@@ -197,7 +197,7 @@ def table(data="digit_images", changed=(), seeds=8, spread=0.0):
         for b0, accuracy in column.items():
             value = dict(changed).get((method, b0), accuracy)
             for seed in range(seeds):
-                config = {"data": {"name": data}, "model": {"patch": 4, "width": 64, "depth": 2}}
+                config = {"data": {"name": data}, "model": {"name": "vit", "patch": 4, "width": 64, "depth": 2}}
                 config |= {
                     "method": {"name": method},
                     "b0": b0,
