@@ -10,9 +10,10 @@ from pathlib import Path
 import pandas as pd
 
 from experiments.runs.terminal import run_main
-from scripts.claims.claim import CANNOT_FAIL, CODE, DECIDED, PAPER, UNDECIDED, VERDICTS
+from scripts.claims.claim import CANNOT_FAIL, CODE, DECIDED, PAPER, REPRODUCED, UNDECIDED, VERDICTS
 
 SHOWN = (*DECIDED, UNDECIDED, CANNOT_FAIL)
+CELL = r"(?:table-1|resnet)-.*-[0-9.]+"  # the id of a claim about one number of a table
 HEADER = f"| verdict | {PAPER} | {CODE} |"
 
 
@@ -30,19 +31,20 @@ def headline(frame: pd.DataFrame) -> str:
 def markdown(frame: pd.DataFrame) -> list[str]:
     """Return the lines of the table for readers, its sums last."""
     counts = table(frame)
-    rows = [*counts.itertuples(), ("all", *counts.sum())]
+    rows = [*counts[counts.any(axis=1)].itertuples(), ("all", *counts.sum())]
     return [HEADER, "|---|---|---|", *(f"| {verdict} | {paper} | {code} |" for verdict, paper, code in rows)]
 
 
 def of_sweeps(frame: pd.DataFrame, sweeps: list[str]) -> str:
-    """Return the verdicts on the claims of these sweeps in words; the cells of Table 1 are counted."""
+    """Return the verdicts on the claims of these sweeps; what is not reproduced has its name, cells are counted."""
     chosen = frame[frame.runs.str.partition(":")[0].isin(sweeps)]
     said = []
     for verdict in SHOWN:
         ids = chosen.id[chosen.verdict == verdict]
-        cells = ids.str.fullmatch(r"table-1-.*-[0-9.]+")
-        named = [f"`{name}`" for name in ids[~cells]] + [f"{cells.sum()} cells"] * bool(cells.any())
-        said += [f"{verdict}: {', '.join(named)}"] if named else []
+        counted = ids.str.fullmatch(CELL) | (verdict in (REPRODUCED, CANNOT_FAIL))
+        named = [f"`{name}`" for name in ids[~counted]]
+        more = f" and {counted.sum()} cells" if named and counted.any() else ""
+        said += [f"{verdict}: {', '.join(named)}{more}" if named else f"{len(ids)} {verdict}"] if len(ids) else []
     return "; ".join(said) or "no claim"
 
 
