@@ -287,6 +287,7 @@ def _case(row: tuple) -> str:
 
 
 PROOF = "a certificate is a proof for its network, for all later k and every eps; a network without one decides nothing"
+PROVED = "a certificate is a proof, and a network without one decides nothing: only an error of ours could fail here"
 _claim = partial(Claim, sweep="figure_certificates", at_paper_scale="more seeds; the paper gives no sizes")
 CLAIMS = (
     _claim(
@@ -294,6 +295,7 @@ CLAIMS = (
         quote="AdaLoss converges robustly to the global minimum in polynomial time",
         place="Abstract",
         measure=partial(certified, method=ADALOSS),
+        cannot_fail=PROVED,
         tolerance=PROOF + "; its T is at most the burn-in and b_max / (2 eta nu) log(1 / eps) (docs/theory.md, D4)",
     ),
     _claim(
@@ -301,6 +303,7 @@ CLAIMS = (
         quote="with probability at least 1 − δ over the random initialization",
         place="Theorem 2",
         measure=partial(certified, method=GD),
+        cannot_fail=PROVED,
         tolerance=PROOF,
     ),
     _claim(
@@ -315,6 +318,7 @@ CLAIMS = (
         quote="the positiveness of the Gram matrix",
         place="Section 4, before Theorem 3",
         measure=certified_gram,
+        cannot_fail=PROVED,
         tolerance=PROOF,
     ),
     _claim(
@@ -322,6 +326,7 @@ CLAIMS = (
         quote="the effective learning rate at the beginning (1/b0) is smaller than the threshold",
         place="Theorem 3(a)",
         measure=partial(certified, method=ADALOSS, side="from"),
+        cannot_fail=PROVED,
         tolerance=PROOF,
     ),
     _claim(
@@ -329,6 +334,7 @@ CLAIMS = (
         quote="the initial effective learning rate, η/b0, is greater than the threshold",
         place="Theorem 3(b)",
         measure=partial(certified, method=ADALOSS, side="below"),
+        cannot_fail=PROVED,
         tolerance=PROOF,
     ),
     _claim(
