@@ -29,7 +29,7 @@ def draw(output: Output) -> None:
         output.save(f"figure_2_bbc{suffix}", fig, drawn)
         ours = [run for run in runs if run.config["method"]["name"] == "adamloss"]
         beginning = figure_4.over_seeds(figure_4.by_iteration(ours))
-        output.save(f"figure_4_bbc{suffix}", figure_4.figure(beginning), beginning)
+        output.save(f"figure_2_bbc_beginning{suffix}", figure_4.figure(beginning), beginning)
         found = figure_2.messages(of_reading) + figure_4.messages(ours)
         messages += [replace(message, problem=f"{label}, {message.problem}") for message in found]
     output.table("figure_2_bbc_final", finals)
