@@ -43,7 +43,7 @@ def of_sweeps(frame: pd.DataFrame, sweeps: list[str]) -> str:
         ids = chosen.id[chosen.verdict == verdict]
         counted = ids.str.fullmatch(CELL) | (verdict in (REPRODUCED, CANNOT_FAIL))
         named = [f"`{name}`" for name in ids[~counted]]
-        more = f" and {counted.sum()} of single numbers" if named and counted.any() else ""
+        more = f" and {counted.sum()} of the numbers" if named and counted.any() else ""
         said += [f"{verdict}: {', '.join(named)}{more}" if named else f"{len(ids)} {verdict}"] if len(ids) else []
     return "; ".join(said) or "no claim"
 

@@ -118,14 +118,14 @@ def theorem_2(facts: Facts) -> str:
 
 def theorem_3(facts: Facts) -> str:
     """Return in how many widths each statement holds."""
-    loss, constant, bound = (
+    loss, constant, case_b, linear = (
         facts.holding(words, "figure_theorem_3")
-        for words in ("AdaLoss converges from every b0", "gradient descent with eta / b0", "linearised bound")
+        for words in ("AdaLoss converges to", "gradient descent with eta / b0", "in case (b)", "falls with the width")
     )
     return (
-        f"AdaLoss converges from every b0 at {loss} widths; gradient descent with η/b0 fails for all b0 below η‖H‖/2 "
-        f"at {constant}. The linearised network's bound on the iterations holds for the network, from every b0, at "
-        f"{bound} widths."
+        f"AdaLoss converges from every b0 with every α at {loss} widths; gradient descent with η/b0 fails for all b0 "
+        f"below η‖H‖/2 at {constant}. Case (b), where b is below η‖H‖/2 after the first update, is entered at {case_b}. "
+        f"Of the changes that should fall with the width, {linear} do."
     )
 
 

@@ -10,6 +10,7 @@ def test_the_tour_runs_from_another_folder(tmp_path_factory, monkeypatch):
     elsewhere = tmp_path_factory.mktemp("tour")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("TMPDIR", str(elsewhere))
+    monkeypatch.delenv("MPLBACKEND", raising=False)  # the notebook's own shows pictures
     notebook = nbformat.read(ROOT / "examples/tour.ipynb", as_version=4)
     for cell in notebook.cells:
         assert not cell.get("outputs") and cell.get("execution_count") is None  # committed without
