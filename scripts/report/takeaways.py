@@ -124,7 +124,7 @@ def theorem_3(facts: Facts) -> str:
     )
     return (
         f"AdaLoss converges from every b0 with every α at {loss} widths; gradient descent with η/b0 fails for all b0 "
-        f"below η‖H‖/2 at {constant}. Case (b), where b is below η‖H‖/2 after the first update, is entered at {case_b}. "
+        f"below η‖H‖/2 at {constant}. Case (b), b below η‖H‖/2 after its first update, is entered at {case_b}. "
         f"Of the changes that should fall with the width, {linear} do."
     )
 
