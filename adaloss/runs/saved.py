@@ -60,7 +60,7 @@ class Run:
 
 @dataclass(frozen=True)
 class SavedRun:
-    """A run as read back: ``config`` and ``summary`` are dictionaries, ``history`` is read when asked for."""
+    """A run as read back: ``config`` and ``summary`` are dictionaries, ``history`` is read when first asked for."""
 
     path: Path
     config: dict
@@ -80,9 +80,12 @@ class SavedRun:
             raise StoreError(f"{files.printable(file)}: missing or not as it was saved; {again}")
         return content
 
-    @property
+    @cached_property
     def history(self) -> pd.DataFrame:
-        """The recorded iterations. Raises StoreError if the file is not what was saved."""
+        """The recorded iterations, read once: not to be changed in place.
+
+        Raises StoreError if the file is not what was saved.
+        """
         try:
             return pd.read_parquet(io.BytesIO(self.recorded()), use_threads=False)
         except StoreError:
