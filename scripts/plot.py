@@ -78,9 +78,7 @@ def choose(store: Store, filters: list[str]) -> Chosen:
         raise RefusalError(
             f"{' '.join(filters)}: no run in {store.root}; python -m experiments.runs lists what there is"
         )
-    for row in rows:
-        row["path"] = str(store.root / row["experiment"] / f"{row['label']}-{row['id']}")
-    runs = frame(rows)
+    runs = frame(store, rows)
     names = [name for name in runs.columns if name not in {*ABOUT} - {"experiment"} and not name.startswith("result.")]
     fields = [name for name in names if _plain(runs[name]) and not name.endswith(".name")]
     if runs.astype(str).duplicated(["experiment", *fields]).any():

@@ -10,7 +10,9 @@ from adaloss.runs.filters import ArgumentError, chosen, table
 from adaloss.runs.reader import Reader
 
 ABOUT = ("id", "experiment", "label", "status", "sweep", "made", "seconds", "MB", "commit", "path")
-HIDDEN = ("code", "machine", "wall_time_s", "peak_memory_mb", "config_sha256", "history_sha256", "summary_sha256")
+HIDDEN = (  # what the names of fields begin with that are no column
+    "versions.", "config_sha256", "history_sha256", "summary_sha256", "machine", "code", "wall_time_s", "peak",
+)  # fmt: skip
 
 
 class Runs(pd.DataFrame):
@@ -58,24 +60,14 @@ def load(store: str | os.PathLike, *filters: str) -> Runs:
     reader = Reader(store)
     rows = chosen(table(reader, reader.folders()), filters)
     for row in rows:
-        row["path"] = str(reader.root / row["experiment"] / f"{row['label']}-{row['id']}")
         row["sweep"] = ",".join(row["sweep"])
-    return frame(rows)
+    return frame(reader, rows)
 
 
-def frame(rows: list[dict]) -> Runs:
-    """Return rows of fields as a frame: what identifies a run, its configuration, its results."""
+def frame(reader: Reader, rows: list[dict]) -> Runs:
+    """Return a store's rows of fields as a frame: what identifies a run, its path, its configuration, its results."""
+    rows = [row | {"path": str(reader.root / row["experiment"] / f"{row['label']}-{row['id']}")} for row in rows]
     names = dict.fromkeys(name for row in rows for name in row)
-    hidden = (
-        "versions.",
-        "config_sha256",
-        "history_sha256",
-        "summary_sha256",
-        "machine",
-        "code",
-        "wall_time_s",
-        "peak",
-    )
     results = [name for name in names if name.startswith("result.")]
-    described = [name for name in names if name not in (*ABOUT, *results) and not name.startswith(hidden)]
+    described = [name for name in names if name not in (*ABOUT, *results) and not name.startswith(HIDDEN)]
     return Runs(rows, columns=[*ABOUT, *described, *results])
