@@ -1,4 +1,4 @@
-"""What certificates cost: all that are asked for at 0, 1, 2, 4, ... steps until one is given, and the training.
+"""Compare the cost of certificates, those asked for at 0, 1, 2, 4, ... steps until one is given, and of the training.
 
     python -m benchmarks.certificates
 

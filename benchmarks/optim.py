@@ -1,4 +1,4 @@
-"""How long an optimizer's step takes, the step alone, compared with torch's own and with other adaptive optimizers.
+"""Time an optimizer's step, the step alone, compared with torch's own and with other adaptive optimizers.
 
     python -m benchmarks.optim
 

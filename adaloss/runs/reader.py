@@ -1,4 +1,4 @@
-"""What is in a store of saved runs: its runs, and the lists of its named sweeps.
+"""The content of a store of saved runs: its runs, and the lists of its named sweeps.
 
 A run is a folder ``<root>/<experiment>/<label>-<id>``; ``<root>/sweeps/<name>@<hash of the runs>.json`` lists the runs
 of a named sweep.

@@ -55,7 +55,7 @@ class Spectrum:
 
 
 class Flips(NamedTuple):
-    """What the pairs that may flip add up to, for either centre; ``both`` and ``active`` are h'h of docs D1 over m."""
+    """Sums over the pairs that may flip, for either centre; ``both`` and ``active`` are h'h of docs D1 over m."""
 
     both: np.ndarray
     active: np.ndarray

@@ -123,7 +123,7 @@ class Tube:
         self.size = grown if self.exit is None else min(grown, self.size)
 
     def _pace(self) -> float:
-        """How fast z moves at present: about ||A z|| / ||z||, a choice that no bound rests on."""
+        """Estimate the present rate of z, about ||A z|| / ||z||: a choice that no bound rests on."""
         ahead = np.abs(self.c) * np.maximum(-self.low, self.high)
         return (math.hypot(*(self.values * ahead).tolist()) + self.top * self.error) / max(self.size, 1e-300)
 

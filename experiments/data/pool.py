@@ -15,7 +15,7 @@ PARTS = ("train", "validation", "test")
 
 
 class PoolConfig(Strict):
-    """How many images to train, to validate and to test on, the same number of each class; they are disjoint.
+    """Numbers of images to train, to validate and to test on, the same of each class; they are disjoint.
 
     ``split`` is the seed that deals them, the training's own if it is None. Images are resized to ``size`` pixels.
     """
