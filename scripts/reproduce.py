@@ -4,7 +4,8 @@ python -m scripts.reproduce --scale laptop --jobs 2
 
 ``make reproduce`` calls it. A line says what was there already, how long the stage took and how long it took when its
 runs were last made, here (figures/<scale>/times.json) or for the published figures. All other output of the stages goes
-to figures/<scale>/reproduce.log. Stopped at any point, the same command makes what is missing.
+to figures/<scale>/reproduce.log. Stopped at any point, the same command makes what is missing; a stage whose sources,
+runs and files are as they were is complete already (``scripts.shared.stages``).
 """
 
 import argparse
@@ -17,22 +18,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from adaloss.runs import files
 from experiments.runs.registry import listed
+from experiments.runs.store import Store
 from experiments.runs.terminal import SCALES, run_main
+from scripts.shared.stages import Records, Stage
 
 PUBLISHED = Path("figures/published")
 TIMES = "times.json"
+COMPLETE = "complete already"
 TICK = 1.0  # seconds between two states of the line on a terminal
-
-
-class Stage(NamedTuple):
-    """A stage: its name, and the words after ``python -m``."""
-
-    name: str
-    words: list[str]
 
 
 def stages(scale: str, jobs: int) -> Iterator[Stage]:
@@ -41,12 +37,12 @@ def stages(scale: str, jobs: int) -> Iterator[Stage]:
     for part in ("paper", "facts"):
         for sweep in [sweep for sweep in listed().values() if sweep.part == part]:
             words = [f"experiments.{sweep.experiment}", f"sweep={sweep.name}", f"scale={scale}", *launcher]
-            yield Stage(f"{sweep.name}: runs", words)
+            yield Stage(f"{sweep.name}: runs", words, sweep.name)
             if part == "paper":
-                yield Stage(f"{sweep.name}: figure", [f"scripts.{sweep.name}", "--scale", scale])
+                yield Stage(f"{sweep.name}: figure", [f"scripts.{sweep.name}", "--scale", scale], sweep.name)
     yield Stage("claims", ["scripts.claims", "--scale", scale])
-    yield Stage("report", ["scripts.report", "--scale", scale])
-    yield Stage("agreement", ["scripts.claims.agree", "--scale", scale])
+    yield Stage("report", ["scripts.report", "--scale", scale], shows=True)
+    yield Stage("agreement", ["scripts.claims.agree", "--scale", scale], shows=True)
 
 
 class Log:
@@ -54,6 +50,7 @@ class Log:
 
     def __init__(self, folder: Path):
         self.folder, self.file = folder, folder / "reproduce.log"
+        self.records = Records(folder, PUBLISHED, Store(Path("runs") / folder.name))
         self.times: dict[str, float] = {}
         published = PUBLISHED if folder.name == "laptop" else folder
         for known in (published, folder):
@@ -64,10 +61,15 @@ class Log:
         self.file.write_bytes(b"")
 
     def run(self, stage: Stage, heading: str) -> str:
-        """Run a stage, print its line and return its own last one.
+        """Run a stage unless it is complete, print its line and return its own last one.
 
         Raises SystemExit with its status, after what it said, if it fails.
         """
+        known = self.records.said(stage)
+        if known is not None:
+            print(f"{heading}  {self._took(stage, time.monotonic())}, {COMPLETE}", flush=True)
+            return known
+        there = self.records.begin(stage)
         start, before = time.monotonic(), self.file.stat().st_size
         with self.file.open("ab") as output, started(stage.words, output) as process:
             while True:
@@ -81,14 +83,16 @@ class Log:
             print(f"{heading}  failed: {' '.join(['python', '-m', *stage.words])}", said, sep="\n", flush=True)
             sys.exit(process.returncode if process.returncode > 0 else 128 - process.returncode)
         made = re.search(r"(\d+) runs in \d+ jobs, (\d+) to make", said)
-        what = f", {f'{made[2]} of {made[1]} runs made' if int(made[2]) else 'complete already'}" if made else ""
+        what = f", {f'{made[2]} of {made[1]} runs made' if int(made[2]) else COMPLETE}" if made else ""
         again = "\r" if sys.stdout.isatty() else ""
         print(f"{again}{heading}  {self._took(stage, start)}{what}", flush=True)
         if made is None or int(made[2]):
             self.times[stage.name] = round(time.monotonic() - start, 1)
             content = json.dumps(self.times, indent=1).encode() + b"\n"
             files.replace(self.folder / TIMES, content, self.folder / f".{TIMES}")
-        return said.rstrip().rpartition("\n")[2]
+        last = said.rstrip().rpartition("\n")[2]
+        self.records.end(stage, there, last)
+        return last
 
     def _took(self, stage: Stage, start: float) -> str:
         expected = f" of about {clock(self.times[stage.name])}" if stage.name in self.times else ""
