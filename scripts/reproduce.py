@@ -10,14 +10,19 @@ runs and files are as they were is complete already (``scripts.shared.stages``).
 
 import argparse
 import json
+import multiprocessing
+import os
 import re
+import runpy
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+
+from joblib.externals.loky import get_reusable_executor
 
 from adaloss.runs import files
 from experiments.runs.registry import listed
@@ -28,6 +33,9 @@ from scripts.shared.stages import Records, Stage
 PUBLISHED = Path("figures/published")
 TIMES = "times.json"
 COMPLETE = "complete already"
+# Each stage is forked from a process that has imported what takes seconds.
+PROCESSES = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+IMPORTED = ("experiments.runs.sweeps", "scripts.claims.sentences", "adaloss.simulate", "adaloss.optim", "joblib")
 TICK = 1.0  # seconds between two states of the line on a terminal
 
 
@@ -71,17 +79,14 @@ class Log:
             return known
         there = self.records.begin(stage)
         start, before = time.monotonic(), self.file.stat().st_size
-        with self.file.open("ab") as output, started(stage.words, output) as process:
-            while True:
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(TICK)
-                    break
+        with started(stage.words, self.file) as process:
+            while process.join(TICK) or process.is_alive():
                 if sys.stdout.isatty():
                     print(f"\r{heading}  {self._took(stage, start)}", end="", flush=True)
         said = self.file.read_bytes()[before:].decode(errors="replace")
-        if process.returncode:
+        if process.exitcode:
             print(f"{heading}  failed: {' '.join(['python', '-m', *stage.words])}", said, sep="\n", flush=True)
-            sys.exit(process.returncode if process.returncode > 0 else 128 - process.returncode)
+            sys.exit(process.exitcode if process.exitcode > 0 else 128 - process.exitcode)
         made = re.search(r"(\d+) runs in \d+ jobs, (\d+) to make", said)
         what = f", {f'{made[2]} of {made[1]} runs made' if int(made[2]) else COMPLETE}" if made else ""
         again = "\r" if sys.stdout.isatty() else ""
@@ -100,14 +105,29 @@ class Log:
 
 
 @contextmanager
-def started(words: list[str], output: object) -> Iterator[subprocess.Popen]:
-    """Start ``python -m`` with these words, and end it with this process."""
-    with subprocess.Popen([sys.executable, "-m", *words], stdout=output, stderr=subprocess.STDOUT) as process:
-        try:
-            yield process
-        except BaseException:
-            process.terminate()
-            raise
+def started(words: list[str], output: Path) -> Iterator[BaseProcess]:
+    """Start ``python -m`` with these words, its output at the end of a file, and end it with this process."""
+    process = PROCESSES.Process(target=_stage, args=(words, output))
+    process.start()
+    try:
+        yield process
+    except BaseException:
+        process.terminate()
+        raise
+    finally:
+        process.join()
+
+
+def _stage(words: list[str], output: Path) -> None:
+    """Do what ``python -m`` does; SystemExit has the status."""
+    with output.open("ab") as file:
+        for descriptor in (1, 2):
+            os.dup2(file.fileno(), descriptor)
+    sys.argv = words
+    try:
+        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+    finally:
+        get_reusable_executor(reuse=True).shutdown(kill_workers=True)  # a forked process would wait for idle ones
 
 
 def clock(seconds: float) -> str:
@@ -121,6 +141,8 @@ def main() -> None:
     words.add_argument("--scale", default="laptop", choices=SCALES, help="(default: %(default)s)")
     words.add_argument("--jobs", default=1, type=int, help="processes at once (default: %(default)s)")
     args = words.parse_args()
+    PROCESSES.set_forkserver_preload([*IMPORTED])
+    sys.warnoptions.append("ignore:resource_tracker:UserWarning")  # it removes what a stop leaves behind
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     todo, begin = [*stages(args.scale, args.jobs)], time.monotonic()
     log = Log(Path("figures") / args.scale)

@@ -3,6 +3,9 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,6 +31,7 @@ def test_the_stages_are_the_sweeps_then_claims_and_report():
 
 def test_a_line_for_each_stage(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "say.py").write_text("import sys\nprint(sys.argv[1])\nsys.exit(int(sys.argv[2]))")
     folder = tmp_path / "figures/smoke"
     folder.mkdir(parents=True)
@@ -92,11 +96,20 @@ def lists(monkeypatch):
     store.save_sweep("a", [SimpleNamespace(folder=f"made_up/{chosen.path.name}")])
 
 
+@contextmanager
+def started(words, output):
+    """A process of its own: this one's is forked with the true project's packages."""
+    with output.open("ab") as file:
+        done = subprocess.run([sys.executable, "-m", *words], stdout=file, stderr=file, check=False)
+    yield SimpleNamespace(join=lambda _: None, is_alive=lambda: False, exitcode=done.returncode)
+
+
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """The project, all stages complete; entered."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(identity, "ROOT", tmp_path)
+    monkeypatch.setattr("scripts.reproduce.started", started)
     identity._tree.cache_clear()
     for name, text in FILES.items():
         Path(name).parent.mkdir(exist_ok=True)
