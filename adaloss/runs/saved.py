@@ -18,6 +18,7 @@ from pyarrow.parquet import ParquetFile
 from adaloss.runs import files
 
 COMPLETE = ("completed", "diverged")
+FILES = ("config.yaml", "history.parquet", "summary.json")  # of a run's folder
 MOST = 10_000_000  # bytes of a configuration, a summary or a sweep's list
 DEPTH = 40  # of a configuration
 SUMMARY = {  # what a summary has, and of which kind

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from adaloss.runs import files
-from experiments.runs import identity
-from experiments.runs.store import Store, StoreError
+from experiments.runs.identity import ROOT, file_of, reached
+from experiments.runs.store import FILES, Store, StoreError
 
 SHARED = ("adaloss", "configs", "experiments", "hydra_plugins")  # what every stage may read
 SCRIPTS = "scripts"
 ABOUT = (".json", ".log")  # of the stages themselves, in the folder of the figures
-PARTS = ("config.yaml", "history.parquet", "summary.json")
 
 
 class Stage(NamedTuple):
@@ -81,8 +80,8 @@ class Records:
 
     def _code(self, stage: Stage) -> dict[str, str]:
         """Return the hashes of the files that a stage may read: of the scripts, what a figure's imports, or all."""
-        modules = identity.reached((stage.words[0],), (SCRIPTS,))
-        imported = {identity.file_of(module).relative_to(identity.ROOT) for module in modules}
+        modules = reached((stage.words[0],), (SCRIPTS,))
+        imported = {file_of(module).relative_to(ROOT) for module in modules}
         about_all = stage.sweep is None
         chosen = [path for path in self.sources if path.parts[0] != SCRIPTS or about_all or path in imported]
         return {str(path): self.sources[path] for path in chosen}
@@ -93,7 +92,7 @@ class Records:
             folders: list[str] = []
             with suppress(StoreError):  # not made yet
                 folders = self.store.listed(name)
-            state = _states(f"{self.store.root}/{folder}/{part}" for folder in folders for part in PARTS)
+            state = _states(f"{self.store.root}/{folder}/{part}" for folder in folders for part in FILES)
             self._runs[name] = hashlib.sha256(json.dumps(state).encode()).hexdigest()
         return self._runs[name]
 
@@ -114,6 +113,6 @@ def _drawn(folder: Path) -> Iterator[Path]:
 
 def _sources() -> dict[Path, str]:
     """Return the hash of each file that a stage may read, by its path in the project."""
-    found = (file for folder in (*SHARED, SCRIPTS) for file in (identity.ROOT / folder).rglob("*") if file.is_file())
+    found = (file for folder in (*SHARED, SCRIPTS) for file in (ROOT / folder).rglob("*") if file.is_file())
     chosen = sorted(file for file in found if file.suffix != ".pyc")
-    return {file.relative_to(identity.ROOT): hashlib.sha256(file.read_bytes()).hexdigest() for file in chosen}
+    return {file.relative_to(ROOT): hashlib.sha256(file.read_bytes()).hexdigest() for file in chosen}

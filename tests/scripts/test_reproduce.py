@@ -108,7 +108,8 @@ def started(words, output):
 def project(tmp_path, monkeypatch):
     """The project, all stages complete; entered."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(identity, "ROOT", tmp_path)
+    for module in (identity, records):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.setattr("scripts.reproduce.started", started)
     identity._tree.cache_clear()
     for name, text in FILES.items():
