@@ -215,7 +215,7 @@ def certify(
     alpha = _number("alpha", alpha, 0.0, HUGE)
     with np.errstate(over="ignore", invalid="ignore"):
         network = _Network(w, a, x, y)
-    if not (network.length < LARGE and network.size**2 < LARGE):
+    if not (network.length < LARGE and network.size**2 < LARGE) or 0 < network.size**2 < 1 / HUGE:
         return Refusal(f"||u - y||={network.length:.3g} and ||X||_F={network.size:.3g}: products would leave float64")
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         return _closed(network, Method(eta, b, alpha * len(y) ** 0.25))
@@ -225,12 +225,13 @@ def _closed(network: _Network, method: Method) -> Certificate | Refusal:
     """Grow the set of unstable pairs until no other may flip."""
     unstable = np.abs(network.p) <= network.p_error
     last, squares = np.full(unstable.shape, np.inf), network.inner**2
+    wider = 1 + (len(squares) + 16) * UNIT
     for _ in range(ROUNDS):
         found = _follow(network, unstable, method)
         if isinstance(found, Refusal):
             return found
         tube, sums = found, found.sums()
-        seen = np.sqrt((network.on | unstable).astype(np.float64) @ squares) * WIDER + network.inner_error
+        seen = np.sqrt((network.on | unstable).astype(np.float64) @ squares) * wider + network.inner_error
         near = ~unstable & ~(network.margins > seen * (sums.total * WIDER))  # nan is near
         flips, enough = np.zeros_like(near), FEW * unstable.sum()
         if len(tube.c) * near.sum() > MANY * near.size:

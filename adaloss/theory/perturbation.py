@@ -19,7 +19,7 @@ UNIT = 2.0**-53  # the largest relative error of one rounding
 WIDER = 1 + 16 * UNIT  # covers up to 15 roundings of a positive expression
 TRIED = 32  # values of a free parameter
 EXACT = 2**22  # neurons, of which float32 adds up quarters without rounding
-TINY = 1e-320  # more than what squares lose where float64 ends
+TINY = 1e-316  # more than what sums of 1e7 squares lose where float64 ends
 
 
 def upper_lengths(rows: np.ndarray) -> np.ndarray:
@@ -190,6 +190,11 @@ class Perturbation:
         rows = [self._second, self._second.T, self._third, self._radius]
         return np.concatenate(rows) / float(self.centre.values[-1])
 
+    @cached_property
+    def _scaled(self) -> np.ndarray:
+        """W over its top, for the same reason."""
+        return self._signed / (self._top or 1.0)
+
     def push(self, middle: np.ndarray, spread: np.ndarray) -> tuple[float, float]:
         """Bounds of ||E z|| and ||(E - E2) z|| for every z within ``spread`` of ``middle``, both of about 1 at most."""
         n, top = len(middle), float(self.centre.values[-1])
@@ -200,8 +205,9 @@ class Perturbation:
         squares = ((rows * rows).sum(axis=1) + TINY).tolist()
         wider = 1 + (n + 8) * UNIT
         middle_length, spread_length, length, second, first, third, whole = [math.sqrt(v) * wider for v in squares]
-        quadratic = max(float(middle @ (self._signed @ middle)), 0.0) + self._loss * middle_length**2
-        rest = min(first * top, math.sqrt(quadratic) / 2 + self._first * spread_length) + third * top
+        quadratic = max(float(middle @ (self._scaled @ middle)), 0.0) + 8 * (n + 4) * n * UNIT * middle_length**2 + TINY
+        along = math.sqrt(self._top) * math.sqrt(quadratic) / 2 + self._first * spread_length
+        rest = min(first * top, along) + third * top
         other = self.defect * length * WIDER
         slack = 1 + (n + 16) * UNIT
         return min(rest + min(second * top, self._first * length), whole * top) * slack + other, rest * slack + other

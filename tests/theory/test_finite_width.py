@@ -7,6 +7,7 @@ import pytest
 from mpmath import eigsy, matrix, mp, mpf, sqrt
 
 from adaloss.theory.finite_width import Refusal, certify
+from adaloss.theory.perturbation import Flips, Perturbation
 from adaloss.theory.random_start import sufficient_width
 from experiments import networks
 from experiments.runs.schema import validated
@@ -168,6 +169,7 @@ def edge(**changes):
         ({"y": lambda w, a, x, y: 100 * y}, "activities may change"),
         ({"y": lambda w, a, x, y: outputs(w, a, x), "b": lambda *_: 1e-300, "alpha": lambda *_: 1.0}, "too late"),
         ({"w": lambda w, a, x, y: 1e99 * w, "x": lambda w, a, x, y: 1e99 * x}, "leave float64"),
+        ({"x": lambda w, a, x, y: 1e-160 * x}, "leave float64"),  # X'X has lost most digits
     ],
 )
 def test_a_refusal_is_one_line_with_its_reason(changes, reason):
@@ -201,6 +203,11 @@ def test_rounding_is_on_the_safe_side():
     w[7] = 1e6 * (w[7] - x[0] * (w[7] @ x[0]) / (x[0] @ x[0]))  # nearly orthogonal to row 0, at length 1e6
     assert abs(w[7] @ x[0]) < 1e-9
     assert certify(w, a, x, outputs(w, a, x) + 1e-5 * np.sign(y), eta=0.5).unstable[7, 0]
+    # Bounds of ||Ez|| and ||(E - E2)z|| are homogeneous in z, also where its squares are 0 in float64.
+    inner, on, unstable = 1e-6 * x @ x.T, w @ x.T > 0, np.arange(180).reshape(60, 3) % 5 == 0
+    flips = Flips.of(inner, on, unstable, on.T.astype(float) @ on)
+    one, many = (Perturbation.least(inner, flips, np.zeros(3), 1e-3).push(z, 0 * z) for z in (y, 1e-158 * y))
+    assert np.all(np.array(many) >= 0.999e-158 * np.array(one))
 
 
 def test_d6_by_hand_and_in_a_network():
