@@ -27,7 +27,7 @@ no_high_digits = $(subst 5,,$(subst 6,,$(subst 7,,$(subst 8,,$(subst 9,,$(JOBS))
 
 .DEFAULT_GOAL := help
 .PHONY: help install test coverage mutants campaign smoke reproduce sweep figures claims report agree publish theory-check \
-    compare bench docs lint clean
+    compare bench release docs lint clean
 # One target after the other, also with -j, for one needs what another writes: JOBS says how much runs in parallel
 .NOTPARALLEL:
 
@@ -115,6 +115,13 @@ compare: $(VENV)/.peers ## train our optimizers and their peers over eight decad
 bench: $(VENV)/.peers ## time optimizers against the alternatives, and certificates against their trainings
 	@for name in optim certificates; do $(PY) -m benchmarks.$$name; done
 
+release: $(VENV)/.test ## build dist/, and try the wheel on each Python that is here (downloads torch for each)
+	@$(PY) -m build --no-isolation
+	@set -e; for name in python3.11 python3.12 python3.13; do \
+	    if $$name -m venv build/$$name; then build/$$name/bin/python -m pip install --quiet --disable-pip-version-check \
+	        --constraint constraints.txt "$$(grep '^torch==' constraints.txt)" "$$(ls dist/*.whl)[runs]"; fi; done
+	@$(PY) -m pytest tests/test_release.py
+
 docs: $(VENV)/.docs ## build the documentation's site in site/
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
 	@echo "site/index.html"
@@ -127,7 +134,7 @@ lint: $(VENV)/.test ## check style, formatting and the optimizers' types
 clean: ## remove .venv, caches and drawn figures; saved runs stay
 	@rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis *.egg-info build mutants
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
-	@rm -rf figures/smoke figures/laptop figures/paper site
+	@rm -rf figures/smoke figures/laptop figures/paper site dist
 
 # in any order on the command line: what shows a thing comes after what makes it
 report: | $(filter reproduce figures claims,$(MAKECMDGOALS))
