@@ -31,7 +31,7 @@ loss = w**2 / 2
 loss.backward()
 optimizer.step(loss=loss)
 runs = load(sys.argv[1], "b0<1")
-there = [name for name in ("experiments", "scripts", "tests", "hydra_plugins") if importlib.util.find_spec(name)]
+there = [name for name in ("experiments", "scripts", "tests") if importlib.util.find_spec(name)]
 print(json.dumps([adaloss.__file__, there, float(optimizer.b), w.item(), *runs.b0, *runs.history().loss]))
 """
 

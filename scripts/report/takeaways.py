@@ -77,8 +77,8 @@ def figure_1(facts: Facts) -> str:
     )
     return (
         f"From every b0 below ηλ₁/2 AdaLoss ends within a factor 10 of its own best in {loss} problems and "
-        f"AdaGrad-Norm in {norm}; SGD-Constant diverges from there in {constant}. Of the problems and first windows, "
-        f"AdaLoss is no better than AdaGrad-Norm for b0 < 1 in {first}."
+        f"AdaGrad-Norm in {norm}; SGD-Constant diverges from there in {constant}. Cases in which AdaLoss is at first "
+        f"no better than AdaGrad-Norm for b0 < 1: {first}."
     )
 
 
@@ -133,17 +133,18 @@ def figure_6(facts: Facts) -> str:
     """Return how the ends of AdaLoss compare with each other and with AdaGrad-Norm's."""
     table = facts["figure_6"]
     last = table[table.window == table.window.iloc[-1]]
-    said = []
+    alike, over = [], []
     for (data, eta), ends in last.groupby(["data", "eta"], sort=False):
         floor = 100 * RESOLUTION * ends.start_loss.iloc[0]  # below it a loss is rounding
         loss = ends.pivot(index="b0", columns="method", values="loss").clip(lower=floor)
         small = loss.adaloss[loss.index < ends.critical_b0.iloc[0]]
         ratio = (loss.adaloss / loss.adagrad_norm).max()
         setting = f"{data}, η = {eta.replace('||', '‖')}"
-        said.append(f"{small.max() / small.min():.3g} and {ratio:.3g} ({setting})")
+        alike.append(f"{small.max() / small.min():.3g} ({setting})")
+        over.append(f"{ratio:.3g} ({setting})")
     return (
-        "From all b0 below η‖H‖/2n AdaLoss ends within one factor of its own best, and from all b0 within another of "
-        f"AdaGrad-Norm: {', '.join(said)}."
+        f"AdaLoss's losses at the end, from all b0 below η‖H‖/2n, agree up to a factor of {', '.join(alike)}. Its loss "
+        f"over AdaGrad-Norm's from the same b0 is at most {', '.join(over)}."
     )
 
 
