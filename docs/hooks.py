@@ -1,7 +1,8 @@
 """Hooks of mkdocs: the repository's own links lead somewhere on the site, which holds its own MathJax.
 
 The pages are written for readers of the repository, and link to its files. Those that are no page of the site become
-one: code with its highlighting, a notebook as its cells, a folder as the list of its files; pictures and tables are copied.
+one: code with its highlighting, a notebook as its cells, a folder as the list of its files; pictures and tables are
+copied.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What a user installs: the wheel and the source archive hold the library alone, and it works in an empty environment."""
+"""What a user installs: wheel and source archive hold the library alone, and it works in an empty environment."""
 
 import json
 import shutil
@@ -58,8 +58,8 @@ def built(tmp_path_factory):
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     folder = tmp_path_factory.mktemp("store")
-    words = "method=adaloss b0=[0.1,1] iterations=20 data.d=5".split()
-    run(sys.executable, "-m", "experiments.linear_regression", *words, f"runs={folder}", cwd=ROOT)
+    words = ("method=adaloss", "b0=[0.1,1]", "iterations=20", "data.d=5", f"runs={folder}")
+    run(sys.executable, "-m", "experiments.linear_regression", *words, cwd=ROOT)
     return folder
 
 
