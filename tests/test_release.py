@@ -86,8 +86,8 @@ def test_the_wheel_works_in_an_empty_environment(version, built, store, tmp_path
         pytest.skip(f"Python {version} has no environment: make release")
     run(python, "-m", "venv", "--without-pip", tmp_path / "env")
     inside = tmp_path / "env/bin/python"
-    wheel = built / f"{RELEASE}-py3-none-any.whl"
-    run(sys.executable, "-m", "pip", "--python", inside, "install", "--no-deps", "--no-index", wheel)
+    words = ("install", "--ignore-installed", "--no-deps", "--no-index")
+    run(sys.executable, "-m", "pip", "--python", inside, *words, built / f"{RELEASE}-py3-none-any.whl")
     site = run(inside, "-c", WHERE).split()[1]
     Path(site, "dependencies.pth").write_text(packages)  # an editable install there is not followed
     place, others, b, w, *stored = json.loads(run(inside, "-I", "-c", USE, store, cwd=tmp_path))
