@@ -1,4 +1,4 @@
-"""Controls of Table 1: the head trained alone, blocks or the whole network drawn at random, and weak features of digits.
+"""Controls of Table 1: the head alone trained, blocks or the whole network drawn at random, weak features of digits.
 
 python -m scripts.table_1_controls --scale laptop
 
@@ -31,7 +31,7 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def messages(table: pd.DataFrame) -> list[Message]:
-    """Decide what less of the pretrained network costs, on the data of the first case, and who does better without it."""
+    """Decide what less of the pretrained network costs, on the first case's data, and whether AdaLoss stays best."""
     best = table.groupby(["problem", "method"], sort=False).accuracy.max().unstack()
     whole, *controls = best.index
     found = [
