@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from experiments.runs.registry import listed, maker
-from experiments.runs.store import SavedRun, Store, StoreError, run_id, verify
+from experiments.runs.store import SavedRun, Store, StoreError, run_id
 from scripts.provenance import listed_of
 from scripts.shared import marks
 from scripts.shared.marks import digest
@@ -195,12 +195,11 @@ def _found(store: Store, sweep: Sweep, drawn: list[Drawn]) -> Sweep:
         folders, corrupt = [], [str(error)]
     runs = []
     for folder in folders:
-        wrong = verify(store.root / folder)
-        try:
-            runs += [] if wrong else [store.load(folder)]
-        except StoreError as error:
-            wrong = [str(error)]
-        corrupt += wrong
+        found = store.checked(folder)
+        if isinstance(found, SavedRun):
+            runs.append(found)
+        else:
+            corrupt += found
     return replace(
         sweep,
         ids=[*map(run_id, folders)],
