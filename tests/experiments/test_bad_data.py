@@ -16,7 +16,7 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 
-from experiments.data import cifar100, news
+from experiments.data import cifar, cifar100, news
 from experiments.runs.schema import ConfigError
 
 rng = np.random.default_rng(0)
@@ -46,7 +46,7 @@ def read(folder, content):
     path.write_bytes(content)
     start = time.perf_counter()
     try:
-        return cifar100.read(path, hashlib.md5(content).hexdigest())
+        return cifar.read(cifar100.FORM, path, hashlib.md5(content).hexdigest())
     finally:
         assert time.perf_counter() - start < 10
 
@@ -269,7 +269,7 @@ def test_what_is_no_gzip_is_refused(tmp_path):
 
 
 def test_an_archive_that_grows_without_bounds_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(cifar100, "MOST_BYTES", 10**7)
+    monkeypatch.setattr(cifar, "MOST_BYTES", 10**7)
     assert "it unpacks to more than 10000000 bytes" in refusal(tmp_path, gzip.compress(bytes(10**8), compresslevel=1))
 
 
@@ -277,7 +277,7 @@ def test_pipes_loops_and_names_that_none_has_are_one_line(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to("loop")
     places = [tmp_path / name for name in ("pipe", "loop", "absent", "nul\0", "n" * 300, "/dev/zero")]
-    readers = (lambda path: cifar100.read(path, 32 * "0"), news.read)
+    readers = (lambda path: cifar.read(cifar100.FORM, path, 32 * "0"), news.read)
     for path, reader in [*product(places, readers), (tmp_path, readers[0])]:
         with pytest.raises(ConfigError) as caught:
             reader(path)

@@ -21,7 +21,7 @@ from experiments import distributed
 from experiments.models.vit import VisionTransformer
 from tests.experiments.launch import ROOT, Fork, content, finish, made
 from tests.experiments.launch import launch as launch_experiment
-from tests.experiments.test_cifar100 import members, parts, write
+from tests.experiments.test_cifar import members, parts, write
 
 MODEL = {"width": 16, "depth": 1, "heads": 2}
 SHORT = (
