@@ -153,9 +153,7 @@ _claim = partial(
     more=("figure_2_bbc",),
     at_paper_scale="the paper's corpus (Fake/True news) at SCALE=paper; it gives no width",
 )
-READ_OFF = (
-    "the paper reads one digit off a figure, with ≈; each width and corpus counts; the paper gives no width"
-)
+READ_OFF = "the paper reads one digit off a figure, with ≈; each width and corpus counts; the paper gives no width"
 CLAIMS = (
     _claim(
         id="lstm-loss-high",
