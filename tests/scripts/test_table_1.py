@@ -119,6 +119,12 @@ def test_one_seed_has_no_deviation():
     assert "| 0.01 | 90.00 | 90.65 ± 0.09 |" in table_1.markdown(table)
 
 
+def test_two_methods_have_their_sentences():
+    found = table_1.over_seeds(runs(None))
+    two = table_1.messages(found[found.method.isin(["adaloss", "adagrad_norm_rowwise"])])
+    assert two == [one for one in table_1.messages(found) if one in two] and len(two) == 3
+
+
 def test_the_readmes_sentence_on_pretrained_features_is_what_the_published_tables_say():
     page, case = (
         " ".join((ROOT / name).read_text().split()) for name in ("README.md", "configs/case/vit_s14_mnist.yaml")
