@@ -198,7 +198,7 @@ def messages(table: pd.DataFrame) -> list[Message]:
         by_b0 = of_problem.pivot(index="b0", columns="method", values="accuracy")
         least = by_b0.index.min()
         rivals = [name for name in ("adagrad_norm_rowwise", "adagrad_norm", "sgd_constant") if name in by_b0]
-        for method in ("adaloss", "sgd_decay_sqrt"):
+        for method in [name for name in ("adaloss", "sgd_decay_sqrt") if name in by_b0]:
             curve = by_b0[method]
             behind = curve.max() - curve[curve.index <= 10]
             found.append(

@@ -35,7 +35,7 @@ NOT_RUN = {
     r"make (reproduce|test)": "CI runs it (.ci/run), make reproduce at the smallest scale",
     r"pip install .*": "make install does it, with the pins",
     r".*data\.path=ARCHIVE.*": "needs CIFAR-100, pretrained weights and GPUs: composed",
-    r".*(case=|data=bbc_news).*": "takes long: composed",
+    r".*(case=|data=bbc_news|sweep=figure_2_bbc).*": "takes long: composed",
     r".*data\.path=NEWS.*": "needs the news' CSV files: composed",
     r"python -m scripts\.figure_[24](_\w+)? --scale paper": "needs the runs of news: names the sweep that is missing",
     r".*hydra/launcher=submitit_slurm.*": "needs Slurm: composed, and validated where the data are here",

@@ -21,7 +21,7 @@ from experiments import distributed
 from experiments.models.vit import VisionTransformer
 from tests.experiments.launch import ROOT, Fork, content, finish, made
 from tests.experiments.launch import launch as launch_experiment
-from tests.experiments.test_cifar100 import members, parts, write
+from tests.experiments.test_cifar import members, parts, write
 
 MODEL = {"width": 16, "depth": 1, "heads": 2}
 SHORT = (
@@ -169,6 +169,7 @@ def test_what_is_not_there_or_fits_not_is_one_line_and_makes_nothing(tmp_path):
     absent = "data.path=/nowhere: cannot be read (No such file or directory); docs/paper_scale.md says where it is\n"
     for words, line in (
         (("scale=paper", "data.path=/nowhere", f"weights.revision={40 * 'a'}"), absent),
+        (("sweep=table_2", "scale=paper", "data.path=/nowhere", "weights=file", f"weights.path={weights}"), absent),
         (("weights=file", f"weights.path={weights}"), f"{weights}: not this model's weights ("),
     ):
         result = launch(*words, f"runs={tmp_path / 'runs'}")
