@@ -85,9 +85,9 @@ def test_fields_that_a_sweep_leaves_open_do_not_change_it(tmp_path):
 
 def test_an_option_of_ones_own_is_a_file_in_a_folder_of_its_group(tmp_path):
     """It is one more of its group's, and may start from one of them."""
-    (tmp_path / "method").mkdir()
-    (tmp_path / "method/mine.yaml").write_text("defaults: [adaloss, _self_]\nc: 0.5\n")
-    words = (f"hydra.searchpath=[{tmp_path}]", "b0=1", "iterations=20", "data=spectrum", f"runs={tmp_path / 'runs'}")
+    (tmp_path / "options/method").mkdir(parents=True)
+    (tmp_path / "options/method/mine.yaml").write_text("defaults: [adaloss, _self_]\nc: 0.5\n")
+    words = (f"hydra.searchpath=[{tmp_path / 'options'}]", "b0=1", "iterations=20", f"runs={tmp_path / 'runs'}")
     assert made(launch("-m", "method=mine", *words)) == 1
     [mine] = values(tmp_path / "runs", "method")
     assert mine == {"name": "adaloss", "alpha": 2.0, "c": 0.5, "c_unit": "absolute"}
