@@ -66,7 +66,7 @@ mutants: $(VENV)/.test $(VENV)/.mutants ## change a module a little, MODULE=adal
 	    $(PY) -m mutmut show $$name; done
 
 campaign: $(VENV)/.test ## try to break everything (an hour or more; docs/reliability.md has the promises)
-	@set -e; for kind in kill fuzz library damage machines; do \
+	@set -e; for kind in kill fuzz library damage paper_scale machines; do \
 	    echo "== $$kind"; $(PY) -m tests.campaign.$$kind; done
 
 smoke: ## the whole reproduction at the smallest scale (6 minutes)

@@ -1,4 +1,4 @@
-"""Compare the cost of certificates, those asked for at 0, 1, 2, 4, ... steps until one is given, and of the training.
+"""Compare the cost of certificates, asked for as in the experiment until one is given, and of the training.
 
     python -m benchmarks.certificates
 
@@ -11,7 +11,7 @@ from functools import partial
 from threadpoolctl import threadpool_limits
 
 from adaloss.theory.finite_width import certify
-from experiments.certificates import Network
+from experiments.certificates import Network, asked_next
 from experiments.data import sphere
 
 
@@ -34,11 +34,12 @@ def table(title, turns, ways, ours):
 
 
 def trained(x, y, m, asked, keep):
-    """A training to 1e-6 of ||u - y||^2: its steps, and what certify takes at 0, 1, 2, 4, ... of them if ``keep``."""
-    training, states = Network(x, y, m, 0), []
+    """A training to 1e-6 of ||u - y||^2: its steps, and what certify takes when it is asked if ``keep``."""
+    training, states, due = Network(x, y, m, 0), [], 0
     for k, b, size in training.train(asked["eta"], asked["alpha"] * len(y) ** 0.25, 0.01):
         first = size if k == 0 else first  # noqa: F821
-        if keep and k & (k - 1) == 0:
+        if keep and k == due:
+            due = asked_next(k)
             states.append((training.weights(), training.signs, x, y, b))
         if size <= 1e-3 * first:
             break

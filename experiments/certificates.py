@@ -5,8 +5,9 @@ r"""Two-layer networks of finite width and their certificates (docs/theory.md, D
     python -m experiments.certificates sweep=figure_certificates                 the sweep behind the figure
 
 A run is one training on the full gradient, until ||u - y||^2 is ``target`` times its start and stays there. A
-certificate is asked for at the start and after 1, 2, 4, 8, ... steps, until there is one. The history has every step
-up to 64 and then 32 of each octave: the loss, the bound of it by the first certificate, and where one was asked for.
+certificate is asked for at the start, and again after half as many steps more (:func:`asked_next`), until there is one.
+The history has every step up to 64 and then 32 of each octave: the loss, the bound of it by the first certificate, and
+where one was asked for.
 """
 
 import math
@@ -126,6 +127,11 @@ class Network:
             self.now = self.first - self.scale * (self.pushed @ self.inner)
 
 
+def asked_next(k: int) -> int:
+    """Return when to ask again after a refusal at step k: 0, 1, 2, 3, 4, 6, 9, 13, 19, ..."""
+    return k + max(k // 2, 1)
+
+
 @np.errstate(over="ignore", invalid="ignore")
 def _trained(config: dict) -> tuple[pd.DataFrame, dict, bool]:
     """Return the history and the results of one run, and whether it stayed finite."""
@@ -135,19 +141,19 @@ def _trained(config: dict) -> tuple[pd.DataFrame, dict, bool]:
     top = float(np.linalg.eigvalsh(h_empirical(x, network.start))[-1])
     eta = config["eta"] / (top if config["eta_unit"] == "start" else 1.0)
     eps = config["target"] * float(network.residual() @ network.residual())
-    rows, above, found, until = [], -1, None, math.inf
+    rows, above, found, until, due = [], -1, None, math.inf, 0
     for k, b, size in network.train(eta, alpha * len(y) ** 0.25, config["b0"]):
         above = k if size**2 > eps else above
-        asked, finite = found is None and k & (k - 1) == 0, size < LARGE
+        asked, finite = found is None and k == due, size < LARGE
         if asked:
-            weights = network.weights()
+            weights, due = network.weights(), asked_next(k)
             finite = finite and bool(np.abs(weights).max() < LARGE)
         if asked and finite:
             answer = certify(weights, network.signs, x, y, eta=eta, b=b, alpha=alpha)
             found, until = (answer, k + answer.iterations(eps)) if answer.holds else (None, until)
         there = above < k and (k >= until or found is None)
         over = there or k >= config["most"] or not finite
-        if over or k < 64 or k % (1 << (k.bit_length() - 6)) == 0:
+        if over or asked or k < 64 or k % (1 << (k.bit_length() - 6)) == 0:
             rows.append((k, 0.5 * size**2, asked))
         if over:
             break

@@ -20,6 +20,7 @@ from scripts.shared.output import Output, main
 
 SHOWN = {"figure_1": "normal", "figure_1_unit": "unit"}  # file -> initial distance; both at d = 200
 ADAPTIVE = ("adaloss", "adagrad_norm")
+PROBLEMS = {"by": ["w_star", "d"], "name": "d = {1}, w* {0}"}
 SMALL = 1  # "when b0 < 1"
 ALIKE = 10.0  # losses within this factor count as alike: little, compared with the decades of a constant step's
 APART = {
@@ -47,11 +48,11 @@ def by_run(runs: list[SavedRun]) -> pd.DataFrame:
     )
 
 
-def over_seeds(runs: list[SavedRun]) -> pd.DataFrame:
+def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     """Return what the figure draws: medians and ranges over the seeds of each problem, method, b0 and window."""
     by = ["w_star", "d", "method", "b0", "window"]
     ranges = ("loss", "step")
-    return b0_panels.over_seeds(by_run(runs), by, ranges, initial_loss="median", critical_b0="min")
+    return b0_panels.over_seeds(table, by, ranges, initial_loss="median", critical_b0="min")
 
 
 def figure(drawn: pd.DataFrame, w_star: str, d: int, n: int, batch: int | None) -> plt.Figure:
@@ -71,26 +72,27 @@ def figure(drawn: pd.DataFrame, w_star: str, d: int, n: int, batch: int | None) 
 
 def draw(output: Output) -> None:
     """Save Figure 1 at the greatest d, which is 200, from each initial distance, and the CSV of all problems."""
-    drawn, config = over_seeds(output.runs), output.runs[0].config
+    table, config = by_run(output.runs), output.runs[0].config
+    drawn = over_seeds(table)
     for name, w_star in SHOWN.items():
         of_start = drawn[drawn.w_star == w_star]
         if len(of_start):
             fig = figure(drawn, w_star, of_start.d.max(), config["data"]["n"], config["batch"])
             output.save(name, fig, drawn if name == "figure_1" else of_start)
-    output.messages("figure_1", messages(problems(output.runs), SENTENCES))
+    output.messages("figure_1", messages(split(table, **PROBLEMS), SENTENCES))
 
 
 def problems(runs: list[SavedRun]) -> Problems:
     """Return a table for each problem and seed: a row per method, b0 and window, with what its first minibatch adds."""
-    return split(by_run(runs), ["w_star", "d"], "d = {1}, w* {0}")
+    return split(by_run(runs), **PROBLEMS)
 
 
 def _added(run: SavedRun) -> float:
     """Return what the first minibatch adds to b_0^2; nan where that is below the resolution of b_0^2."""
-    first = run.history.iloc[0]
-    b_sq = (run.config["eta"] / first.step) ** 2
+    iteration, step = (run.history[name].to_numpy()[0] for name in ("iteration", "step"))
+    b_sq = (run.config["eta"] / step) ** 2
     added = b_sq - run.config["b0"] ** 2
-    return float(added) if first.iteration == 1 and added > 1e6 * np.finfo(float).eps * b_sq else np.nan
+    return float(added) if iteration == 1 and added > 1e6 * np.finfo(float).eps * b_sq else np.nan
 
 
 def floor(seed: pd.DataFrame) -> float:

@@ -26,6 +26,7 @@ SHOWN = {
 }
 ALIKE = 2.0  # "almost the same": within this factor
 NOISE = 100 * RESOLUTION  # of the initial loss: the predictions are sums of some hundred rounded steps
+PROBLEMS = {"by": ["data", "eta"], "name": "{}, eta = {}"}
 APART = {
     "data": ("digits", "sphere"),
     "eta": (1.0,),
@@ -55,11 +56,11 @@ def by_run(runs: list[SavedRun]) -> pd.DataFrame:
     return b0_panels.by_window(runs, facts)
 
 
-def over_seeds(runs: list[SavedRun]) -> pd.DataFrame:
+def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     """Return what the figure draws: medians and ranges over seeds by problem, method, b0 and window."""
     by = ["data", "eta", "n", "m", "batch", "method", "b0", "window"]
     ranges = ("loss", "step")
-    return b0_panels.over_seeds(by_run(runs), by, ranges, start_loss="median", critical_b0="median")
+    return b0_panels.over_seeds(table, by, ranges, start_loss="median", critical_b0="median")
 
 
 def figure(drawn: pd.DataFrame, data: str, eta: str) -> plt.Figure:
@@ -78,7 +79,7 @@ def figure(drawn: pd.DataFrame, data: str, eta: str) -> plt.Figure:
 
 def problems(runs: list[SavedRun]) -> Problems:
     """Return a table for each problem and seed: a row per method, b0 and window."""
-    return split(by_run(runs), ["data", "eta"], "{}, eta = {}")
+    return split(by_run(runs), **PROBLEMS)
 
 
 def floor(seed: pd.DataFrame) -> float:
@@ -135,12 +136,13 @@ WORSE = Sentence(
 
 def draw(output: Output) -> None:
     """Save one figure for each data set and eta, and the CSV of all."""
-    drawn = over_seeds(output.runs)
+    table = by_run(output.runs)
+    drawn = over_seeds(table)
     for (data, eta), name in SHOWN.items():
         part = drawn[(drawn.data == data) & (drawn.eta == eta)]
         if len(part):
             output.save(name, figure(drawn, data, eta), drawn if name == "figure_6" else part)
-    output.messages("figure_6", messages(problems(output.runs), (SAME, ROBUST, ROBUST_TOO, WORSE)))
+    output.messages("figure_6", messages(split(table, **PROBLEMS), (SAME, ROBUST, ROBUST_TOO, WORSE)))
 
 
 def bounded_labels(sweep: Sweep, *, tolerance: float, data: str) -> Finding:

@@ -197,7 +197,7 @@ def messages(table: pd.DataFrame) -> list[Message]:
         for method, share in least.share_of_steps.fillna(1.0).groupby(least.method).median().items():
             add(
                 f"{size}, m = {least.m.min()}, {LABELS[method]}",
-                "there is a certificate before half of the steps are done (median; asked at powers of two)",
+                "there is a certificate before half of the steps are done (median; asked after 1, 2, 3, 4, 6, 9, ...)",
                 bool(share < 0.5),
                 f"after {share:.2g} of them",
             )

@@ -18,6 +18,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from experiments.methods import METHODS
 from experiments.runs import app, command_line
 from experiments.runs.store import Store
 from tests.pages import PAGES, ROOT, commands
@@ -35,7 +36,7 @@ NOT_RUN = {
     r"make (reproduce|test)": "CI runs it (.ci/run), make reproduce at the smallest scale",
     r"pip install .*": "make install does it, with the pins",
     r".*data\.path=ARCHIVE.*": "needs CIFAR-100, pretrained weights and GPUs: composed",
-    r".*(case=|data=bbc_news).*": "takes long: composed",
+    r".*(case=|data=bbc_news|sweep=figure_2_bbc).*": "takes long: composed",
     r".*data\.path=NEWS.*": "needs the news' CSV files: composed",
     r"python -m scripts\.figure_[24](_\w+)? --scale paper": "needs the runs of news: names the sweep that is missing",
     r".*hydra/launcher=submitit_slurm.*": "needs Slurm: composed, and validated where the data are here",
@@ -163,7 +164,7 @@ def test_tab_completion(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     made, fields, methods = done.stdout.splitlines()
     assert made.endswith("0 of 1 were complete, 1 made") and "method=" in fields.split()
-    assert set(methods.split()) == {f"method={file.stem}" for file in (ROOT / "configs/method").glob("*.yaml")}
+    assert set(methods.split()) == {f"method={name}" for name in METHODS}
 
 
 def test_every_exception_has_its_command_and_ci_runs_what_it_should():

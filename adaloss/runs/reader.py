@@ -11,7 +11,7 @@ from pathlib import Path
 
 from adaloss.runs import files
 from adaloss.runs.files import printable, reason
-from adaloss.runs.saved import MOST, SavedRun, StoreError, read_config, read_summary
+from adaloss.runs.saved import MOST, SavedRun, StoreError, checked, read_config, read_summary
 
 RESERVED = ("checkpoints", "sweeps")  # folders next to those of the experiments
 NAME = re.compile(r"-[0-9a-f]{12}\Z")  # of a run's folder; all others belong to somebody
@@ -57,6 +57,13 @@ class Reader:
             raise StoreError(
                 f"{printable(path)}: run missing or unreadable; delete it and run the sweep again"
             ) from error
+
+    def checked(self, folder: str) -> SavedRun | list[str]:
+        """Return one run of which every byte is as it was saved, or a line for each problem."""
+        path = self.root / folder
+        if not files.within(self.root, path / "summary.json"):
+            return [f"{printable(path)}: leads outside of the store; delete it and run the sweep again"]
+        return checked(path)
 
     def sweeps(self) -> list[str]:
         """Return the names of the sweeps that are listed."""

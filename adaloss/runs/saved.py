@@ -4,7 +4,6 @@ What is read may come from elsewhere, or be corrupt: the result is the run that 
 """
 
 import hashlib
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,10 +12,13 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
+from pyarrow import BufferReader
+from pyarrow.parquet import ParquetFile
 
 from adaloss.runs import files
 
 COMPLETE = ("completed", "diverged")
+FILES = ("config.yaml", "history.parquet", "summary.json")  # of a run's folder
 MOST = 10_000_000  # bytes of a configuration, a summary or a sweep's list
 DEPTH = 40  # of a configuration
 SUMMARY = {  # what a summary has, and of which kind
@@ -87,7 +89,8 @@ class SavedRun:
         Raises StoreError if the file is not what was saved.
         """
         try:
-            return pd.read_parquet(io.BytesIO(self.recorded()), use_threads=False)
+            # the same as pandas.read_parquet in a third of its time: there are thousands of small files
+            return ParquetFile(BufferReader(self.recorded())).read(use_threads=False).to_pandas(use_threads=False)
         except StoreError:
             raise
         except Exception as error:  # Arrow has errors of many kinds
@@ -106,6 +109,12 @@ def verify(path: Path) -> list[str]:
 
     Every byte of the three files counts, and the id must be the hash of configuration, code and data.
     """
+    found = checked(path)
+    return [] if isinstance(found, SavedRun) else found
+
+
+def checked(path: Path) -> SavedRun | list[str]:
+    """Return the run in a folder if it is as it was saved, else what ``verify`` says."""
     name = files.printable(path)
     again = f"delete {name} and run the sweep again"
     if not path.is_dir():
@@ -122,12 +131,13 @@ def verify(path: Path) -> list[str]:
     if summary["status"] not in COMPLETE:
         return [f"{name}: {summary['status']}, no result; run the sweep again"]
     try:
-        made = Run(summary["experiment"], "", _parsed(config), summary["code"], summary["data"]).id
+        values = _parsed(config)
+        made = Run(summary["experiment"], "", values, summary["code"], summary["data"]).id
     except (ValueError, TypeError):
         return [f"{name}/config.yaml: no configuration; {again}"]
     if {made} != {summary["id"], run_id(path)} or path.parent.name != summary["experiment"]:
         return [f"{name}: the run in this folder is {summary['experiment']}/...-{made}; {again}"]
-    return []
+    return SavedRun(path, values, summary)
 
 
 def sha256(content: bytes) -> str:

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from adaloss.arguments import HUGE, real, shaped
-from adaloss.theory.perturbation import UNIT, WIDER, Perturbation, Spectrum, upper_lengths
+from adaloss.theory.perturbation import UNIT, WIDER, Flips, Perturbation, Spectrum, upper_lengths
 from adaloss.theory.tube import Method, Sums, Tube
 
 SETTLED = 1e-3  # of ||z||: so far the bounds of what neurons see follow the trajectory; the rest is a geometric series
@@ -105,12 +105,15 @@ class _Network:
         self.length = float(upper_lengths(self.z[None])[0])
         self.margins = (np.abs(self.p) - self.p_error) * self.root / WIDER
         self.on = self.p > 0
+        active = self.on.astype(np.float64)
+        self.pairs_on = active.T @ active  # whole numbers
 
 
 def _follow(network: _Network, unstable: np.ndarray, method: Method) -> Tube | Refusal:
     """The centre of all matrices that the unstable pairs allow, and a tube that is followed until z has shrunk."""
     n = len(network.z)
-    perturbation = Perturbation.least(network.inner, network.on, unstable, network.inner_error, network.size)
+    flips = Flips.of(network.inner, network.on, unstable, network.pairs_on)
+    perturbation = Perturbation.least(network.inner, flips, network.inner_error, network.size)
     centre, defect = perturbation.centre, perturbation.defect
     error = (network.z_error + (centre.turn + 2 * n * UNIT * math.sqrt(n)) * network.length) * WIDER
     tube = Tube(perturbation, centre.vectors.T @ network.z, error, method)
@@ -133,7 +136,10 @@ def _follow(network: _Network, unstable: np.ndarray, method: Method) -> Tube | R
 
 
 def _reach(network: _Network, tube: Tube, sums: Sums, unstable: np.ndarray, where: tuple) -> np.ndarray:
-    """Bound how far sqrt(m) |w_r . x_i| may come towards 0, for pairs that are stable: B_ri of docs D3."""
+    """Bound how far sqrt(m) |w_r . x_i| may come towards 0, for pairs that are stable: B_ri of docs D3.
+
+    A coarser bound where that is below the margin.
+    """
     (r, i), n = where, len(tube.c)
     known, free = (network.on & ~unstable)[r], unstable[r]
     seen = network.inner[i] * known
@@ -141,9 +147,6 @@ def _reach(network: _Network, tube: Tube, sums: Sums, unstable: np.ndarray, wher
     along = seen @ tube.vectors
     far = tube.c / tube.values
     gains = sign[:, None] * along * far
-    rising = np.maximum(gains, 0.0)
-    left = rising @ sums.low.T + (gains - rising) @ sums.high.T
-    drift = np.maximum(gains.sum(axis=1) - left.min(axis=1), 0.0)
     slack = (sums.pushes + tube.error_at_exit) * WIDER
     less = (sums.but_second + tube.error_at_exit) * WIDER
     sideways = tube.perturbation.sideways * sums.after * WIDER
@@ -161,7 +164,14 @@ def _reach(network: _Network, tube: Tube, sums: Sums, unstable: np.ndarray, wher
     far = math.sqrt(float(((far * (2 + reach)) ** 2).sum())) + float(worst.max()) * (slack + tube.top * sideways)
     loose += length * (2 * tube.perturbation.centre.turn + (2 * n + 8) * UNIT) * far
     tiny = network.inner_error * (far + sums.errors + float(network.lengths @ (sums.above + sums.below)) / network.size)
-    return (drift + loose + tiny[i]) * (1 + (2 * n + 32) * UNIT)
+    loose, wider = loose + tiny[i], 1 + (2 * n + 32) * UNIT
+    rising = np.maximum(gains, 0.0)
+    drift = rising @ (1 - sums.low.min(axis=0)) + (rising - gains) @ np.maximum(sums.high.max(axis=0) - 1, 0.0)
+    near = np.flatnonzero(~(network.margins[where] > (drift + loose) * wider))
+    gains, rising = gains[near], rising[near]
+    left = rising @ sums.low.T + (gains - rising) @ sums.high.T
+    drift[near] = np.maximum(gains.sum(axis=1) - left.min(axis=1), 0.0)
+    return (drift + loose) * wider
 
 
 def _least_reach(network: _Network, tube: Tube, sums: Sums, unstable: np.ndarray) -> np.ndarray:
@@ -214,13 +224,13 @@ def certify(
 def _closed(network: _Network, method: Method) -> Certificate | Refusal:
     """Grow the set of unstable pairs until no other may flip."""
     unstable = np.abs(network.p) <= network.p_error
-    last = np.full(unstable.shape, np.inf)
+    last, squares = np.full(unstable.shape, np.inf), network.inner**2
     for _ in range(ROUNDS):
         found = _follow(network, unstable, method)
         if isinstance(found, Refusal):
             return found
         tube, sums = found, found.sums()
-        seen = np.sqrt((network.on | unstable) @ network.inner**2) * WIDER + network.inner_error
+        seen = np.sqrt((network.on | unstable).astype(np.float64) @ squares) * WIDER + network.inner_error
         near = ~unstable & ~(network.margins > seen * (sums.total * WIDER))  # nan is near
         flips, enough = np.zeros_like(near), FEW * unstable.sum()
         if len(tube.c) * near.sum() > MANY * near.size:

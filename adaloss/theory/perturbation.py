@@ -8,6 +8,7 @@ of theta (E1), of I (E2) and of both (E3). What is computed here are bounds of E
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -17,12 +18,27 @@ import numpy as np
 UNIT = 2.0**-53  # the largest relative error of one rounding
 WIDER = 1 + 16 * UNIT  # covers up to 15 roundings of a positive expression
 TRIED = 32  # values of a free parameter
+EXACT = 2**22  # neurons, of which float32 adds up quarters without rounding
+TINY = 1e-320  # more than what squares lose where float64 ends
 
 
 def upper_lengths(rows: np.ndarray) -> np.ndarray:
     """Upper bounds of the rows' lengths."""
     scale = np.maximum(np.abs(rows).max(axis=-1), 1e-300)
     return np.sqrt(((rows / scale[..., None]) ** 2).sum(axis=-1)) * scale * (1 + (rows.shape[-1] + 8) * UNIT)
+
+
+def _peak(value: Callable[[float], float], places: list[float]) -> float:
+    """Return the place with the greatest value; the values rise and then fall."""
+    low, high, known = 0, len(places) - 1, {}
+
+    def at(k: int) -> float:
+        return known[k] if k in known else known.setdefault(k, value(places[k]))
+
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if at(middle) < at(middle + 1) else (low, middle)
+    return places[low]
 
 
 @dataclass(frozen=True)
@@ -61,19 +77,21 @@ class Flips(NamedTuple):
     active: np.ndarray
     second: np.ndarray
     signed: np.ndarray  # W of docs D1
-    top: float  # a bound of its norm
 
     @classmethod
-    def of(cls, inner: np.ndarray, on: np.ndarray, unstable: np.ndarray) -> "Flips":
-        """Add up the ``unstable`` pairs (m, n), where ``on`` are the activities."""
+    def of(cls, inner: np.ndarray, on: np.ndarray, unstable: np.ndarray, pairs_on: np.ndarray) -> "Flips":
+        """Add up the ``unstable`` pairs (m, n), where ``on`` are the activities and ``pairs_on`` counts on'on."""
         m, n = on.shape
-        free, half = unstable.astype(np.float64), np.where(unstable, 0.5, on)
-        signed = np.zeros((n, n))
+        rows = unstable.any(axis=1)
+        unstable = unstable[rows]
+        active = on[rows].astype(np.float32 if m < EXACT else np.float64)  # sums of quarters: no rounding
+        free, half = unstable.astype(active.dtype), np.where(unstable, active.dtype.type(0.5), active)
+        signed, squares = np.zeros((n, n)), pairs_on + (half.T @ half).astype(np.float64) - active.T @ active
         for i in np.flatnonzero(unstable.any(axis=0)):
-            rows = half[unstable[:, i]] * inner[i]
-            signed += len(rows) / m * (rows.T @ rows / m)
-        second = np.abs(inner) * (half.T @ free / m) / 2
-        return cls(free.T @ free / m, half.T @ half / m, second, signed, Spectrum.of(signed).norm)
+            seen = half[unstable[:, i]]
+            signed += (len(seen) / m * ((seen.T @ seen).astype(np.float64) / m)) * (inner[i][:, None] * inner[i])
+        second = np.abs(inner) * ((half.T @ free).astype(np.float64) / m) / 2
+        return cls((free.T @ free).astype(np.float64) / m, squares / m, second, signed)
 
 
 class Perturbation:
@@ -81,12 +99,22 @@ class Perturbation:
 
     ``share`` is in [0, 1/4], and so much is added to h'h where both pairs are unstable: at 0 E1 and E2 leave the least
     for E3, at 1/4 A is in the middle. ``rho`` bounds the norm of E, :meth:`push` that of E z. ``inner_error`` bounds
-    the error of a row of K in norm, ``size`` the Frobenius norm of X.
+    the error of a row of K in norm, ``size`` the Frobenius norm of X, ``top`` and ``both`` the norms of W and of R_3
+    over 1/4 + ``share``.
     """
 
-    def __init__(self, inner: np.ndarray, flips: Flips, inner_error: np.ndarray, size: float, share: float):
+    def __init__(
+        self,
+        inner: np.ndarray,
+        flips: Flips,
+        inner_error: np.ndarray,
+        size: float,
+        share: float,
+        top: float,
+        both: float,
+    ):
         n, pairs = len(inner), np.abs(inner) * flips.both
-        self._second, self._signed, self._top = flips.second, flips.signed, flips.top
+        self._second, self._signed, self._top = flips.second, flips.signed, top
         self._inner_error = float(inner_error.sum())
         self.centre = Spectrum.of(inner * (flips.active + share * flips.both))
         self.defect = (self.centre.defect + 4 * self._inner_error + 16 * UNIT * size**2) * WIDER
@@ -94,37 +122,52 @@ class Perturbation:
         self._radius = self._second + self._second.T + pairs * (0.25 - share)
         self._loss = 8 * (n + 4) * n * UNIT * self._top  # of a quadratic form of it, per unit of length squared
         self._first = math.sqrt(self._top + self._loss) / 2 * WIDER
-        self._both = Spectrum.of(self._third).norm
+        self._both = both * (0.25 + share) * WIDER
         self.rho = (min(Spectrum.of(self._radius).norm, 2 * self._first + self._both) + self.defect) * WIDER
 
     @classmethod
-    def least(
-        cls, inner: np.ndarray, on: np.ndarray, unstable: np.ndarray, inner_error: np.ndarray, size: float
-    ) -> "Perturbation":
+    def least(cls, inner: np.ndarray, flips: Flips, inner_error: np.ndarray, size: float) -> "Perturbation":
         """The one of the two ends of ``share`` with the less rho where that makes its rate, else the higher rate."""
-        flips = Flips.of(inner, on, unstable)
-        both = [cls(inner, flips, inner_error, size, share) for share in (0.0, 0.25)]
-        tight = min(both, key=lambda one: one.rho)
-        return tight if tight.rate(0.0) > tight._form else max(both, key=lambda one: one.rate(0.0))
+        top, both = Spectrum.of(flips.signed).norm, Spectrum.of(np.abs(inner) * flips.both).norm
+        middle = Spectrum.of(flips.second + flips.second.T).norm
+        # R is least in the middle: at share = 0 rho can be less by E1 and E2 alone.
+        ends = (0.0, 0.25) if math.sqrt(top) + both / 4 < middle else (0.25, 0.0)
+        tight = cls(inner, flips, inner_error, size, ends[0], top, both)
+        if tight.plain > tight._most_form or tight.plain > tight.form:
+            return tight
+        return max(tight, cls(inner, flips, inner_error, size, ends[1], top, both), key=lambda one: one.rate(0.0))
+
+    @property
+    def plain(self) -> float:
+        """A lower bound of mu - rho."""
+        return float(self.centre.values[0]) / WIDER - self.rho * WIDER
 
     def rate(self, step: float) -> float:
         r"""A nu, of either sign, with :math:`\|I - sM\| \le 1 - s\nu` for all s up to ``step`` and all E (docs D2)."""
         bottom, top = float(self.centre.values[0]), float(self.centre.values[-1])
         room = 2 / (step * WIDER) - top * WIDER if step > 0 else math.inf
         nu, long = min(bottom, room) / WIDER - self.rho * WIDER, 1.5 - step * top * WIDER
-        return max(nu, self._form - 0.75 * step * self.rho**2 / long * WIDER) if long > 0.1 else nu
+        if not long > 0.1 or nu > self._most_form:
+            return nu
+        return max(nu, self.form - 0.75 * step * self.rho**2 / long * WIDER)
 
     @cached_property
-    def _form(self) -> float:
+    def _most_form(self) -> float:
+        """An upper bound of the form, which spares it: its value at the lowest eigenvector, with the best tau."""
+        lowest, bottom = self.centre.vectors[:, 0], self.centre.values[0]
+        moved = math.sqrt(max(float(lowest @ self._signed @ lowest), 0.0)) if self._top > 0 else math.inf
+        return float(bottom - 0.75 * bottom**2 / self.centre.values[-1] - moved - self._both + 1e-9 * abs(bottom))
+
+    @cached_property
+    def form(self) -> float:
         r"""A lower bound of :math:`z^\top(M - \tfrac{3}{4L}A^2)z` for all unit vectors z and all E (docs D2)."""
         values, vectors, n = self.centre.values, self.centre.vectors, len(self._signed)
         if not self._top > 0:
             return -math.inf
         signed = vectors.T @ self._signed @ vectors / 2
         shrunk = np.diag(values - 0.75 * values**2 / values[-1])
-        shares = math.sqrt(self._top) * np.geomspace(1e-4, 1, TRIED)
-        each = np.linalg.eigvalsh(shrunk - signed / shares[:, None, None])[:, 0] - shares / 2
-        share = float(shares[np.argmax(each)])
+        shares = (math.sqrt(self._top) * np.geomspace(1e-4, 1, TRIED)).tolist()
+        share = _peak(lambda share: float(np.linalg.eigvalsh(shrunk - signed / share)[0]) - share / 2, shares)
         found = Spectrum.of(shrunk - signed / share)
         rounding = (4 * self.centre.turn + 8 * n * n * UNIT) * self._top + self._loss
         lost = (
@@ -141,14 +184,24 @@ class Perturbation:
         squared += (4 * self.centre.turn + 8 * n * n * UNIT) * (self._top / bottom / bottom)
         return (math.sqrt(squared) / 2 + self._inner_error / bottom) * WIDER
 
+    @cached_property
+    def _stacked(self) -> np.ndarray:
+        """What a size is multiplied with, over the centre's top: squares of the products stay in float64."""
+        rows = [self._second, self._second.T, self._third, self._radius]
+        return np.concatenate(rows) / float(self.centre.values[-1])
+
     def push(self, middle: np.ndarray, spread: np.ndarray) -> tuple[float, float]:
-        """Bounds of ||E z|| and ||(E - E2) z|| for every z within ``spread`` of ``middle``."""
-        size = np.abs(middle) + spread
-        rows = [middle, spread, size, self._second @ size, self._second.T @ size, self._third @ size]
-        lengths = upper_lengths(np.array([*rows, self._radius @ size])).tolist()
-        middle_length, spread_length, length, second, first, third, whole = lengths
-        quadratic = max(float(middle @ self._signed @ middle), 0.0) + self._loss * middle_length**2
-        rest = min(first, math.sqrt(quadratic) / 2 + self._first * spread_length) + third
+        """Bounds of ||E z|| and ||(E - E2) z|| for every z within ``spread`` of ``middle``, both of about 1 at most."""
+        n, top = len(middle), float(self.centre.values[-1])
+        rows = np.empty((7, n))
+        rows[0], rows[1] = middle, spread
+        size = np.add(np.abs(middle), spread, out=rows[2])
+        np.matmul(self._stacked, size, out=rows[3:].reshape(-1))
+        squares = ((rows * rows).sum(axis=1) + TINY).tolist()
+        wider = 1 + (n + 8) * UNIT
+        middle_length, spread_length, length, second, first, third, whole = [math.sqrt(v) * wider for v in squares]
+        quadratic = max(float(middle @ (self._signed @ middle)), 0.0) + self._loss * middle_length**2
+        rest = min(first * top, math.sqrt(quadratic) / 2 + self._first * spread_length) + third * top
         other = self.defect * length * WIDER
-        slack = 1 + (len(middle) + 16) * UNIT
-        return min(rest + min(second, self._first * length), whole) * slack + other, rest * slack + other
+        slack = 1 + (n + 16) * UNIT
+        return min(rest + min(second * top, self._first * length), whole * top) * slack + other, rest * slack + other

@@ -13,12 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from adaloss.theory.perturbation import UNIT, WIDER, Perturbation
+from adaloss.theory.perturbation import TINY, UNIT, WIDER, Perturbation
 
 MOST = 4000  # intervals that are held; what comes after them is bounded as a whole
 CELLS = 48  # of time, in which the bounds of what a neuron sees are evaluated
 BLOCK = 0.05  # of ||z||: as many short steps as change it by so much are taken together
 HOPELESS = 1e30  # a bound that has grown so much is none
+SIDES = np.array([[-1.0], [1.0]])
+OUTWARDS, BELOW = 1 + 4 * UNIT * SIDES, 1e-300 * SIDES
 
 
 class Method(NamedTuple):
@@ -57,13 +59,29 @@ class Tube:
         self.values, self.vectors = perturbation.centre.values, perturbation.centre.vectors
         self.bottom, self.top = float(self.values[0]), float(self.values[-1])
         self.k, self.error, self.b_low, self.b_high = 0, error, method.b, method.b
-        self.low, self.high = np.ones_like(c), np.ones_like(c)
+        self._unit = max(float(np.abs(c).max()), 1e-300)  # in which squares stay in float64
+        part = c / self._unit
+        self._squares = np.array([part**2, (part * self.values) ** 2]).T
+        self._middles, self._spreads = self.vectors * (part / 2), np.abs(self.vectors) * np.abs(part / 2)
+        self._factors = np.array([self.values * (1 + 4 * UNIT), self.values * (1 - 4 * UNIT)])
+        self._ends = np.ones((2, len(c)))  # of zbar_q(k) / c_q, least and most
+        self._same_signs = True  # no factor was negative so far
         self.least, self.most = self._norms()
         self.size = self.first = (self.most + error) * WIDER
         self.exit, self.nu, self.step, self.error_at_exit = None, -math.inf, math.inf, math.inf
         self.rows = []  # of each block: first k, a bound of ||z_k||, largest step, steps, error, two of ||E z||
         self.between = []  # the ends of zbar_q / c_q in each block
-        self.coordinates = []  # the ends of zbar_j in each block
+        self.coordinates = []  # the middle and the spread of zbar_j in each block
+
+    @property
+    def low(self) -> np.ndarray:
+        """The least zbar_q(k) / c_q."""
+        return self._ends[0]
+
+    @property
+    def high(self) -> np.ndarray:
+        """The greatest zbar_q(k) / c_q."""
+        return self._ends[1]
 
     def follow(self, size: float) -> bool:
         """Go on until ||z|| is at most ``size`` from here on for ever; False where that is beyond what is held."""
@@ -77,11 +95,15 @@ class Tube:
         return True
 
     def _norms(self) -> tuple[float, float]:
-        """Return a lower and an upper bound of ||zbar||."""
-        least = self.c * np.maximum(np.maximum(self.low, -self.high), 0.0)
-        most = self.c * np.maximum(-self.low, self.high)
-        rounding = (len(self.c) + 4) * UNIT
-        return math.sqrt(float(least @ least)) * (1 - rounding), math.sqrt(float(most @ most)) * (1 + rounding)
+        """Return a lower and an upper bound of ||zbar||; keep an estimate of ||A zbar||, on which no bound rests."""
+        ends = self._ends
+        if not self._same_signs:
+            ends = np.array([np.maximum(np.maximum(ends[0], -ends[1]), 0.0), np.maximum(-ends[0], ends[1])])
+        (least, _), (most, pace) = ((ends * ends) @ self._squares).tolist()
+        rounding = (len(self.c) + 8) * UNIT
+        self._pace = math.sqrt(pace) * self._unit
+        least = math.sqrt(max(least - TINY, 0.0)) * (1 - rounding) * self._unit
+        return least, math.sqrt(most + TINY) * (1 + rounding) * self._unit
 
     def _advance(self) -> None:
         """One step, or as many as hardly change anything."""
@@ -94,16 +116,18 @@ class Tube:
             if self.nu > 0:
                 self.exit, self.step, self.error_at_exit = self.k, large, self.error
         elif large * self.top < 0.5:  # no factor is negative: the ends of a block bound all of it
-            steps = max(int(min(BLOCK / max(large * self._pace(), 1e-300), 2.0**40)), 1)
+            pace = large * (self._pace + self.top * self.error) / max(self.size, 1e-300)
+            steps = max(int(min(BLOCK / max(pace, 1e-300), 2.0**40)), 1)
         rounding = 1 + 16 * UNIT * steps
         b_high = math.hypot(self.b_high, a * self.size * math.sqrt(steps)) * WIDER if a else self.b_high
         small = eta / b_high / WIDER
-        ends, error = (self.low, self.high), self.error
+        ends, error, most = self._ends, self.error, self.most
         self._shrink(small, large, steps)
+        self.least, self.most = self._norms()
         if steps > 1:
-            ends = np.minimum(ends[0], self.low), np.maximum(ends[1], self.high)
-            error = (error + steps * large * rho * self.size) * WIDER
-        push, *pushes = self._push(*ends, error)
+            ends = np.array([np.minimum(ends[0], self.low), np.maximum(ends[1], self.high)])
+            error, most = (error + steps * large * rho * self.size) * WIDER, max(most, self.most)
+        push, *pushes = self._push(ends, most, error)
         errors, sizes = [], []  # at both ends of the step, by the factors of A alone and by the rate
         for s in (small, large):
             factor = max(abs(1 - s * self.bottom), abs(1 - s * self.top)) + 4 * UNIT * (1 + s * self.top)
@@ -113,41 +137,36 @@ class Tube:
         self.rows.append((self.k, self.size, large, steps, error, *pushes))
         self.between.append(ends)
         within = error  # the block
-        error, size = (float(np.max(ends, axis=0).min()) * rounding for ends in (errors, sizes))
+        error, size = (min(map(max, zip(*ends, strict=True))) * rounding for ends in (errors, sizes))
         self.k, self.error, self.b_low, self.b_high = self.k + steps, error, b_low, b_high
-        self.least, self.most = self._norms()
         if steps > 1:  # in a block ||zbar|| is least at its end
             least = max(self.least - within * WIDER, 0.0)
             self.b_low = max(math.hypot(first_b, a * least * math.sqrt(steps)) / WIDER, self.b_low)
         grown = min((self.most + error) * WIDER, size)
         self.size = grown if self.exit is None else min(grown, self.size)
 
-    def _pace(self) -> float:
-        """Estimate the present rate of z, about ||A z|| / ||z||: a choice that no bound rests on."""
-        ahead = np.abs(self.c) * np.maximum(-self.low, self.high)
-        return (math.hypot(*(self.values * ahead).tolist()) + self.top * self.error) / max(self.size, 1e-300)
-
-    def _push(self, low: np.ndarray, high: np.ndarray, error: float) -> list[float]:
-        """Bounds of ||E zbar||, zbar between these, and of ||E z|| and ||(E - E2) z||, z within the error of it."""
-        middle = self.vectors @ (self.c * ((low + high) / 2))
-        spread = np.abs(self.vectors) @ (np.abs(self.c) * ((high - low) / 2))
-        length = math.hypot(*(self.c * np.maximum(-low, high)).tolist()) * WIDER
-        spread += (2 * self.perturbation.centre.turn + 8 * UNIT) * length
-        self.coordinates.append((middle - spread, middle + spread))
+    def _push(self, ends: np.ndarray, most: float, error: float) -> list[float]:
+        """Bounds of ||E zbar||, zbar between the ends, and of ||E z|| and ||(E - E2) z||, z within the error of it."""
+        middle, spread = self._middles @ (ends[0] + ends[1]), self._spreads @ (ends[1] - ends[0])
+        spread += (2 * self.perturbation.centre.turn + 8 * UNIT) * (most / self._unit)
+        self.coordinates.append((middle, spread))
         push, but_second = self.perturbation.push(middle, spread)
+        push, but_second = push * self._unit, but_second * self._unit
         off, most = self.rho * error * WIDER, self.rho * self.size * WIDER
         return [push, min((push + off) * WIDER, most), min((but_second + off) * WIDER, most)]
 
     def _shrink(self, small: float, large: float, steps: int) -> None:
         """Multiply the ends by the factors of ``steps`` steps between small and large."""
-        pad = 4 * UNIT * (1 + large * np.abs(self.values))
-        least, most = 1 - large * self.values - pad, 1 - small * self.values + pad
+        factors = OUTWARDS - np.array([[large], [small]]) * self._factors
         if steps > 1:  # all of them near 1
-            least, most = least**steps * (1 - 16 * UNIT), most**steps * (1 + 16 * UNIT)
-        ends = np.array([self.low, self.low, self.high, self.high]) * np.array([least, most, least, most])
-        low, high = ends.min(axis=0), ends.max(axis=0)
-        self.low = low - 2 * UNIT * np.abs(low) - 1e-300
-        self.high = high + 2 * UNIT * np.abs(high) + 1e-300
+            factors = factors**steps
+        self._same_signs = self._same_signs and large * self.top < 1
+        if self._same_signs:
+            self._ends = self._ends * (factors * OUTWARDS**4) + BELOW
+            return
+        ends = (self._ends[:, None] * (factors * OUTWARDS**4 if steps > 1 else factors)).reshape(4, -1)
+        ends = np.array([ends.min(axis=0), ends.max(axis=0)])
+        self._ends = ends + (2 * UNIT * np.abs(ends)) * SIDES + BELOW
 
     @property
     def b_limit(self) -> float:
@@ -167,7 +186,7 @@ class Tube:
     def sums(self) -> Sums:
         """The sums to infinity, where the last rows are continued by geometric series."""
         k, sizes, large, steps, errors, pushes, but_second = np.array(self.rows).T
-        low, high = (np.array(ends) for ends in zip(*self.between, strict=True))
+        low, high = np.array(self.between).transpose(1, 0, 2)
         weights, after, last = large * steps, k >= self.exit, np.maximum(np.abs(self.low), np.abs(self.high))
         rates = np.minimum(self.values, 2 / (self.step * WIDER) - self.values * WIDER) / WIDER
         rest = self.size / self.nu
@@ -177,11 +196,10 @@ class Tube:
         )
         rest_coordinates = np.abs(self.vectors) @ (np.abs(self.c) * last / rates)
         rest_coordinates += 3 * self.perturbation.centre.turn * (rest + rest_errors)
-        least, most = (np.array(ends) for ends in zip(*self.coordinates, strict=True))
+        middle, spread = np.array(self.coordinates).transpose(1, 0, 2) * self._unit
         crosses = self.step * self.values > 1
         final = np.where(crosses, -last, np.minimum(self.low, 0.0)), np.where(crosses, last, np.maximum(self.high, 0.0))
-        middle = (low + high) / 2
-        moves = np.abs(np.diff(middle, axis=0)).max(axis=1, initial=0.0)
+        moves = np.abs(np.diff((low + high) / 2, axis=0)).max(axis=1, initial=0.0)
         place = np.concatenate([[0.0], np.cumsum(moves)])
         first = np.unique(np.floor(place * ((CELLS - 1) / max(place[-1], 1e-300))), return_index=True)[1]
         rounding = 1 + (len(k) + 32) * UNIT
@@ -192,8 +210,8 @@ class Tube:
             but_second=float((weights[after] @ but_second[after] + self.rho * rest) * rounding),
             errors=float((weights @ errors + rest_errors) * rounding),
             errors_before=float(weights[~after] @ errors[~after] * rounding),
-            above=(weights @ np.maximum(most, 0.0) + rest_coordinates) * rounding,
-            below=(weights @ np.maximum(-least, 0.0) + rest_coordinates) * rounding,
+            above=(weights @ np.maximum(middle + spread, 0.0) + rest_coordinates) * rounding,
+            below=(weights @ np.maximum(spread - middle, 0.0) + rest_coordinates) * rounding,
             low=np.concatenate([np.minimum.reduceat(low, first), final[0][None]]),
             high=np.concatenate([np.maximum.reduceat(high, first), final[1][None]]),
         )

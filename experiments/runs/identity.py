@@ -26,13 +26,15 @@ def code_hash(*modules: str) -> str:
     return digest.hexdigest()[:12]
 
 
-def reached(modules: tuple[str, ...]) -> set[str]:
-    """Return the project modules that these modules import, directly or not, themselves included."""
+def reached(modules: tuple[str, ...], packages: tuple[str, ...] = PROJECT) -> set[str]:
+    """Return the modules of the project's packages that these import, directly or not, themselves included."""
     found: set[str] = set()
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name in found or name in INFRASTRUCTURE or STORE.match(name) or _file(name) is None:
+        if name in found or name.partition(".")[0] not in packages or file_of(name) is None:
+            continue
+        if name in INFRASTRUCTURE or STORE.match(name):
             continue
         found.add(name)
         waiting += [name.rpartition(".")[0], *_imports(_tree(name))]
@@ -42,7 +44,7 @@ def reached(modules: tuple[str, ...]) -> set[str]:
 @cache
 def _tree(name: str) -> ast.Module:
     """Return the syntax tree of a module, without docstrings."""
-    tree = ast.parse(_file(name).read_bytes())
+    tree = ast.parse(file_of(name).read_bytes())
     for node in ast.walk(tree):
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             del node.body[0]
@@ -69,8 +71,7 @@ def _shape(node: object) -> object:
     return node
 
 
-def _file(name: str) -> Path | None:
-    if name.partition(".")[0] not in PROJECT:
-        return None
+def file_of(name: str) -> Path | None:
+    """Return the file of a module of the project, None if it has none."""
     base = ROOT.joinpath(*name.split("."))
     return next((file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()), None)

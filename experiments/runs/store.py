@@ -37,6 +37,7 @@ from adaloss.runs.files import printable, reason
 from adaloss.runs.reader import Reader
 from adaloss.runs.saved import (
     COMPLETE,
+    FILES,
     Dumper,
     Run,
     SavedRun,
@@ -50,7 +51,7 @@ from adaloss.runs.saved import (
 from experiments.runs.interrupt import alive
 from experiments.runs.provenance import origin, provenance
 
-__all__ = ["COMPLETE", "Run", "SavedRun", "Store", "StoreError", "printable", "provenance", "run_id", "verify"]
+__all__ = ["COMPLETE", "FILES", "Run", "SavedRun", "Store", "StoreError", "printable", "provenance", "run_id", "verify"]
 
 TEMPORARY = ".tmp-"
 ABANDONED = 86400.0  # seconds after which a temporary folder is removed, whichever machine made it

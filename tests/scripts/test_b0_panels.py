@@ -64,7 +64,7 @@ def regression_runs(root, ends=ENDS, critical=5.0, seeds=(0, 1)):
 
 
 def test_windows_and_seeds():
-    drawn = figure_6.over_seeds(network_runs(None))
+    drawn = figure_6.over_seeds(figure_6.by_run(network_runs(None)))
     assert len(drawn) == 4 * 4 * 3 * 3
     row = drawn.query(
         "data == 'digits' and eta == '1' and method == 'adaloss' and b0 == 1.0 and window == '[991, 1000]'"
@@ -74,7 +74,7 @@ def test_windows_and_seeds():
     np.testing.assert_allclose(row.step, 0.75, rtol=1e-12)  # of 1/1 and 1/2
     lost = drawn.query("method == 'sgd_constant' and b0 == 0.1")
     assert (lost.diverged == 2).all() and np.isinf(lost.loss).all()
-    regression = figure_1.over_seeds(regression_runs(None))
+    regression = figure_1.over_seeds(figure_1.by_run(regression_runs(None)))
     row = regression.query("method == 'adaloss' and b0 == 1.0 and w_star == 'unit' and window == '[101, 200]'")
     np.testing.assert_allclose(row[["step", "step_min", "step_max"]], [[0.75, 0.5, 1.0]], rtol=1e-12)
     np.testing.assert_allclose(row[["loss", "critical_b0"]], [[1.875e-4, 5.0]], rtol=1e-12)
@@ -146,7 +146,7 @@ def test_figure_1_sentences():
 
 
 def test_panels_show_the_medians_and_mark_what_is_outside():
-    drawn = figure_6.over_seeds(network_runs(None, ENDS | {"adaloss": (1e-40, 1e-6, 1e-4)}))
+    drawn = figure_6.over_seeds(figure_6.by_run(network_runs(None, ENDS | {"adaloss": (1e-40, 1e-6, 1e-4)})))
     chosen = drawn[(drawn.data == "sphere") & (drawn.eta == "1")]
     fig = b0_panels.figure(chosen, {"loss": (1e-20, 1.0), "step": (1e-3, 1e3)}, "critical", "title")
     ax = fig.axes[2]  # losses in the last window

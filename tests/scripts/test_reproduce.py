@@ -2,11 +2,21 @@
 
 import json
 import re
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from experiments.runs import identity
 from experiments.runs.registry import listed
+from experiments.runs.store import Store
 from scripts.reproduce import Log, Stage, stages
+from scripts.shared import stages as records
+from tests.scripts.synthetic import saved
 
 
 def test_the_stages_are_the_sweeps_then_claims_and_report():
@@ -21,6 +31,7 @@ def test_the_stages_are_the_sweeps_then_claims_and_report():
 
 def test_a_line_for_each_stage(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "say.py").write_text("import sys\nprint(sys.argv[1])\nsys.exit(int(sys.argv[2]))")
     folder = tmp_path / "figures/smoke"
     folder.mkdir(parents=True)
@@ -40,3 +51,107 @@ def test_a_line_for_each_stage(tmp_path, monkeypatch, capsys):
     times = json.loads((folder / "times.json").read_text())
     assert times["a: runs"] == 65 and times["b"] < 7 and times["c: runs"] < 7 and "d" not in times  # 0 made: no time
     assert (folder / "reproduce.log").read_text().splitlines()[1] == "drawn"
+
+
+# a project of three stages: what "sweep=a" makes is there, "draw" shows it, and "report" shows all
+FILES = {
+    "experiments/__init__.py": "",
+    "scripts/__init__.py": "",
+    "adaloss/rule.py": "b = 1",
+    "configs/base.yaml": "b0: 1",
+    "experiments/train.py": "print('a: 2 runs in 1 jobs, 0 to make in runs/small')",
+    "scripts/draw.py": "import sys\nfrom pathlib import Path\nfrom scripts import shared\n"
+    "Path('figures/small/a.png').write_text(shared.text)\nsys.exit(Path('full').exists())",
+    "scripts/shared.py": "text = 'a picture'",
+    "scripts/report.py": "from pathlib import Path\n"
+    "Path('figures/small/report.html').write_text('a page')\nprint('said')",
+}
+PROJECT = [
+    Stage("runs", ["experiments.train", "sweep=a"], "a"),
+    Stage("figure", ["scripts.draw"], "a"),
+    Stage("report", ["scripts.report"], shows=True),
+]
+ALL = ["runs", "figure", "report"]
+RUN = "runs/small/made_up/cell_1-*/history.parquet"
+
+
+def write(name, text="changed = 1"):
+    [file] = Path().glob(name) if "*" in name else [Path(name)]
+    file.write_text(text)
+
+
+def fails(monkeypatch):
+    """The figure is to be drawn again, and cannot be; then there is room again."""
+    write("full")
+    Path("figures/small/a.png").unlink()
+    with pytest.raises(SystemExit):
+        made()
+    Path("full").unlink()
+
+
+def lists(monkeypatch):
+    """The sweep has one run less."""
+    store = Store("runs/small")
+    chosen = store.load_sweep("a")[0]
+    store.save_sweep("a", [SimpleNamespace(folder=f"made_up/{chosen.path.name}")])
+
+
+@contextmanager
+def started(words, output):
+    """A process of its own: this one's is forked with the true project's packages."""
+    with output.open("ab") as file:
+        done = subprocess.run([sys.executable, "-m", *words], stdout=file, stderr=file, check=False)
+    yield SimpleNamespace(join=lambda _: None, is_alive=lambda: False, exitcode=done.returncode)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """The project, all stages complete; entered."""
+    monkeypatch.chdir(tmp_path)
+    for module in (identity, records):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr("scripts.reproduce.started", started)
+    identity._tree.cache_clear()
+    for name, text in FILES.items():
+        Path(name).parent.mkdir(exist_ok=True)
+        write(name, text)
+    Path("figures/published").mkdir(parents=True)
+    saved(Path("runs/small"), "a", [({"b0": b0}, {"loss": [b0]}, {}) for b0 in (1.0, 2.0)])
+    assert made() == ALL and made() == []
+    yield
+    identity._tree.cache_clear()
+
+
+def made():
+    """The stages that one call runs."""
+    log = Log(Path("figures/small"))
+    ran, begin = [], log.records.begin
+    log.records.begin = lambda stage: ran.append(stage.name) or begin(stage)
+    assert [log.run(stage, stage.name) for stage in PROJECT][-1] == "said"
+    return ran
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        (lambda _: write("adaloss/rule.py", "b = 2"), ALL),
+        (lambda _: write("adaloss/new.py"), ALL),
+        (lambda _: write("configs/base.yaml", "b0: 2"), ALL),
+        (lambda _: write("scripts/shared.py", "text = 'another'"), ["figure", "report"]),
+        (lambda _: write("scripts/report.py", FILES["scripts/report.py"] + "\n"), ["report"]),
+        (lambda patch: patch.setattr(records, "distributions", lambda: []), ALL),
+        (lambda _: write(RUN), ALL),
+        (lambda _: shutil.rmtree(Store("runs/small").load_sweep("a")[0].path), ALL),
+        (lists, ALL),
+        (lambda _: write("figures/small/a.png", "a pictur3"), ["figure", "report"]),
+        (lambda _: Path("figures/small/report.html").unlink(), ["report"]),
+        (lambda _: write("figures/published/claims.csv"), ["report"]),
+        (fails, ["figure", "report"]),
+        (lambda _: write("figures/small/.stages.json", "{"), ALL),
+        (lambda _: write("README.md"), []),
+    ],
+)
+def test_a_stage_runs_again_if_what_it_was_made_from_or_wrote_has_changed(change, again, project, monkeypatch):
+    change(monkeypatch)
+    assert made() == again
+    assert made() == []
