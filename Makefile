@@ -105,6 +105,7 @@ publish: $(STAMP) ## copy the laptop scale's pictures and tables to figures/publ
 	@cp figures/laptop/*.png figures/laptop/*.csv figures/laptop/*.md figures/laptop/times.json figures/laptop/report.html \
 	    figures/published/
 	@$(PY) -m scripts.claims.tally figures/published/claims.csv README.md
+	@$(PY) -m scripts.compare_page figures/published/figure_compare.csv docs/compare.md
 
 theory-check: $(STAMP) ## check every proved bound on random problems and networks (SCALE=paper: ten times as many)
 	@set -e; $(call PAIRS,figure_bounds figure_stochastic figure_networks); for pair in $$pairs; do $(TRAIN); $(DRAW); done
