@@ -27,7 +27,7 @@ no_high_digits = $(subst 5,,$(subst 6,,$(subst 7,,$(subst 8,,$(subst 9,,$(JOBS))
 
 .DEFAULT_GOAL := help
 .PHONY: help install test coverage mutants campaign smoke reproduce sweep figures claims report agree publish theory-check \
-    compare bench docs lint clean
+    compare bench release docs lint clean
 # One target after the other, also with -j, for one needs what another writes: JOBS says how much runs in parallel
 .NOTPARALLEL:
 
@@ -66,7 +66,7 @@ mutants: $(VENV)/.test $(VENV)/.mutants ## change a module a little, MODULE=adal
 	    $(PY) -m mutmut show $$name; done
 
 campaign: $(VENV)/.test ## try to break everything (an hour or more; docs/reliability.md has the promises)
-	@set -e; for kind in kill fuzz library damage machines; do \
+	@set -e; for kind in kill fuzz library damage paper_scale machines; do \
 	    echo "== $$kind"; $(PY) -m tests.campaign.$$kind; done
 
 smoke: ## the whole reproduction at the smallest scale (6 minutes)
@@ -105,6 +105,7 @@ publish: $(STAMP) ## copy the laptop scale's pictures and tables to figures/publ
 	@cp figures/laptop/*.png figures/laptop/*.csv figures/laptop/*.md figures/laptop/times.json figures/laptop/report.html \
 	    figures/published/
 	@$(PY) -m scripts.claims.tally figures/published/claims.csv README.md
+	@$(PY) -m scripts.compare_page figures/published/figure_compare.csv docs/compare.md
 
 theory-check: $(STAMP) ## check every proved bound on random problems and networks (SCALE=paper: ten times as many)
 	@set -e; $(call PAIRS,figure_bounds figure_stochastic figure_networks); for pair in $$pairs; do $(TRAIN); $(DRAW); done
@@ -114,6 +115,13 @@ compare: $(VENV)/.peers ## train our optimizers and their peers over eight decad
 
 bench: $(VENV)/.peers ## time optimizers against the alternatives, and certificates against their trainings
 	@for name in optim certificates; do $(PY) -m benchmarks.$$name; done
+
+release: $(VENV)/.test ## build dist/, and try the wheel on each Python that is here (downloads torch for each)
+	@$(PY) -m build --no-isolation
+	@set -e; for name in python3.11 python3.12 python3.13; do \
+	    if $$name -m venv build/$$name; then build/$$name/bin/python -m pip install --quiet --disable-pip-version-check \
+	        --constraint constraints.txt "$$(grep '^torch==' constraints.txt)" "$$(ls dist/*.whl)[runs]"; fi; done
+	@$(PY) -m pytest tests/test_release.py
 
 docs: $(VENV)/.docs ## build the documentation's site in site/
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
@@ -127,7 +135,7 @@ lint: $(VENV)/.test ## check style, formatting and the optimizers' types
 clean: ## remove .venv, caches and drawn figures; saved runs stay
 	@rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis *.egg-info build mutants
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
-	@rm -rf figures/smoke figures/laptop figures/paper site
+	@rm -rf figures/smoke figures/laptop figures/paper site dist
 
 # in any order on the command line: what shows a thing comes after what makes it
 report: | $(filter reproduce figures claims,$(MAKECMDGOALS))

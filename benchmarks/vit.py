@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from experiments import distributed
-from experiments.data import cifar100
+from experiments.data import cifar, cifar100
 from experiments.data.images import Images
 from experiments.methods import SGD_FAMILY
 from experiments.models.vit import VisionTransformer
@@ -45,10 +45,8 @@ def generated(n: int, rng: np.random.Generator) -> Images:
         classes=100,
         channels=3,
         size=224,
-        draw=lambda count, generator: cifar100.draw(count, 256 - 224, generator),
-        augment=lambda x, draws: cifar100.normalised(cifar100.cropped(cifar100.resized(x, 256), draws, 224)),
-        plain=lambda x: cifar100.normalised(cifar100.centred(cifar100.resized(x, 256), 224)),
         checksum="generated",
+        **cifar.views(cifar100.FORM, 256, 224),
     )
 
 

@@ -1,9 +1,11 @@
 """Hooks of mkdocs: the repository's own links lead somewhere on the site, which holds its own MathJax.
 
 The pages are written for readers of the repository, and link to its files. Those that are no page of the site become
-one: code with its highlighting, a folder as the list of its files; pictures and tables are copied.
+one: code with its highlighting, a notebook as its cells, a folder as the list of its files; pictures and tables are
+copied.
 """
 
+import json
 import posixpath
 import re
 from importlib.metadata import distribution
@@ -77,8 +79,12 @@ def _place(target: str) -> str:
 
 
 def _code(target: str) -> str:
-    language = LANGUAGES.get(Path(target).suffix, "text")
-    return f"{HEAD.format(target)}````{language}\n{(ROOT / target).read_text(encoding='utf-8')}````\n"
+    text = (ROOT / target).read_text(encoding="utf-8")
+    if target.endswith(".ipynb"):
+        cells = [("".join(cell["source"]), cell["cell_type"]) for cell in json.loads(text)["cells"]]
+        shown = [f"```python\n{source}\n```" if kind == "code" else source for source, kind in cells]
+        return "---\nsearch: {exclude: true}\n---\n" + "\n\n".join(shown)
+    return f"{HEAD.format(target)}````{LANGUAGES.get(Path(target).suffix, 'text')}\n{text}````\n"
 
 
 def _listed(target: str, inside: list[str]) -> str:

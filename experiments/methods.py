@@ -1,6 +1,6 @@
 """The methods: for each one entry, the fields of its configuration and how every figure and table shows it.
 
-The rules themselves are in adaloss/stepsizes.py, the values of each in configs/method. Nothing here is
+The rules themselves are in adaloss/stepsizes.py, the values of each in configs/method.yaml. Nothing here is
 a number in a run, so that a colour may change and the runs stay.
 """
 

@@ -9,6 +9,7 @@ most twice its least; and what it loses by its worst b0, the difference of the t
 mean over seeds decides. A run that diverged has the loss and the accuracy of guessing.
 """
 
+from collections.abc import Collection
 from functools import partial
 from math import exp, log, nan
 
@@ -29,6 +30,7 @@ GUESSING = log(2)
 FLOOR = 0.01 * GUESSING
 FACTOR, SHARE = 2, 1 / 4
 QUANTITIES = {"train_loss": "training loss", "test_accuracy": "test accuracy", "step": r"step $\eta / \sqrt{b_t}$"}
+CASE = "{}, {} of the states"  # data and pooling
 APART = {"method": SHOWN, "b0": (), "seed": ()}
 
 
@@ -41,7 +43,8 @@ def by_epoch(runs: list[SavedRun]) -> pd.DataFrame:
 
 def labels(run: SavedRun) -> dict:
     """Return what distinguishes the runs."""
-    return {"method": run.config["method"]["name"]} | {name: run.config[name] for name in ("pooling", "b0", "seed")}
+    groups = {name: run.config[name]["name"] for name in ("method", "data")}
+    return groups | {name: run.config[name] for name in ("pooling", "b0", "seed")}
 
 
 def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
@@ -128,16 +131,21 @@ BETTER = tuple(
 )
 
 
-def problems(runs: list[SavedRun]) -> Problems:
-    """Return what the runs end with, by reading and seed."""
-    return split(finals(runs), ["pooling"], "{} of the states")
+def by_case(table: pd.DataFrame, methods: Collection[str] = SHOWN) -> Problems:
+    """Return the final values of these methods, by corpus, by what the head sees, and by seed."""
+    return split(table[table.method.isin([*methods])], ["data", "pooling"], CASE)
+
+
+def problems(runs: list[SavedRun], methods: Collection[str] = SHOWN) -> Problems:
+    """Return what the runs of these methods end with."""
+    return by_case(finals(runs), methods)
 
 
 def messages(table: pd.DataFrame) -> list[Message]:
-    """Return the paper's sentences about Figure 2, and two of ours."""
-    news = split(table.assign(data="news"), ["data"], "{}")
-    of = {name: split(table[table.method == name].assign(data="news"), ["data"], "{}") for name in SHOWN}
-    found = decided_by(of["adamloss"], ROBUST) + decided_by(of["adam"], SENSITIVE) + decided_by(news, BETTER)
+    """Return the paper's sentences about Figure 2 in one case, and two of ours."""
+    found = decided_by(by_case(table, ["adamloss"]), ROBUST) + decided_by(by_case(table, ["adam"]), SENSITIVE)
+    found += decided_by(by_case(table), BETTER)
+    [case] = by_case(table)
     best = {name: table[table.method == name].groupby("b0").test_accuracy.mean().max() for name in SHOWN}
     bag = table.bag_of_words_accuracy.max()
     listed = ", ".join(f"{METHODS[name].label} {accuracy:.1%}" for name, accuracy in best.items())
@@ -154,7 +162,7 @@ def messages(table: pd.DataFrame) -> list[Message]:
             f"LSTM {max(best.values()):.1%}, bag of words {bag:.1%}",
         ),
     ):
-        found.append(Message("news", sentence, bool(holds), evidence))
+        found.append(Message(case, sentence, bool(holds), evidence))
     return found
 
 
@@ -206,8 +214,10 @@ CLAIMS = (
         quote="achieves relatively better test accuracy",
         place="Section 5, Figures 2 and 4",
         sweep="figure_2",
+        more=("figure_2_bbc",),
         measure=partial(by_sentences, problems=problems, sentences=BETTER),
-        tolerance="better or not, in the mean over the b0 that the figure shows; a run that diverged guesses",
+        tolerance="better or not, in the mean over the b0 that the figure shows; a run that diverged guesses. Every "
+        "corpus counts, and every reading of the network that was run",
         at_paper_scale="the paper's corpus (Fake/True news) at SCALE=paper",
     ),
 )

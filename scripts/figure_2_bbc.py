@@ -5,8 +5,6 @@ python -m scripts.figure_2_bbc --scale laptop
 Curves, sentences and numbers are those of ``scripts.figure_2`` and ``scripts.figure_4``.
 """
 
-from dataclasses import replace
-
 from scripts import figure_2, figure_4
 from scripts.figure_2_readings import READINGS
 from scripts.shared.output import Message, Output, main
@@ -27,11 +25,9 @@ def draw(output: Output) -> None:
         fig = figure_2.panels(drawn, "method", figure_2.SHOWN, bag)
         fig.suptitle(f"One-layer LSTM on {label}; median and range of {drawn.seeds.max()} runs", fontsize=10)
         output.save(f"figure_2_bbc{suffix}", fig, drawn)
-        ours = [run for run in runs if run.config["method"]["name"] == "adamloss"]
-        beginning = figure_4.over_seeds(figure_4.by_iteration(ours))
+        beginning = figure_4.over_seeds(figure_4.by_iteration(runs))
         output.save(f"figure_2_bbc_beginning{suffix}", figure_4.figure(beginning), beginning)
-        found = figure_2.messages(of_reading) + figure_4.messages(ours)
-        messages += [replace(message, problem=f"{label}, {message.problem}") for message in found]
+        messages += figure_2.messages(of_reading) + figure_4.messages(runs)
     output.table("figure_2_bbc_final", finals)
     output.messages("figure_2_bbc", messages)
 

@@ -10,8 +10,7 @@ import pandas as pd
 
 from experiments.methods import METHODS
 from scripts.claims.sentences import messages as decided_by
-from scripts.claims.sentences import split
-from scripts.figure_2 import ROBUST, SENSITIVE, by_epoch, finals, over_seeds, panels
+from scripts.figure_2 import ROBUST, SENSITIVE, by_case, by_epoch, finals, over_seeds, panels
 from scripts.shared.output import Message, Output, main
 
 SHOWN = {name: METHODS[name] for name in ("adam", "adamloss")}
@@ -20,8 +19,7 @@ APART = {"data": ("synthetic_news",), "epochs": (2,), "method": SHOWN, "b0": (),
 
 def messages(table: pd.DataFrame) -> list[Message]:
     """Return whether AdamLoss is robust, and Adam is not."""
-    of = {name: split(table[table.method == name].assign(data="overlapping classes"), ["data"], "{}") for name in SHOWN}
-    return decided_by(of["adamloss"], ROBUST) + decided_by(of["adam"], SENSITIVE)
+    return decided_by(by_case(table, ["adamloss"]), ROBUST) + decided_by(by_case(table, ["adam"]), SENSITIVE)
 
 
 def draw(output: Output) -> None:

@@ -6,7 +6,7 @@ The runs are the beginnings of Figure 2's, from more seeds. Values of one iterat
 of guessing is log 2.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import cycle
 from math import exp, log, nan
@@ -20,7 +20,7 @@ from scripts.claims import intervals
 from scripts.claims.claim import Claim
 from scripts.claims.sentences import Problems, Sentence, by_sentences, split
 from scripts.claims.sentences import messages as decided_by
-from scripts.figure_2 import GUESSING
+from scripts.figure_2 import CASE, GUESSING
 from scripts.shared.output import Message, Output, labelled, main
 
 LAST = 200
@@ -32,12 +32,13 @@ APART = {"method": ("adamloss",), "b0": (), "seed": ()}
 
 
 def by_iteration(runs: list[SavedRun]) -> pd.DataFrame:
-    """Return one row per run and iteration up to 200: the minibatch's loss and 1/b_t."""
+    """Return one row per run of AdamLoss and iteration up to 200: the minibatch's loss and 1/b_t."""
     tables = []
-    for run in runs:
+    for run in [run for run in runs if run.config["method"]["name"] == "adamloss"]:
         history = run.history[["iteration", "loss", "b"]].head(LAST)
         found = history.assign(inverse_b=1 / history.b).drop(columns="b")
-        tables.append(labelled(found, b0=run.config["b0"], hidden=run.config["hidden"], seed=run.config["seed"]))
+        of = {name: run.config[name] for name in ("pooling", "b0", "hidden", "seed")}
+        tables.append(labelled(found, data=run.config["data"]["name"], **of))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -107,10 +108,10 @@ DECREASES = Sentence(
 )
 
 
-def problems(runs: list[SavedRun], b0: Sequence[float] = SMALL, by: Sequence[str] = ("b0",)) -> Problems:
-    """Return the iterations of each of these b0, by seed."""
+def problems(runs: list[SavedRun], b0: Sequence[float] = SMALL) -> Problems:
+    """Return the iterations of each of these b0, by corpus, by what the head sees, by width, and by seed."""
     table = by_iteration(runs)
-    return split(table[table.b0.isin(b0)], [*by], "b0 = {:g}" if len(by) == 1 else "b0 = {:g}, {} units")
+    return split(table[table.b0.isin(b0)], ["data", "pooling", "b0", "hidden"], f"{CASE}, b0 = {{:g}}, {{}} units")
 
 
 def messages(runs: list[SavedRun]) -> list[Message]:
@@ -146,33 +147,26 @@ def draw(output: Output) -> None:
     output.messages("figure_4", messages(output.runs))
 
 
-_at_width = partial(problems, by=("b0", "hidden"))
 _claim = partial(
     Claim,
     sweep="figure_4_width",
+    more=("figure_2_bbc",),
     at_paper_scale="the paper's corpus (Fake/True news) at SCALE=paper; it gives no width",
 )
-
-
-def _reading(b0: float) -> Callable:
-    """Return the problems of one b0: a reading for each width."""
-    return partial(_at_width, b0=[b0])
-
-
-READ_OFF = "the paper reads one digit off a figure, with ≈; each width counts, since the paper gives none"
+READ_OFF = "the paper reads one digit off a figure, with ≈; each width and corpus counts; the paper gives no width"
 CLAIMS = (
     _claim(
         id="lstm-loss-high",
         quote="the stochastic loss (bottom right) is very high",
         place="Section 5, of b0 = 0.1 and 1",
-        measure=partial(by_sentences, problems=_at_width, sentences=(HIGH,)),
+        measure=partial(by_sentences, problems=problems, sentences=(HIGH,)),
         tolerance="called very high: twice the loss of guessing, with which the network starts",
     ),
     _claim(
         id="lstm-b-after-25-from-0.1",
         quote="after 25 iterations, it reaches 1/b_t ≈ 0.01",
         place="Section 5, of b0 = 0.1",
-        measure=partial(by_sentences, problems=_reading(0.1), sentences=(REACHES,)),
+        measure=partial(by_sentences, problems=partial(problems, b0=[0.1]), sentences=(REACHES,)),
         paper=REACHED,
         tolerance=READ_OFF,
     ),
@@ -180,7 +174,7 @@ CLAIMS = (
         id="lstm-b-after-25-from-1",
         quote="after 25 iterations, it reaches 1/b_t ≈ 0.01",
         place="Section 5, of b0 = 1",
-        measure=partial(by_sentences, problems=_reading(1.0), sentences=(REACHES,)),
+        measure=partial(by_sentences, problems=partial(problems, b0=[1.0]), sentences=(REACHES,)),
         paper=REACHED,
         tolerance=READ_OFF,
     ),
@@ -188,7 +182,7 @@ CLAIMS = (
         id="lstm-b-stabilizes",
         quote="and then stabilizes",
         place="Section 5, of b0 = 0.1 and 1",
-        measure=partial(by_sentences, problems=_at_width, sentences=(STABLE,)),
+        measure=partial(by_sentences, problems=problems, sentences=(STABLE,)),
         tolerance="stable: within a factor 2 over the 175 iterations that the paper's figure shows after it",
     ),
     _claim(

@@ -46,8 +46,7 @@ def draw(output: Output) -> None:
     tables = by_width(output.runs)
     drawn = pd.concat([over_seeds(table).assign(hidden=hidden) for hidden, table in tables.items()], ignore_index=True)
     output.save("figure_4_width", figure(drawn), drawn)
-    found = problems(output.runs, by=("b0", "hidden"))
-    output.messages("figure_4_width", messages(found, (HIGH, REACHES, STABLE)))
+    output.messages("figure_4_width", messages(problems(output.runs), (HIGH, REACHES, STABLE)))
 
 
 if __name__ == "__main__":

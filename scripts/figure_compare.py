@@ -118,6 +118,11 @@ def heights(metric: str, values: pd.Series) -> tuple[np.ndarray, float]:
     return np.log10(values.to_numpy()), np.log10(FACTOR)
 
 
+def best_step(metric: str, curve: pd.Series) -> float:
+    """Return the best step of a curve whose values are indexed by their steps."""
+    return curve.index[heights(metric, curve)[0].argmin()]
+
+
 def widths(drawn: pd.DataFrame) -> pd.DataFrame:
     """Return one row per problem and optimizer: best value and step, and both widths with the interval's ends."""
     rows = []
@@ -257,7 +262,7 @@ def known_lr(drawn: pd.DataFrame) -> list[Message]:
     for (problem, metric), rows in drawn.groupby(["problem", "metric"], sort=False):
         for like, base in {"adaloss_like": "sgd", "adamloss_like": "adam"}.items():
             theirs, ours = (rows[rows.optimizer == name].set_index("step").value for name in (base, like))
-            step = theirs.index[heights(metric, theirs)[0].argmin()]
+            step = best_step(metric, theirs)
             near = theirs[step] - POINT if metric == "accuracy" else theirs[step] * NEAR
             found.append(
                 Message(

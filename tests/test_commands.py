@@ -11,6 +11,7 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from experiments.methods import METHODS
 from experiments.runs import app, command_line
 from experiments.runs.store import Store
 from tests.pages import PAGES, ROOT, commands
@@ -33,9 +35,9 @@ COMPLETION = r"(export|eval|python experiments/).*"
 ELSEWHERE = {"docs/extending.md": "tests/test_extending.py runs it in a copy of the project"}
 NOT_RUN = {
     r"make (reproduce|test)": "CI runs it (.ci/run), make reproduce at the smallest scale",
-    r"pip install .*": "make install does it, with the pins",
+    r"pip install .*": "tests/test_release.py installs the wheel",
     r".*data\.path=ARCHIVE.*": "needs CIFAR-100, pretrained weights and GPUs: composed",
-    r".*(case=|data=bbc_news).*": "takes long: composed",
+    r".*(case=|data=bbc_news|sweep=figure_2_bbc).*": "takes long: composed",
     r".*data\.path=NEWS.*": "needs the news' CSV files: composed",
     r"python -m scripts\.figure_[24](_\w+)? --scale paper": "needs the runs of news: names the sweep that is missing",
     r".*hydra/launcher=submitit_slurm.*": "needs Slurm: composed, and validated where the data are here",
@@ -163,7 +165,15 @@ def test_tab_completion(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     made, fields, methods = done.stdout.splitlines()
     assert made.endswith("0 of 1 were complete, 1 made") and "method=" in fields.split()
-    assert set(methods.split()) == {f"method={file.stem}" for file in (ROOT / "configs/method").glob("*.yaml")}
+    assert set(methods.split()) == {f"method={name}" for name in METHODS}
+
+
+def test_commands_within_the_text_name_what_is_there():
+    targets = re.findall(r"^([a-z]+(?:[-_][a-z%]+)?):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    for page in (*PAGES, "CONTRIBUTING.md"):
+        for kind, name in re.findall(r"`(make|python -m) ([a-z][a-z0-9_.-]*)[ `]", (ROOT / page).read_text()):
+            there = re.sub(r"_\w+", "_%", name) in targets if kind == "make" else find_spec(name)
+            assert there, f"{page}: {kind} {name}"
 
 
 def test_every_exception_has_its_command_and_ci_runs_what_it_should():

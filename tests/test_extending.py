@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from experiments.runs.store import Store
 from tests.pages import ROOT, blocks
@@ -82,6 +83,17 @@ def test_the_method_in_figure_1_and_in_table_1s_experiment(followed):
     [run] = [run for run in map(Store(followed / "runs/smoke").load, Store(followed / "runs/smoke").folders())
              if "vit/adaloss_power" in str(run.path)]  # fmt: skip
     assert run.summary["status"] == "completed" and run.config["method"] == {"name": "adaloss_power", "p": 4.0}
+
+
+def test_the_method_in_the_picture_of_a_sweep(followed):
+    """Its colour and its marker's place: the loss at the end over b0, the median of the runs."""
+    drawn = pd.read_csv(followed / "figures/smoke/plots/mine.csv", comment="#")
+    runs = Store(followed / "runs/smoke").load_sweep("mine")
+    ends = [(run.config["method"]["name"], run.config["b0"], run.history.loss.iloc[-1]) for run in runs]
+    medians = pd.DataFrame(ends, columns=["method", "b0", "loss"]).groupby(["method", "b0"]).loss.median()
+    assert medians.to_dict() == drawn.set_index(["method", "b0"]).loss.to_dict() and len(medians) == 2 * 3
+    picture = np.asarray(Image.open(followed / "figures/smoke/plots/mine.png").convert("RGB"))
+    assert (picture == 0x7F).all(axis=2).sum() > 50  # the colour of the method's entry
 
 
 def test_the_sweep_and_the_figure(followed):

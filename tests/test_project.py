@@ -10,6 +10,7 @@ import yaml
 
 from adaloss.theory.linear_regression import advance
 from experiments.runs.registry import listed as sweeps
+from scripts import compare_page
 from scripts.claims import tally
 from scripts.claims.listed import claims
 from tests.pages import PAGES, ROOT, blocks
@@ -71,7 +72,12 @@ def test_the_verdicts_of_the_readme_are_those_published():
     page = (ROOT / "README.md").read_text()
     assert tally.filled(page, tally.read(ROOT / "figures/published/claims.csv")) == page
     named = set(re.findall("`([0-9a-z_]+)`", " ".join(re.findall(r"^\|[^|]*\|(.*?)\|", page, flags=re.MULTILINE))))
-    assert named == {claim.sweep for claim in claims()} - {None}
+    assert named == {name for claim in claims() for name in claim.sweeps}
+
+
+def test_the_comparisons_numbers_are_those_published():
+    page = (ROOT / "docs/compare.md").read_text()
+    assert compare_page.filled(page, tally.read(ROOT / "figures/published/figure_compare.csv")) == page
 
 
 def test_the_bound_of_a_running_job_holds(capsys):

@@ -1,6 +1,7 @@
 """AdaGrad-Norm: the step size from the gradient's norm, of all parameters or of each row."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -10,6 +11,7 @@ from torch.optim.optimizer import ParamsT
 from adaloss import stepsizes
 from adaloss.optim.groups import SKIPS, choice
 from adaloss.optim.losses import Value, averages
+from adaloss.optim.rows import Rows, planned
 from adaloss.optim.rule_driven import RuleDriven
 from adaloss.optim.update import entries, whole
 
@@ -86,6 +88,7 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
     def _ready(self) -> None:
         super()._ready()
         self._compared = False  # with the other ranks
+        self._rows: Rows | None = None  # the plan for the last step's gradients
 
     def _accept(self, groups: list[dict[str, Any]]) -> None:
         super()._accept(groups)
@@ -96,11 +99,14 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
                 )
 
     def _grad_norm_sq(self) -> Value:
-        device = self._device
-        norms = [_norm(gradient) for gradient in self._gradients()] if device.type != "meta" else []
-        if not norms:
+        device, gradients = self._device, self._gradients()
+        if not gradients or device.type == "meta":
             return 0.0 if self._on_host() else torch.zeros((), dtype=torch.float64, device=device)
-        norm_sq = whole(torch.stack([norm.to(device) for norm in norms]).square().sum())
+        plan = self._rows = planned(gradients, self._rows)
+        if plan is not None:
+            norm_sq = plan.sums(gradients).sum().to(device)
+        else:
+            norm_sq = whole(torch.stack([_norm(gradient).to(device) for gradient in gradients]).square().sum())
         if not self._compared and averages(self.process_group):
             self._compare(norm_sq)
         return float(norm_sq) if self._on_host() else norm_sq
@@ -131,22 +137,34 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
                 return self._taken(first["b"], first["t"], nothing)
             self._unscale()
         t = int(first["t"]) + 1
-        moving = [(group, p) for group in self.param_groups for p in group["params"] if p.grad is not None]
-        gradients = [p.grad for _, p in moving]
+        moving = [(group, p, p.grad) for group in self.param_groups for p in group["params"] if p.grad is not None]
+        gradients = [gradient for *_, gradient in moving]
         if any(gradient.layout is not torch.strided for gradient in gradients):
             raise RuntimeError("granularity='row' takes no sparse gradients; use granularity='global'")
-        norms = [torch.linalg.vector_norm(_rows(gradient), dim=1, dtype=torch.float64) for gradient in gradients]
-        count = sum(norm.numel() for norm in norms)
+        plan = self._rows = planned(gradients, self._rows)
+        if plan is not None:
+            moving, sums, sizes, joined = [moving[i] for i in plan.order], [plan.sums(gradients)], plan.sizes, True
+        else:
+            sums = [torch.linalg.vector_norm(_rows(of), dim=1, dtype=torch.float64).square() for of in gradients]
+            joined = len({of.device for of in sums}) == 1 and not any(hasattr(of, "full_tensor") for of in sums)
+            sizes = [of.numel() for of in sums]
+            sums = [torch.cat(sums)] if joined else sums
+        count = sum(sizes)
         if not count:
             return None
-        held = [self.state[p].get("b") for _, p in moving]
-        b0 = first[self._key["b0"]]
-        before = [torch.full_like(norm, b0) if b is None else b for b, norm in zip(held, norms, strict=True)]
-        joined = len({norm.device for norm in norms}) == 1 and not any(hasattr(norm, "full_tensor") for norm in norms)
+
+        def parts(of: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+            return torch.split_with_sizes(of[0], sizes) if joined else of
+
+        states, b0 = [self.state[p] for _, p, _ in moving], first[self._key["b0"]]
+        before = [of.get("b") for of in states]
+        if any(b is None for b in before):
+            before = [torch.full_like(of, b0) if b is None else b for b, of in zip(before, parts(sums), strict=True)]
         if joined:  # one call for all rows
-            sizes, before, norms = [len(norm) for norm in norms], [torch.cat(before)], [torch.cat(norms)]
-        rows = [self.rule(b, None, norm.square(), t) for b, norm in zip(before, norms, strict=True)]  # b, and 1 / b
-        total = torch.stack([whole(b.square().sum()).to(self._device) for b, _ in rows]).sum()
+            before = [torch.cat(before)]
+        after, inverse = zip(*(self.rule(b, None, of, t) for b, of in zip(before, sums, strict=True)), strict=True)
+        square, *others = [whole(b.square().sum()).to(self._device) for b in after]
+        total = sum(others, square)
         mean = math.sqrt(float(total) / count) if not total.is_meta else float(first["b"])
         if not math.isfinite(mean):
             self._taken(first["b"], first["t"], nothing)
@@ -155,27 +173,39 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
                     f"step {t}: the gradient's norm is not finite; the parameters and b are unchanged; {SKIPS}"
                 )
             return None
-        if joined:
-            rows = list(zip(*(numbers.split(sizes) for numbers in rows[0]), strict=True))
+        for state, b in zip(states, parts(after), strict=True):
+            state["b"] = b
+        if plan is not None and all(of.dtype is torch.float32 for of in gradients):
+            factors = plan.factors(inverse[0])
+        else:
+            factors = [_factor(of, gradient) for of, (*_, gradient) in zip(parts(inverse), moving, strict=True)]
+        self._update_rows(moving, factors)
+        return self._taken(mean, t, [float(group["lr"]) / mean for group in self.param_groups])
+
+    def _update_rows(self, moving: list[tuple[dict[str, Any], Any, torch.Tensor]], factors: list[torch.Tensor]) -> None:
+        """Take the step along the rows times their factors; torch's update takes what is more than that."""
+        at_once: dict[Any, list[tuple[torch.Tensor, ...]]] = {}  # by learning rate
+        others = []
+        for (group, p, gradient), factor in zip(moving, factors, strict=True):
+            plain = not (group["momentum"] or group["weight_decay"] or group["maximize"])
+            if plain and p.dtype is gradient.dtype is factor.dtype:  # what torch's update would do, in one pass
+                at_once.setdefault(group["lr"], []).append((p, gradient, factor))
+            else:
+                others.append((p, (gradient * factor).to(gradient.dtype)))
+        for lr, of in at_once.items():
+            params, along, by = map(list, zip(*of, strict=True))
+            torch._foreach_addcmul_(params, along, by, value=-float(lr))
+        if not others:
+            return
         try:
-            for (group, p), gradient, (b, inverse) in zip(moving, gradients, rows, strict=True):
-                self.state[p]["b"] = b
-                factor = _factor(inverse, gradient)
-                if (
-                    group["momentum"]
-                    or group["weight_decay"]
-                    or group["maximize"]
-                    or not p.dtype == gradient.dtype == factor.dtype
-                ):
-                    p.grad = (gradient * factor).to(gradient.dtype)
-                else:  # what torch's update would do, in one pass over the memory
-                    p.addcmul_(gradient, factor, value=-float(group["lr"]))
-                    p.grad = None
+            for _, p, _ in moving:
+                p.grad = None
+            for p, direction in others:
+                p.grad = direction
             self._torch_update([group["lr"] for group in self.param_groups])
         finally:
-            for (_, p), gradient in zip(moving, gradients, strict=True):
+            for _, p, gradient in moving:
                 p.grad = gradient
-        return self._taken(mean, t, [float(group["lr"]) / mean for group in self.param_groups])
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load as torch does, which casts the state to the parameters' dtype, but keep the rows' b in float64."""

@@ -137,6 +137,7 @@ class AdamLoss(LossDriven, torch.optim.Adam):
 
     rule = staticmethod(stepsizes.adamloss)
     beginning: ClassVar[dict[str, Any]] = {"b0": 4 / 9, "betas": (0.9, 0.999)}  # of like: torch's betas
+    degree: ClassVar[int] = 1
 
     def __init__(
         self,

@@ -1,6 +1,7 @@
 """Any torch optimizer under the AdaLoss rule."""
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
@@ -86,6 +87,7 @@ class LossDriven(RuleDriven):
         "steps": optional(functools.partial(whole, least=1)),
     }
     beginning: ClassVar[dict[str, Any]] = {"b0": 2 / 3}  # of like: the first step is 1.5 times lr
+    degree: ClassVar[int] = 2  # the step is lr over the square root of b to this power
 
     @classmethod
     def like(cls, params: ParamsT, *, steps: int, bound: float | None = 10.0, **kwargs: Any) -> Self:
@@ -102,6 +104,11 @@ class LossDriven(RuleDriven):
         by half, and its mean is :math:`\int_0^1 (\tfrac49 + \tfrac43 u)^{-1/2} du = 1` times ``lr``, but for at most
         0.75 / T. Losses that fall make it fall less: no step is longer than 1.5 ``lr``. In the units of
         ``alpha=1`` this is :math:`\eta = \text{lr} \sqrt{3 T |f_1 - c| / 4}` and :math:`\beta_0 = T |f_1 - c| / 3`.
+
+        The mean stays ``lr`` for any ``b0`` and ``alpha`` that are given: with :math:`g = \tfrac43 \alpha` both
+        :math:`\beta_0` and g are divided by :math:`\tfrac14 (\sqrt{\beta_0 + g} + \sqrt{\beta_0})^2`. A large
+        ``b0`` makes every step ``lr``. A small one makes the first steps longer, but none longer than 2 ``lr``:
+        :math:`\beta_0` is taken as at least g / 8, from where the step falls to 2/3 of ``lr``.
 
         Args:
             params: parameters or parameter groups. Those of another optimizer, ``other.param_groups``, bring its
@@ -132,6 +139,13 @@ class LossDriven(RuleDriven):
         groups: Any = list(params)
         if "lr" not in kwargs and not all(isinstance(group, dict) and "lr" in group for group in groups):
             raise TypeError(f"{cls.__name__}.like() got no lr: give the learning rate that is known to be good")
+        b0, alpha = (cls._key[name] for name in ("b0", "alpha"))
+        if b0 in kwargs or alpha in kwargs:
+            growth = 4 / 3 * positive(alpha, kwargs.get(alpha, 1.0))
+            root = positive(b0, kwargs.get(b0, cls.beginning["b0"])) ** (cls.degree / 2)  # of beta_0
+            root = max(root, math.sqrt(growth / 8))
+            scale = (math.hypot(root, math.sqrt(growth)) + root) / 2
+            kwargs |= {b0: (root / scale) ** (2 / cls.degree), alpha: 0.75 * growth / scale**2}
         return cls(groups, **(cls.beginning | kwargs), steps=steps, bound=bound)
 
     def _option(self, group: dict[str, Any], name: str) -> Any:

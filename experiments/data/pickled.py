@@ -1,4 +1,4 @@
-"""A reader of the pickles in CIFAR-100's archive, by the few operations that their writers use.
+"""A reader of the pickles in the archives of CIFAR-10 and CIFAR-100, by the few operations that their writers use.
 
 It makes bytes, arrays of bytes, lists of integers and the like, and nothing else; no name in a pickle is looked up,
 nothing is called. All sizes are limited.

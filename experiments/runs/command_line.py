@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -20,13 +21,16 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from adaloss.runs.files import printable
+from experiments import methods
 from experiments.runs import registry
 from experiments.runs.schema import ConfigError, Experiment, validated
 from experiments.runs.store import Store
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+# Groups that are one file each, an option under each key; configs/GROUP/mine.yaml is one more option.
+GROUPS = {file.stem: file for file in CONFIGS.glob("*.yaml") if file.stem != "base"}
 # Fields that say where and how often, not what: they never reach a run's identity.
-AROUND = ("runs", "scale", "sweep", "alpha", "decay", "compared")
+AROUND = ("runs", "scale", "sweep", "alpha", "decay")
 
 
 def _help(config_name: str, *, _root_: DictConfig) -> str:
@@ -35,9 +39,21 @@ def _help(config_name: str, *, _root_: DictConfig) -> str:
     return help.text(config_name, _root_)
 
 
-# In configs/: the text of --help; and in a defaults list a at the paper's scale and b at the others.
+def _enter_options() -> None:
+    """Give Hydra the options of GROUPS; as in a file of one option, the file's first line may name their package."""
+    for group, file in GROUPS.items():
+        content = file.read_text(encoding="utf-8")
+        package = re.match(r"# @package (\S+)\n", content)
+        for name, option in OmegaConf.create(content).items():
+            ConfigStore.instance().store(name, option, group, package and package[1])
+
+
+_enter_options()
+# In configs/: the text of --help; in a defaults list a at the paper's scale and b at the others; and what takes one of
+# the families of experiments/methods.py is compared for: all its methods.
 OmegaConf.register_new_resolver("help", _help, replace=True)
 OmegaConf.register_new_resolver("if_paper", lambda scale, a, b: a if scale == "paper" else b, replace=True)
+OmegaConf.register_new_resolver("methods", lambda family: ",".join(getattr(methods, family)), replace=True)
 
 
 def parsed(name: str, config: DictConfig) -> tuple[Experiment, Store, str | None]:
@@ -110,7 +126,7 @@ def refusal(name: str, error: Exception, words: Iterable[str]) -> str:
 
 
 def _is_group(key: str) -> bool:
-    return (CONFIGS / key).is_dir() and key.isidentifier()
+    return key in GROUPS or ((CONFIGS / key).is_dir() and key.isidentifier())
 
 
 def _names_no_configuration(word: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.runs.command_line import CONFIGS, model
+from experiments.runs.command_line import CONFIGS, GROUPS, model
 from experiments.runs.schema import Nested, Strict
 
 COMMENTED = re.compile(r"( *)(\w+):.*?(?:# (.*))?")
@@ -21,7 +21,7 @@ def text(config_name: str, config: DictConfig) -> str:
     title = file.read_text().splitlines()[1].removeprefix("# ").partition(" What ")[0]
     lines = [title, "", f"python -m experiments.{name} FIELD=VALUE ...", ""]
     for field in config:
-        if field in ("compared", "hydra", "runs", "scale", "sweep"):
+        if field in ("hydra", "runs", "scale", "sweep"):
             continue
         nested = _nested(schema, field)
         choice = config.hydra.runtime.choices.get(field)
@@ -29,7 +29,7 @@ def text(config_name: str, config: DictConfig) -> str:
             lines.append(_line(field, config[field], comments.get(field), _allowed(schema, field)))
             continue
         lines.append(_line(field, choice, comments.get(field), " or ".join(nested.names) if nested else ""))
-        inside = _comments(CONFIGS / field / f"{choice}.yaml", f"{field}.") if choice else comments
+        inside = _of_option(field, choice) if choice else comments
         inner = nested.model(choice and config[field].name) if nested else None
         for key in config[field]:
             if choice and key == "name":
@@ -42,6 +42,15 @@ def text(config_name: str, config: DictConfig) -> str:
 def _line(name: str, value: Any, comment: str | None, allowed: str) -> str:
     shown = name if value is None and not allowed else f"{name}={'null' if value is None else value}"
     return f"  {shown:<34}  {'; '.join(part for part in (comment, allowed) if part)}".rstrip()
+
+
+def _of_option(group: str, choice: str) -> dict[str, str]:
+    """Return the comments of an option of a group: those of its own file, or those under its name in the group's."""
+    own = CONFIGS / group / f"{choice}.yaml"
+    if own.is_file():
+        return _comments(own, f"{group}.")
+    named = _comments(GROUPS[group]).items() if group in GROUPS else ()
+    return {group + name.removeprefix(choice): comment for name, comment in named if name.startswith(f"{choice}.")}
 
 
 def _comments(file: Path, prefix: str = "") -> dict[str, str]:

@@ -43,7 +43,7 @@ from experiments.vit.start import HEAD_STREAM, Head, Weights, start
 from experiments.vit.train import VitTrainer, WeightDecay, best_epoch
 
 NAME = "vit"
-DATA = ("digit_images", "mnist", "fashion_mnist", "cifar100")
+DATA = ("digit_images", "mnist", "fashion_mnist", "cifar10", "cifar100")
 MODELS = {"vit": vit.Architecture, "resnet": resnet.Architecture, "efficientnet_lite0": efficientnet.Architecture}
 ORDER_STREAM = 3
 

@@ -14,6 +14,8 @@ from experiments.data.images import Images, Rows
 from experiments.runs.schema import Strict
 from experiments.training import EVALUATED, Trainer
 
+SETTLING = 4 * EVALUATED  # images of which BatchNorm takes its statistics
+
 
 class WeightDecay(Strict):
     """``value`` is wd in w <- w - s wd w; ``by`` says what s is.
@@ -65,7 +67,24 @@ class VitTrainer(Trainer):
 
     def evaluate(self, mean_loss: float) -> tuple[float, float, float]:
         """Return the mean loss of the epoch's minibatches and both accuracies."""
+        self._settle()
         return mean_loss, self.accuracy(self.images.validation), self.accuracy(self.images.test)
+
+    @torch.no_grad()
+    def _settle(self) -> None:
+        """Give BatchNorm the statistics of training images under the weights as they are: running ones lag behind."""
+        norms = [module for module in self.model.modules() if isinstance(module, nn.BatchNorm2d)]
+        if not norms:
+            return
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean over the batches
+        images = self.images.train[0][:SETTLING]
+        parts = math.ceil(len(images) / EVALUATED)
+        self.model.train()
+        for k in range(parts):  # of images in the order of their classes each has some of all
+            with self._autocast():
+                self.model(self.images.plain(images[k::parts].to(self.device)))
 
     @torch.no_grad()
     def accuracy(self, rows: Rows) -> float:

@@ -6,14 +6,13 @@ Each claim is in the script of its sweep, with the function that computes its ve
 run at a scale is "not run at this scale"; a sweep with a run that is missing or corrupt is an error.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 
-from experiments.runs.registry import listed
-from experiments.runs.store import Store, StoreError
+from experiments.runs.store import SavedRun, Store, StoreError
 from experiments.runs.terminal import RefusalError, filled, parser, run_main, store_of
 from scripts.claims import criteria, tally
 from scripts.claims.claim import FALSE, NOT_CHECKABLE, NOT_RUN, REPRODUCED, VERDICTS, Claim, ClaimError, Finding, Sweep
@@ -26,47 +25,51 @@ MOST_IDS = 8
 
 
 class CorruptError(Exception):
-    """A sweep with a run that is missing or corrupt: its name and what is wrong."""
+    """A sweep with a run that is missing or corrupt: the names that it may have, and what is wrong."""
 
 
-def decide(claims: list[Claim], store: Store) -> tuple[list[Finding], dict[str, Sweep]]:
-    """Return a finding for each claim, and the sweeps that were there.
+def decide(claims: list[Claim], store: Store) -> tuple[list[Finding], dict[str, list[SavedRun]]]:
+    """Return a finding for each claim, and the runs of the sweeps that were there.
 
     Raises CorruptError if a run of a listed sweep is missing or corrupt, ClaimError if a measure cannot decide.
     """
-    sweeps = {}
-    for name in [name for name in store.sweeps() if name in {claim.sweep for claim in claims}]:
-        with _of_sweep(name):
-            sweeps[name] = Sweep(name, store.load_sweep(name))
-    return [_finding(claim, sweeps) for claim in claims], sweeps
+    needed = {claim.sweeps for claim in claims}
+    runs, together = {}, {}
+    for name in [name for name in store.sweeps() if any(name in names for names in needed)]:
+        with _of_sweeps(name):
+            runs[name] = store.load_sweep(name)
+    for names in [names for names in needed if runs.keys() >= {*names}]:
+        together[names] = Sweep(", ".join(names), [run for name in names for run in runs[name]])
+    return [_finding(claim, together, runs) for claim in claims], runs
 
 
-def _finding(claim: Claim, sweeps: dict[str, Sweep]) -> Finding:
+def _finding(claim: Claim, together: dict[tuple[str, ...], Sweep], runs: dict[str, list[SavedRun]]) -> Finding:
     if claim.sweep is None:
         return Finding(NOT_CHECKABLE, claim.tolerance, runs=())
-    if claim.sweep not in sweeps:
-        return Finding(NOT_RUN, f"the sweep {claim.sweep} was not run at this scale", runs=())
+    if claim.sweeps not in together:
+        [absent, *_] = [name for name in claim.sweeps if name not in runs]
+        return Finding(NOT_RUN, f"the sweep {absent} was not run at this scale", runs=())
     try:
-        with _of_sweep(claim.sweep):
-            return claim.decide(sweeps[claim.sweep])
+        with _of_sweeps(*claim.sweeps):
+            return claim.decide(together[claim.sweeps])
     except ClaimError as error:
         raise ClaimError(f"claim {claim.id!r}: {error}") from None
 
 
 @contextmanager
-def _of_sweep(name: str) -> Iterator[None]:
+def _of_sweeps(*names: str) -> Iterator[None]:
     try:
         yield
     except StoreError as error:
-        raise CorruptError(name, str(error)) from error
+        raise CorruptError(names, str(error)) from error
 
 
-def table(claims: list[Claim], findings: list[Finding], sweeps: dict[str, Sweep]) -> pd.DataFrame:
+def table(claims: list[Claim], findings: list[Finding], sweeps: dict[str, list[SavedRun]]) -> pd.DataFrame:
     """Return one row per claim."""
     rows = []
     for claim, finding in zip(claims, findings, strict=True):
-        runs = sweeps[claim.sweep].runs if finding.runs is None else finding.runs
-        ids = sorted(run.id for run in runs)
+        whole = [run for name in claim.sweeps for run in sweeps.get(name, ())]
+        ids = sorted(run.id for run in (whole if finding.runs is None else finding.runs))
         allowed = f"{finding.tolerance}: " if finding.tolerance else ""
         why = "" if claim.sweep is None else f"{claim.cannot_fail or claim.tolerance}"
         rows.append(
@@ -79,7 +82,7 @@ def table(claims: list[Claim], findings: list[Finding], sweeps: dict[str, Sweep]
                 "paper": finding.paper or ("" if claim.paper is None else f"{claim.paper:g}"),
                 "tolerance": allowed + why,
                 "verdict": finding.verdict,
-                "runs": f"{claim.sweep or 'none'}: {_listed(ids)}",
+                "runs": f"{', '.join(claim.sweeps) or 'none'}: {_listed(ids)}",
             }
         )
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -91,8 +94,11 @@ def _listed(ids: list[str]) -> str:
     return " ".join(ids) or "none"
 
 
-def markdown(claims: list[Claim], frame: pd.DataFrame, scale: str) -> str:
-    """Return the table for readers, by verdict, with what is true instead or would settle it at the paper's scale."""
+def markdown(claims: list[Claim], frame: pd.DataFrame, sweeps: Collection[str], scale: str) -> str:
+    """Return the table for readers, by verdict, with what is true instead or would settle it at the paper's scale.
+
+    ``sweeps`` are those that were run.
+    """
     lines = [f"# The paper's claims at scale {scale}", "", tally.headline(frame) + ".", "", *tally.markdown(frame), ""]
     by_id = {claim.id: claim for claim in claims}
     for verdict in VERDICTS:
@@ -110,11 +116,10 @@ def markdown(claims: list[Claim], frame: pd.DataFrame, scale: str) -> str:
             of = {"claim": row["id"], "corrected": claim.corrected, "at the paper's scale": claim.at_paper_scale}
             lines.append("| " + " | ".join(_cell((row | of)[title]) for title in titles) + " |")
         lines.append("")
-    missing = sorted({by_id[name].sweep for name in frame.id[frame.verdict == NOT_RUN]})
-    made = [sweep for sweep in missing if sweep in listed()]
-    if made:
+    missing = sorted({name for claim in claims for name in claim.sweeps} - {*sweeps})
+    if missing:
         lines += ["What was not run, and the commands that run it:", "", "```sh"]
-        lines += [command(sweep, scale, None) for sweep in made]
+        lines += [command(sweep, scale, None) for sweep in missing]
         lines += ["```", ""]
     return "\n".join(lines)
 
@@ -133,14 +138,15 @@ def main() -> None:
         findings, sweeps = decide(claims, store)
         frame = table(claims, findings, sweeps)
     except CorruptError as error:
-        sweep, line = error.args
-        raise RefusalError(f"{line}: {command(sweep, args.scale, args.runs)}") from error
+        names, line = error.args
+        commands = "; ".join(command(name, args.scale, args.runs) for name in names)
+        raise RefusalError(f"{line}: {commands}") from error
     except ClaimError as error:
         raise RefusalError(str(error)) from error
-    runs = {run.id: run for sweep in sweeps.values() for run in sweep.runs}  # some are in two sweeps
+    runs = {run.id: run for of_sweep in sweeps.values() for run in of_sweep}  # some are in two sweeps
     output = Output(args.figures or Path("figures") / args.scale, ", ".join(sweeps), [*runs.values()])
     output.table("claims", frame)
-    output.text("claims.md", markdown(claims, frame, args.scale))
+    output.text("claims.md", markdown(claims, frame, sweeps, args.scale))
     output.table("criteria", criteria.table(claims))
     output.text("criteria.md", criteria.history(claims, frame))
     output.lines.append(tally.headline(frame))

@@ -61,6 +61,7 @@ class Finding:
 class Claim:
     """One statement of the ``source``: its words, where they are, and how the runs of ``sweep`` decide it.
 
+    ``more`` are sweeps with further cases; all have to be there.
     ``rule`` is the criterion in words, that of the measure where it is empty, and ``tolerance`` says why it is what it
     is; ``corrected`` what is true instead of a statement with a counterexample, ``at_paper_scale`` what would settle
     it, and ``cannot_fail`` why runs that bear it out support nothing. A claim without a sweep cannot be checked.
@@ -78,6 +79,12 @@ class Claim:
     rule: str = ""
     cannot_fail: str = ""
     source: str = PAPER
+    more: tuple[str, ...] = ()
+
+    @property
+    def sweeps(self) -> tuple[str, ...]:
+        """All sweeps that decide it, its own first."""
+        return (self.sweep, *self.more) if self.sweep else ()
 
     def criterion(self) -> tuple[str, dict[str, Any]]:
         """Return the rule in words, and its numbers."""
@@ -87,7 +94,7 @@ class Claim:
         numbers |= {name: value for name, value in given.items() if not callable(value)}
         if "sentences" in numbers:
             numbers["sentences"] = [one.criterion() for one in numbers["sentences"]]
-        return words, numbers
+        return words, numbers | ({"sweeps": [*self.sweeps]} if self.more else {})
 
     def decide(self, sweep: Sweep) -> Finding:
         """Return what the runs say; of a statement that cannot fail, that they support nothing."""

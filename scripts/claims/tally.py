@@ -35,9 +35,14 @@ def markdown(frame: pd.DataFrame) -> list[str]:
     return [HEADER, "|---|---|---|", *(f"| {verdict} | {paper} | {code} |" for verdict, paper, code in rows)]
 
 
-def of_sweeps(frame: pd.DataFrame, sweeps: list[str]) -> str:
+def sweeps(runs: str) -> list[str]:
+    """Return the sweeps that decide a claim, its own first, from its runs in claims.csv."""
+    return runs.partition(":")[0].split(", ")
+
+
+def of_sweeps(frame: pd.DataFrame, names: list[str]) -> str:
     """Return the verdicts on the claims of these sweeps; what is not reproduced has its name, cells are counted."""
-    chosen = frame[frame.runs.str.partition(":")[0].isin(sweeps)]
+    chosen = frame[[sweeps(runs)[0] in names for runs in frame.runs]]
     said = []
     for verdict in SHOWN:
         ids = chosen.id[chosen.verdict == verdict]

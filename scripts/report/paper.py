@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from scripts.claims import tally
 from scripts.claims.claim import CODE
 from scripts.report import takeaways
 from scripts.report.takeaways import Facts
@@ -175,7 +176,7 @@ def item_of(claim: dict) -> Item | None:
     named = [
         item for item in ITEMS if any(re.search(rf"{re.escape(name)}(?!\d)", claim["place"]) for name in item.names)
     ]
-    decided = [item for item in ITEMS if claim["runs"].partition(":")[0] in (item.sweep, *item.more)]
+    decided = [item for item in ITEMS if tally.sweeps(claim["runs"])[0] in (item.sweep, *item.more)]
     return (named or decided or [None])[0]
 
 

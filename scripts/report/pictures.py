@@ -14,7 +14,8 @@ def data_uri(png: bytes, width: int | None = None) -> str:
     picture = Image.open(io.BytesIO(png)).convert("RGB")
     if width:
         picture.thumbnail((width, width), Image.Resampling.LANCZOS)
-    few = picture.quantize(COLORS, dither=Image.Dither.NONE).convert("RGB")
+    # k-means after the median cut: without it thin lines lose their hue
+    few = picture.quantize(COLORS, kmeans=3, dither=Image.Dither.NONE).convert("RGB")
     content = io.BytesIO()
     few.save(content, "WEBP", lossless=True, method=4)
     return "data:image/webp;base64," + base64.b64encode(content.getvalue()).decode()

@@ -12,6 +12,7 @@ import pandas as pd
 
 from experiments.runs.registry import listed, maker
 from experiments.runs.store import SavedRun, Store, StoreError, run_id
+from scripts.claims import tally
 from scripts.provenance import listed_of
 from scripts.shared import marks
 from scripts.shared.marks import digest
@@ -161,7 +162,8 @@ def claims(figures: Path, store: Store) -> tuple[list[dict] | None, list[str]]:
     wrong = []
     if now != drawn.digest:
         wrong.append(f"{file}: decided from other runs ({drawn.digest}) than the sweeps' ({now}); {again}")
-    left_out = {row["runs"].partition(":")[0] for row in rows} & set(store.sweeps()) - set(drawn.sweep.split(", "))
+    needed = {name for row in rows for name in tally.sweeps(row["runs"])}
+    left_out = needed & set(store.sweeps()) - set(drawn.sweep.split(", "))
     if left_out:
         wrong.append(f"{file}: decided before there were runs of {', '.join(sorted(left_out))}; {again}")
     return rows, wrong

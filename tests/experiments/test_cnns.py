@@ -2,12 +2,11 @@
 
 import pytest
 import torch
-import yaml
 from torch.nn import functional
 
 from experiments.models import efficientnet, hub, resnet
 from experiments.runs.schema import validated
-from tests.experiments.launch import ROOT
+from tests.experiments.launch import option
 
 
 def timm_resnet50(classes):
@@ -77,7 +76,7 @@ def test_a_resnet_is_the_function_of_its_formula():
     torch.testing.assert_close(found, functional.linear(x.mean(dim=(2, 3)), state["fc.weight"], state["fc.bias"]))
 
 
-CONFIG = yaml.safe_load((ROOT / "configs/weights/efficientnet_lite0.yaml").read_text())
+CONFIG = option("weights", "efficientnet_lite0")
 
 
 @pytest.mark.parametrize("depth", [11, 16])

@@ -70,7 +70,7 @@ def test_the_name_of_the_papers_sweep_does_not_make_it(paper):
 
 
 def test_fields_that_a_sweep_leaves_open_do_not_change_it(tmp_path):
-    """configs/data/news.yaml has path: ???, which whoever has the articles fills in."""
+    """data=news has path: ???, which whoever has the articles fills in."""
     for name, label in (("True", "REAL"), ("Fake", "FAKE")):
         rows = "".join(f"title {k},{label} words {k} of it,politics,today\n" for k in range(30))
         (tmp_path / f"{name}.csv").write_text("title,text,subject,date\n" + rows)
@@ -81,6 +81,18 @@ def test_fields_that_a_sweep_leaves_open_do_not_change_it(tmp_path):
         assert ("is listed as figure_4-" in result.stdout) == told
         assert " runs in 4 jobs, " in result.stdout
         assert result.stderr.startswith("error: hydra.launcher.n_jobs=0: should be a number of processes")
+
+
+def test_an_option_of_ones_own_is_a_file_in_a_folder_of_its_group(tmp_path):
+    """It is one more of its group's, and may start from one of them."""
+    (tmp_path / "options/method").mkdir(parents=True)
+    (tmp_path / "options/method/mine.yaml").write_text("defaults: [adaloss, _self_]\nc: 0.5\n")
+    words = (f"hydra.searchpath=[{tmp_path / 'options'}]", "b0=1", "iterations=20", f"runs={tmp_path / 'runs'}")
+    assert made(launch("-m", "method=mine", *words)) == 1
+    [mine] = values(tmp_path / "runs", "method")
+    assert mine == {"name": "adaloss", "alpha": 2.0, "c": 0.5, "c_unit": "absolute"}
+    assert "method.c=0.5 " in launch("--help", "method=mine", *words).stdout
+    assert " adamloss mine sgd_constant " in launch("method=yours", *words).stderr
 
 
 def test_a_sweep_belongs_to_one_experiment():

@@ -8,12 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import yaml
 
 from experiments.data import bbc_news, news, synthetic_news
 from experiments.data.articles import CLASSES, FIRST, PADDING, UNKNOWN, NewsConfig, corpus, vocabulary, words_of
 from experiments.runs.schema import ConfigError, validated
-from tests.experiments.launch import ROOT
+from tests.experiments.launch import option
 
 SETTINGS = {"vocabulary": 50, "length": 12, "validation": 0.25, "test": 0.25, "split": 0}
 PROCESSING = validated(NewsConfig, SETTINGS)
@@ -289,7 +288,7 @@ def test_the_classes_differ_in_the_order_of_a_phrase_and_not_in_its_words(monkey
 
 
 def test_the_articles_of_the_bbc_are_those_of_the_package_and_the_same_from_csv_files(tmp_path):
-    values = yaml.safe_load((ROOT / "configs/data/bbc_news.yaml").read_text()) | SETTINGS
+    values = option("data", "bbc_news") | SETTINGS
     config = validated(bbc_news.Config, values)
     found = bbc_news.load(config)
     assert found.articles == {"business": 502, "politics": 403, "empty": 0, "copies": 22}

@@ -36,11 +36,11 @@ def literally(name, network):
     ("name", "by_rule"), [*((name, False) for name in (*SGD_FAMILY, *ADAM_FAMILY)), ("adaloss", True)]
 )
 def test_every_configured_method_is_its_algorithm(name, by_rule, monkeypatch):
-    """From the file in configs/method to the parameters after 50 steps; without a class of its own, by its rule."""
+    """From configs/method.yaml to the parameters after 50 steps; without a class of its own, by its rule."""
     if by_rule:
         monkeypatch.delitem(optimizers._MAKE, name)
-    text = (ROOT / f"configs/method/{name}.yaml").read_text()
-    fields = yaml.safe_load(text.replace("${alpha}", "1.0").replace("${decay}", "linear"))
+    text = (ROOT / "configs/method.yaml").read_text()
+    fields = yaml.safe_load(text.replace("${alpha}", "1.0").replace("${decay}", "linear"))[name]
     method = validated((SGD_FAMILY | ADAM_FAMILY)[name], fields)
     network = Network()
     parameters = network.parameters()

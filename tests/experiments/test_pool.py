@@ -6,17 +6,16 @@ import struct
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from experiments.data import fashion_mnist, mnist
 from experiments.runs.schema import ConfigError, validated
-from tests.experiments.launch import ROOT
+from tests.experiments.launch import option
 
 SIZES = {"train": 12, "validation": 4, "test": 8, "split": None, "size": 28}
 
 
 def test_mnist_is_dealt_for_each_seed():
-    values = yaml.safe_load((ROOT / "configs/data/mnist.yaml").read_text())
+    values = option("data", "mnist")
     config = validated(mnist.Config, values | {"train": 300, "validation": 100, "test": 4600})
     one, same, other = (mnist.load(config, seed) for seed in (0, 0, 1))
     assert one.checksum == same.checksum != other.checksum

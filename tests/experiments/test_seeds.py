@@ -20,7 +20,7 @@ def seeds_of(sweep, scale):
     found = config.get("seed", OmegaConf.select(config, "hydra.sweeper.params.seed"))
     if found is None:  # those of its cases
         names = OmegaConf.select(config, "hydra.sweeper.params.case").split(",")
-        cases = [OmegaConf.load(ROOT / f"configs/case/{name}.yaml") for name in names]
+        cases = [OmegaConf.load(ROOT / "configs/case.yaml")[name] for name in names]
         own = [OmegaConf.merge({"scale": config.scale}, case) for case in cases if "seed" in case]
         found = [seed for case in own for seed in case.seed]
     return {*map(int, found.split(","))} if isinstance(found, str) else {found} if isinstance(found, int) else {*found}

@@ -42,6 +42,21 @@ def trainer(model, optimizer, images, shrink=1.0, seed=0):
     return VitTrainer(model, optimizer, images, shrink=shrink, precision="float32", generator=generator)
 
 
+def test_batch_norm_is_evaluated_with_the_statistics_of_the_training_images():
+    """Of images in the order of their classes too, which are far apart, and whatever the steps have left behind."""
+    torch.manual_seed(0)
+    images = few_images(600)  # two batches
+    x = images.train[0].add_(10.0 * torch.arange(600).ge(300)[:, None, None, None])
+    norm = nn.BatchNorm2d(1).double()
+    model = nn.Sequential(norm, linear())
+    found = trainer(model, make(method("adaloss"), model.parameters(), eta=ETA, b0=1.0), images)
+    for _ in range(2):
+        norm.running_mean.fill_(7.0)
+        found.evaluate(0.0)
+        assert norm.running_mean.item() == pytest.approx(x.mean().item(), rel=1e-12)
+        assert norm.running_var.item() == pytest.approx(x.var().item(), rel=0.01)  # the halves' means differ
+
+
 ETA, WD, BATCH, EPOCHS = 0.5, 0.05, 8, 4
 
 

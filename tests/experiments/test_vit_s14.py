@@ -7,16 +7,15 @@ import numpy as np
 import onnx
 import pytest
 import torch
-import yaml
 from onnx.reference import ReferenceEvaluator
 
 from experiments.data import packaged
 from experiments.models import vit_s14
 from experiments.models.vit import VisionTransformer
 from experiments.runs.schema import ConfigError, validated
-from tests.experiments.launch import ROOT
+from tests.experiments.launch import option
 
-VALUES = yaml.safe_load((ROOT / "configs/weights/vit_s14.yaml").read_text())
+VALUES = option("weights", "vit_s14")
 CONFIG = validated(vit_s14.VitS14, VALUES)
 LAST = "/backbone/layernorm/Add_1_output_0"  # the tokens behind the last LayerNorm
 

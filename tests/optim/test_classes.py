@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from adaloss.arguments import number
-from adaloss.optim import AdaGradNorm, AdaLoss, AdamLoss, LossDriven, SGDDecaySqrt
+from adaloss.optim import AdaGradNorm, AdaLoss, AdamLoss, LossDriven, SGDDecaySqrt, rows
 from adaloss.optim.fused import exact, seen
 from tests.optim.problems import ALL, Network, b_after, by_name, par, single
 
@@ -215,6 +215,24 @@ def test_rows_of_any_shape(shape, b):
     assert float(optimizer.b) == pytest.approx(b, rel=1e-15)
     torch.testing.assert_close(p.detach(), torch.full_like(p, 1 - 1 / b), rtol=1e-14, atol=0)
     assert optimizer.effective_lr == pytest.approx([1 / b if shape != (0, 3) else 0.0], rel=1e-15)
+
+
+@pytest.mark.parametrize("at_once", [1, 8, 65536])
+def test_sums_of_squares_do_not_depend_on_the_pieces(monkeypatch, at_once):
+    """float64 sums of at most 40 positive terms, each rounded once, are off by at most 40 roundings."""
+    monkeypatch.setattr(rows, "AT_ONCE", at_once)
+    shapes = [(5, 3), (7,), (), (0, 3), (2, 2, 2), (4, 3), (3, 0), (1, 40), (9, 4)]
+    plan = rows.planned([torch.ones(shape) for shape in shapes], None)
+    results = []
+    for dtype in (torch.float32, torch.bfloat16):
+        gradients = [torch.randn(shape).to(dtype) for shape in shapes]
+        assert rows.planned(gradients, plan) is plan
+        squares = [np.atleast_1d(gradients[i].double().numpy() ** 2) for i in plan.order]
+        want = np.concatenate([of.sum(axis=tuple(range(1, of.ndim))) for of in squares])
+        results.append((plan.sums(gradients).numpy(), want))
+    for got, want in results:
+        np.testing.assert_allclose(got, want, rtol=40 * 2.0**-53, atol=0)
+    assert rows.planned([*gradients[1:], gradients[0].to_sparse()], plan) is None
 
 
 def test_rows_leave_the_gradients_as_they_were():

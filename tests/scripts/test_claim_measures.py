@@ -139,7 +139,8 @@ def test_a_counterexample_that_is_none_refutes_nothing(statement):
 
 def test_runs_that_cannot_decide_are_refused():
     with pytest.raises(ClaimError, match=r"^the sweep table_1 has no run of adaloss with b0 = 7$"):
-        decided("accuracy", {"paper": 1.0, "tolerance": 1, "method": "adaloss", "b0": 7, "best": (1, 1)}, made.table())
+        cell = {"paper": 1.0, "tolerance": 1, "far": 5, "method": "adaloss", "b0": 7, "best": (1, 1)}
+        decided("accuracy", cell, made.table())
     with pytest.raises(ClaimError, match=r"^erratum 3: 0 runs of it in the sweep errata, one is needed$"):
         decided("counterexample", {"statement": "condition_without_square"}, Sweep("errata", made.errata().runs[5:]))
     with pytest.raises(ClaimError, match=r"^the sweep figure_6 has no run on faces$"):

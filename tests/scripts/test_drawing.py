@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from experiments.runs.registry import listed
-from scripts import figure_6
+from scripts import figure_6, table_1_controls
 from scripts.claims.claim import NOT_REPRODUCED, NOT_RUN, PARTLY, REPRODUCED, ClaimError, Sweep, by_key
 from scripts.shared.output import Message
+from scripts.table_1 import over_seeds
 from tests.scripts import claim_runs as made
 from tests.scripts import (
     test_b0_panels,
@@ -41,10 +42,20 @@ def second_table(root):
 
 
 def controls(root):
-    """A network and one of which the head alone is trained."""
-    whole = cells(test_table_1.runs(None, {"adaloss": {0.01: 0.9, 10: 0.8}}, seeds=1))
-    head = [(config | {"frozen": 2}, history, result | {"test_accuracy": 0.5}) for config, history, result in whole]
-    return saved(root, "table_1_controls", whole + head)
+    """A network, one of which the head alone is trained, and one on other data."""
+    curves = {"adaloss": {0.01: 0.9, 10: 0.8}, "adagrad_norm_rowwise": {0.01: 0.7, 10: 0.8}}
+    whole = cells(test_table_1.runs(None, curves, seeds=1))
+
+    def changed(accuracy, **fields):
+        return [(config | fields, history, result | {"test_accuracy": accuracy}) for config, history, result in whole]
+
+    return saved(root, "table_1_controls", whole + changed(0.5, frozen=2) + changed(0.4, data={"name": "mnist"}))
+
+
+def test_what_the_controls_say():
+    found = table_1_controls.messages(over_seeds(controls(None)))
+    assert [message.holds for message in found] == [True, True, True, False, False]
+    assert found[0].evidence == "50.00 and 90.00" and found[-1].problem.startswith("mnist, ")
 
 
 def over_eta(root):

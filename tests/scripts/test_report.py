@@ -10,6 +10,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 from adaloss.theory import errata
@@ -66,7 +67,7 @@ def test_every_sweep_has_its_section_and_the_papers_come_in_its_order(page):
     for name, experiment, title in sweeps.scripts():
         text = section(page, homes.get(name, name))
         first = name not in homes or any(item.sweep == name for item in ITEMS)
-        assert f"<h2>{title}</h2>" in html.unescape(text) or name in homes
+        assert f"<h2>{title.removesuffix('.')}</h2>" in html.unescape(text) or name in homes
         assert (f"python -m experiments.{experiment} sweep={name} scale=smoke runs=" in text) == first
         made = name in ("figure_1", "figure_burn_in")
         assert ("not run at this scale" in text) == (not made) or not first
@@ -110,10 +111,13 @@ def test_every_takeaway_is_computed_from_what_is_published():
 
 def test_a_picture_is_small_and_looks_the_same():
     png = (ROOT / "figures/published/figure_1.png").read_bytes()
-    content = base64.b64decode(data_uri(png).partition(",")[2])
+    content, small = (base64.b64decode(data_uri(png, width).partition(",")[2]) for width in (None, 480))
     drawn, shown = (np.asarray(Image.open(io.BytesIO(one)).convert("RGB"), dtype=float) for one in (png, content))
     assert len(content) < len(png) / 4 and shown.shape == drawn.shape
     assert np.abs(shown - drawn).mean() < 1 and (np.abs(shown - drawn).max(axis=2) > 48).mean() < 1e-3
+    methods = [np.array(to_rgb(METHODS[name].color)) * 255 for name in ("adaloss", "adagrad_norm", "sgd_constant")]
+    shades = np.array(Image.open(io.BytesIO(small)).convert("RGB"), dtype=float).reshape(-1, 3)
+    assert all(np.abs(shades - color).max(axis=1).min() < 24 for color in methods)  # each has its colour still
 
 
 def test_runs_and_errata_are_named(made, page):

@@ -77,30 +77,37 @@ CASES = {
     "figure-4-robust": (readings, [
         ({}, REPRODUCED), ({"train": {(1, "last"): 0.5}}, PARTLY),  # both measures of one reading
         ({"train": {(1, "last"): 0.05}}, PARTLY),  # 3 times as much, but 5 % of log 2
-        ({"train": {(1, reading): 0.5 for reading in ("mean", "last")}}, NOT_REPRODUCED),
+        ({"train": {1: 0.5}}, NOT_REPRODUCED), ({"train": {(1, "bbc"): 0.05}}, PARTLY),  # of the other corpus
     ]),
     "figure-2-accuracy": (texts, [
         ({}, REPRODUCED), ({"accuracy": {"adam": 0.96}}, PARTLY), ({"accuracy": {"adamloss": 0.8}}, NOT_REPRODUCED),
+        ({"accuracy": {("adam", "bbc"): 0.96}}, PARTLY),
     ]),
     "lstm-loss-high": (width, [
         ({}, REPRODUCED), ({"losses": {1: np.append(np.full(26, 0.7), np.full(274, 9.0))}}, PARTLY),  # later
     ]),
     "lstm-b-after-25-from-1": (width, [
         ({}, REPRODUCED), ({"b": {1: T * 1.0}}, NOT_REPRODUCED), ({"b": {(1, 32): T * 9.0}}, PARTLY),  # 1/25, 1/225
+        ({"b": {(1, "bbc"): T * 1.0}}, PARTLY),
     ]),
     "lstm-b-stabilizes": (width, [({}, REPRODUCED), ({"b": {1: T * 1.0}}, PARTLY)]),
     "lstm-400-decreases": (start, [({}, REPRODUCED), ({"losses": {400: np.linspace(0.7, 0.71, 300)}}, NOT_REPRODUCED)]),
     "table-1-adaloss-100": (made.table, [
-        ({}, REPRODUCED), ({"changed": {("adaloss", 100): 0.875}}, NOT_REPRODUCED),  # 2.5 points below
-        ({"changed": {("adaloss", 100): 0.875}, "spread": 0.02}, UNDECIDED),  # noise widens no limit
-        ({"changed": {("adaloss", 100): None}}, NOT_REPRODUCED), ({"changed": {("adaloss", 1): 0.99}}, REPRODUCED),
+        ({}, REPRODUCED), ({"changed": {("adaloss", 100): 0.855}}, REPRODUCED),  # 4.5 points below
+        ({"changed": {("adaloss", 100): 0.845}}, NOT_REPRODUCED),
+        ({"changed": {("adaloss", 100): None}}, NOT_REPRODUCED),
+        ({"changed": {("adaloss", 100): 0.845}, "spread": 0.02}, UNDECIDED),  # noise widens no limit
         ({"data": "cifar100"}, REPRODUCED), ({"data": "cifar100", "changed": {("adaloss", 100): 0.91}}, NOT_REPRODUCED),
     ]),
     "table-1-adaloss-0.01": (made.table, [
-        ({}, CANNOT_FAIL), ({"data": "cifar100"}, REPRODUCED), ({"changed": {("adaloss", 0.01): None}}, NOT_REPRODUCED),
+        ({}, CANNOT_FAIL), ({"data": "cifar100"}, REPRODUCED), ({"changed": {("adaloss", 0.01): None}}, UNDECIDED),
     ]),
     "table-1-sgd-constant-0.01": (made.table, [
-        ({}, REPRODUCED), ({"changed": {("sgd_constant", 0.01): 0.5}}, NOT_REPRODUCED), ({"seeds": 7}, UNDECIDED),
+        ({"seeds": 3}, REPRODUCED), ({"changed": {("sgd_constant", 0.01): 0.84}}, REPRODUCED),  # far, as N/A is
+        ({"changed": {("sgd_constant", 0.01): 0.86}}, NOT_REPRODUCED),
+        ({"changed": {("sgd_constant", 10): None}}, UNDECIDED),  # the reference
+        ({"data": "cifar100"}, REPRODUCED), ({"data": "cifar100", "seeds": 7}, UNDECIDED),
+        ({"data": "cifar100", "changed": {("sgd_constant", 0.01): 0.5}}, NOT_REPRODUCED),
     ]),
     "table-1-robust": (made.table, [
         ({}, REPRODUCED), ({"changed": {("adaloss", 100): 0.87}}, PARTLY),
@@ -123,8 +130,9 @@ def test_the_runs_decide(name):
 
 def test_what_a_finding_says():
     found = BY_ID["table-1-adaloss-100"].decide(made.table())
-    assert found.paper == "89.62, 1.03 below the best" and found.tolerance == "1 point"
-    assert found.measured.endswith("digit_images, weights from labels 89.00; digit_images, weights from labels: off by "
-                                   "-0.03 [-0.03, -0.03]")  # fmt: skip
+    assert found.paper == "89.62, near: 1.03 below the best" and found.tolerance == "5 points"
+    assert found.measured == (
+        "digit_images, weights from labels 89.00; points below b0 = 0.01: digit_images, weights from labels: 1 [1, 1]"
+    )
     found = BY_ID["figure-1-robust"].decide(made.figure_1(seeds=7))
     assert "(2 undecided: " in found.measured and "; to decide all probably 14 seeds)" in found.measured

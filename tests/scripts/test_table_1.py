@@ -1,9 +1,11 @@
 """Table 1 on made-up runs: the numbers, N/A, the sentences both ways, and the three tables."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from scripts import table_1
+from tests.experiments.launch import ROOT
 from tests.scripts.synthetic import about, only_fail, saved, start
 
 B0 = (0.01, 0.1, 1, 10, 100)
@@ -115,3 +117,28 @@ def test_the_three_tables(tmp_path, monkeypatch):
 def test_one_seed_has_no_deviation():
     table = table_1.over_seeds(runs(None, spread=0, seeds=1))
     assert "| 0.01 | 90.00 | 90.65 ± 0.09 |" in table_1.markdown(table)
+
+
+def test_two_methods_have_their_sentences():
+    found = table_1.over_seeds(runs(None))
+    two = table_1.messages(found[found.method.isin(["adaloss", "adagrad_norm_rowwise"])])
+    assert two == [one for one in table_1.messages(found) if one in two] and len(two) == 3
+
+
+def test_the_readmes_sentence_on_pretrained_features_is_what_the_published_tables_say():
+    page, case = (
+        " ".join((ROOT / name).read_text().split()) for name in ("README.md", "configs/case/vit_s14_mnist.yaml")
+    )
+    assert (
+        "AdaLoss is flat for b0 up to 1 and AdaGrad-Norm by row is not, but so is the textbook's AdaGrad-Norm" in page
+    )
+    assert "at three times the η that was chosen, AdaLoss fails from small b0 too" in page and " eta: 0.1 " in case
+    table, by_eta = (
+        pd.read_csv(ROOT / f"figures/published/{name}.csv", comment="#") for name in ("table_1", "figure_eta")
+    )
+    small = table[table.problem.str.startswith("mnist, weights from vit_s14") & (table.b0 <= 1)]
+    spread = small.pivot(index="b0", columns="method", values="accuracy").agg(lambda column: np.ptp(column))
+    assert spread.adaloss <= table_1.NEAR and spread.adagrad_norm <= table_1.NEAR
+    assert not spread.adagrad_norm_rowwise <= table_1.FAR  # nan where a training has none
+    worst = by_eta[(by_eta.method == "adaloss") & (by_eta.b0 <= 1)].groupby("eta").accuracy.agg(["min", "max"])
+    assert worst["max"][0.3] < worst["min"][0.1] / 2
