@@ -126,19 +126,24 @@ def test_two_methods_have_their_sentences():
 
 
 def test_the_readmes_sentence_on_pretrained_features_is_what_the_published_tables_say():
-    page, case = (
-        " ".join((ROOT / name).read_text().split()) for name in ("README.md", "configs/case/vit_s14_mnist.yaml")
-    )
-    assert (
-        "AdaLoss is flat for b0 up to 1 and AdaGrad-Norm by row is not, but so is the textbook's AdaGrad-Norm" in page
-    )
-    assert "at three times the η that was chosen, AdaLoss fails from small b0 too" in page and " eta: 0.1 " in case
+    page, cases = (" ".join((ROOT / name).read_text().split()) for name in ("README.md", "configs/case.yaml"))
+    for said in (
+        "AdaLoss is flat for b0 up to 1, and so is the textbook's AdaGrad-Norm, some 5 points lower",
+        "AdaGrad-Norm by row, which collapses from small b0 in the paper, loses no more than 5 points there",
+        "at ten times the η that was chosen, AdaLoss loses more than 20 points from small b0, the textbook's "
+        "AdaGrad-Norm none",
+    ):
+        assert said in page
+    assert " eta: 0.1 " in cases
     table, by_eta = (
         pd.read_csv(ROOT / f"figures/published/{name}.csv", comment="#") for name in ("table_1", "figure_eta")
     )
-    small = table[table.problem.str.startswith("mnist, weights from vit_s14") & (table.b0 <= 1)]
-    spread = small.pivot(index="b0", columns="method", values="accuracy").agg(lambda column: np.ptp(column))
+    by_b0 = table[table.problem.str.startswith("mnist, weights from vit_s14")].pivot(
+        index="b0", columns="method", values="accuracy"
+    )
+    spread = by_b0[by_b0.index <= 1].agg(lambda column: np.ptp(column))
     assert spread.adaloss <= table_1.NEAR and spread.adagrad_norm <= table_1.NEAR
-    assert not spread.adagrad_norm_rowwise <= table_1.FAR  # nan where a training has none
-    worst = by_eta[(by_eta.method == "adaloss") & (by_eta.b0 <= 1)].groupby("eta").accuracy.agg(["min", "max"])
-    assert worst["max"][0.3] < worst["min"][0.1] / 2
+    assert by_b0.adaloss[0.01] - by_b0.adagrad_norm[0.01] == pytest.approx(5, abs=1)
+    assert by_b0.adagrad_norm_rowwise.max() - by_b0.adagrad_norm_rowwise[0.01] <= table_1.FAR
+    least = by_eta[by_eta.b0 == 0.01].pivot(index="eta", columns="method", values="accuracy")
+    assert least.adaloss[0.1] - least.adaloss[1] > 20 and least.adagrad_norm[1] >= least.adagrad_norm[0.1]
