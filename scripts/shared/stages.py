@@ -114,5 +114,5 @@ def _drawn(folder: Path) -> Iterator[Path]:
 def _sources() -> dict[Path, str]:
     """Return the hash of each file that a stage may read, by its path in the project."""
     found = (file for folder in (*SHARED, SCRIPTS) for file in (ROOT / folder).rglob("*") if file.is_file())
-    chosen = sorted(file for file in found if file.suffix != ".pyc")
+    chosen = sorted(file for file in found if "__pycache__" not in file.parts)  # of Python and numba
     return {file.relative_to(ROOT): hashlib.sha256(file.read_bytes()).hexdigest() for file in chosen}

@@ -77,6 +77,7 @@ RUN = "runs/small/made_up/cell_1-*/history.parquet"
 
 def write(name, text="changed = 1"):
     [file] = Path().glob(name) if "*" in name else [Path(name)]
+    file.parent.mkdir(exist_ok=True)
     file.write_text(text)
 
 
@@ -137,6 +138,7 @@ def made():
         (lambda _: write("adaloss/rule.py", "b = 2"), ALL),
         (lambda _: write("adaloss/new.py"), ALL),
         (lambda _: write("configs/base.yaml", "b0: 2"), ALL),
+        (lambda _: write("adaloss/__pycache__/kernel.py311.nbi"), []),
         (lambda _: write("scripts/shared.py", "text = 'another'"), ["figure", "report"]),
         (lambda _: write("scripts/report.py", FILES["scripts/report.py"] + "\n"), ["report"]),
         (lambda patch: patch.setattr(records, "distributions", lambda: []), ALL),
