@@ -1,18 +1,14 @@
-"""What docs/compare.md shows of the comparison, from its curves.
+"""Write the table of docs/compare.md from the comparison's curves.
 
-python -m scripts.compare_page figures/published/figure_compare.csv docs/compare.md     write it, as make publish does
+python -m scripts.compare_page figures/published/figure_compare.csv docs/compare.md     as make publish does
 """
-
-import argparse
-from pathlib import Path
 
 import pandas as pd
 
 from experiments.runs.terminal import run_main
 from scripts.claims import tally
-from scripts.figure_compare import LABELS, best_step
+from scripts.figure_compare import BASES, LABELS, best_step
 
-BASES = {"sgd": "adaloss", "adam": "adamloss"}
 HEADER = "| problem | " + " | ".join(
     f"{LABELS[base]}, at its best lr | {LABELS[f'{ours}_like']} at that lr | {LABELS[ours]}, at its best b0"
     for base, ours in BASES.items()
@@ -38,20 +34,8 @@ def markdown(drawn: pd.DataFrame) -> list[str]:
 
 def filled(page: str, drawn: pd.DataFrame) -> str:
     """Return the page with its table as the curves have it."""
-    lines = page.split("\n")
-    start = lines.index(f"{HEADER} |")
-    end = next(k for k in range(start, len(lines)) if not lines[k].startswith("|"))
-    return "\n".join(lines[:start] + markdown(drawn) + lines[end:])
-
-
-def main() -> None:
-    """Write the table of the page."""
-    words = argparse.ArgumentParser(description="Write the comparison's table into a page.")
-    words.add_argument("curves", type=Path)
-    words.add_argument("page", type=Path)
-    args = words.parse_args()
-    args.page.write_text(filled(args.page.read_text(encoding="utf-8"), tally.read(args.curves)), encoding="utf-8")
+    return tally.with_table(page, markdown(drawn))
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_main(lambda: tally.write(filled))

@@ -55,6 +55,7 @@ FAMILIES = {
         "momo_adam": ("MoMo-Adam", *_PACKAGES["momo-opt"]),
     },
 }
+BASES = {"sgd": "adaloss", "adam": "adamloss"}  # torch's, and ours that drives it
 LABELS = {name: label for family in FAMILIES.values() for name, (label, *_) in family.items()}
 APART = {"problem": (), "optimizer": LABELS, "step": (), "seed": ()}
 
@@ -260,7 +261,8 @@ def known_lr(drawn: pd.DataFrame) -> list[Message]:
     """Decide whether ``like``, given the best step of SGD or Adam as lr, ends at least nearly as well."""
     found = []
     for (problem, metric), rows in drawn.groupby(["problem", "metric"], sort=False):
-        for like, base in {"adaloss_like": "sgd", "adamloss_like": "adam"}.items():
+        for base, driven in BASES.items():
+            like = f"{driven}_like"
             theirs, ours = (rows[rows.optimizer == name].set_index("step").value for name in (base, like))
             step = best_step(metric, theirs)
             near = theirs[step] - POINT if metric == "accuracy" else theirs[step] * NEAR

@@ -320,32 +320,25 @@ def least_spread(sweep: Sweep, *, method: str, others: list[str]) -> Finding:
     return of_estimates(estimates, f"points by which it spreads more than {METHODS[method].label}: ")
 
 
-cell_claim = partial(
-    Claim,
-    tolerance="by far is more than 5 points in all sentences of this table; on the paper's data a point is near",
-)
-
-
-def _cells() -> Iterator[Claim]:
-    """Return a claim for each number of the paper's table."""
-    for method, column in PAPER.items():
+def cell_claims(
+    theirs: dict[str, dict], names: dict[str, str], id: str, place: str, decimals: str, network: str, **about: str
+) -> Iterator[Claim]:
+    """Yield a claim for each number of a table; id and place begin as given, ``decimals`` is the means' format."""
+    for method, column in theirs.items():
         best = max((number[0], b0) for b0, number in column.items() if number)[::-1]
         for b0, number in column.items():
             mean, std = number or (None, 0.0)
-            yield cell_claim(
-                id=f"table-1-{words(method)}-{b0:g}",
-                quote=f"{mean:.2f} ± {std:.2f}" if number else "N/A",
-                place=f"Table 1, {NAMES[method]}, b0 = {b0:g}",
-                sweep="table_1",
+            yield Claim(
+                id=f"{id}-{names[method].lower().replace('_', '-')}-{b0:g}",
+                quote=f"{mean:{decimals}} ± {std:.2f}" if number else "N/A",
+                place=f"{place}, {names[method]}, b0 = {b0:g}",
                 measure=partial(accuracy, paper=mean, tolerance=NEAR, far=FAR, method=method, b0=b0, best=best),
-                at_paper_scale="make reproduce SCALE=paper compares the accuracy itself, on CIFAR-100 with ViT-S/16",
+                tolerance="by far is more than 5 points in all sentences of this table; on the paper's data a point is "
+                "near",
+                at_paper_scale=f"make reproduce SCALE=paper compares the accuracy itself, on CIFAR-100 with {network}",
                 paper=mean,
+                **about,
             )
-
-
-def words(method: str) -> str:
-    """Return a method's name in the paper as a part of a claim's id."""
-    return NAMES[method].lower().replace("_", "-")
 
 
 CLAIMS = (
@@ -360,7 +353,7 @@ CLAIMS = (
         tolerance="less or not, without a margin; compared is AdaGrad-Norm by its name too, the textbook's",
         at_paper_scale="make reproduce SCALE=paper, with CIFAR-100 and ViT-S/16",
     ),
-    *_cells(),
+    *cell_claims(PAPER, NAMES, "table-1", "Table 1", ".2f", "ViT-S/16", sweep="table_1"),
 )
 
 

@@ -5,12 +5,9 @@ python -m scripts.table_2 --scale laptop
 Numbers are as in ``scripts.table_1``.
 """
 
-from collections.abc import Iterator
-from functools import partial
-
-from scripts.claims.claim import CODE, Claim
+from scripts.claims.claim import CODE
 from scripts.shared.output import Output, main
-from scripts.table_1 import APART, FAR, NAMES, NEAR, accuracy, cell_claim, markdown, messages, over_seeds, words
+from scripts.table_1 import APART, NAMES, cell_claims, markdown, messages, over_seeds
 
 # In percent, mean and deviation of 3 runs: ResNet50-swsl on CIFAR-100 (README.md of the authors' code at f44ca3c).
 RESNET = {
@@ -41,24 +38,18 @@ def draw(output: Output) -> None:
     output.messages("table_2", messages(table))
 
 
-def _cells() -> Iterator[Claim]:
-    """Return a claim for each number of the table."""
-    for method, column in RESNET.items():
-        best = max((mean, b0) for b0, (mean, _) in column.items())[::-1]
-        for b0, (mean, std) in column.items():
-            yield cell_claim(
-                id=f"resnet-{words(method)}-{b0:g}",
-                quote=f"{mean:g} ± {std:.2f}",
-                place=f"the code's second table, {NAMES[method].replace('_', '-')}, b0 = {b0:g}",
-                sweep="table_2",
-                measure=partial(accuracy, paper=mean, tolerance=NEAR, far=FAR, method=method, b0=b0, best=best),
-                at_paper_scale="make reproduce SCALE=paper compares the accuracy itself, on CIFAR-100 with this ResNet",
-                paper=mean,
-                source=CODE,
-            )
-
-
-CLAIMS = (*_cells(),)
+CLAIMS = (
+    *cell_claims(
+        RESNET,
+        {method: name.replace("_", "-") for method, name in NAMES.items()},
+        "resnet",
+        "the code's second table",
+        "g",
+        "this ResNet",
+        sweep="table_2",
+        source=CODE,
+    ),
+)
 
 
 if __name__ == "__main__":

@@ -32,25 +32,21 @@ class Rows:
         array, start = torch.empty(max([AT_ONCE, *(width for _, width in tables)]), dtype=torch.float64), 0
         for width, same in itertools.groupby(self.order, key=lambda i: tables[i][1]):
             most = max(AT_ONCE // max(width, 1), 1)
-            views: list[torch.Tensor] = []
-            used = 0
-
-            def close(width: int = width) -> None:
-                nonlocal views, used, start
-                entries = array[: used * width].view(used, width).numpy()
-                self._steps.append((views, entries, self._sums[start : start + used]))
-                views, used, start = [], 0, start + used
-
+            calls: list[list[tuple[int, int]]] = [[]]  # of each, the gradients and how many rows of them
             for i in same:
                 rows = tables[i][0]
                 self._room.append(most if rows > most else None)
                 for size in [min(most, rows - done) for done in range(0, max(rows, 1), most)]:
-                    if used + size > most:
-                        close()
-                    view = array[used * width : (used + size) * width]
-                    views.append(view.view(size, *shapes[i][1:]) if shapes[i] else view.view(()))
-                    used += size
-            close()
+                    if sum(others for _, others in calls[-1]) + size > most:
+                        calls.append([])
+                    calls[-1].append((i, size))
+            for call in calls:
+                sizes = [size for _, size in call]
+                entries = array[: sum(sizes) * width].view(sum(sizes), width)
+                pieces = zip(entries.split(sizes), call, strict=True)
+                views = [of.view([size, *shapes[i][1:]] if shapes[i] else []) for of, (i, size) in pieces]
+                self._steps.append((views, entries.numpy(), self._sums[start : start + sum(sizes)]))
+                start += sum(sizes)
 
     def sums(self, gradients: Sequence[torch.Tensor]) -> torch.Tensor:
         """Return the sums of squares of all rows, with the gradients in this plan's order."""

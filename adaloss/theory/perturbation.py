@@ -186,7 +186,7 @@ class Perturbation:
 
     @cached_property
     def _stacked(self) -> np.ndarray:
-        """What a size is multiplied with, over the centre's top: squares of the products stay in float64."""
+        """Stack the matrices that multiply a size, over the centre's top: products can be squared in float64."""
         rows = [self._second, self._second.T, self._third, self._radius]
         return np.concatenate(rows) / float(self.centre.values[-1])
 

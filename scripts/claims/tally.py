@@ -5,6 +5,7 @@ python -m scripts.claims.tally figures/published/claims.csv README.md     write 
 
 import argparse
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -58,29 +59,35 @@ def filled(page: str, frame: pd.DataFrame) -> str:
 
     These are the counts, and the last column of each row of three whose second one names sweeps.
     """
-    lines, counts = page.split("\n"), markdown(frame)
+    lines = page.split("\n")
     for k, line in enumerate(lines):
         row = re.fullmatch(r"\| ([^|]*) \| ((?:`\w+`[ ,]*)+) \| [^|]* \|", line)
         if row:
             lines[k] = f"| {row[1]} | {row[2]} | {of_sweeps(frame, re.findall('[0-9a-z_]+', row[2]))} |"
-    start = lines.index(HEADER)
+    return with_table("\n".join(lines), markdown(frame))
+
+
+def with_table(page: str, table: list[str]) -> str:
+    """Return a page with these lines in place of the table that has the same first one."""
+    lines = page.split("\n")
+    start = lines.index(table[0])
     end = next(k for k in range(start, len(lines)) if not lines[k].startswith("|"))
-    return "\n".join(lines[:start] + counts + lines[end:])
+    return "\n".join(lines[:start] + table + lines[end:])
 
 
 def read(file: Path) -> pd.DataFrame:
-    """Return claims.csv as it was written."""
+    """Return claims.csv, or a table drawn from runs, as it was written."""
     return pd.read_csv(file, skiprows=1, keep_default_na=False)
 
 
-def main() -> None:
-    """Write the tables of a page."""
-    words = argparse.ArgumentParser(description="Write the verdicts of claims.csv into the tables of a page.")
-    words.add_argument("claims", type=Path)
+def write(fill: Callable[[str, pd.DataFrame], str]) -> None:
+    """Write into a page what ``fill`` makes of it and of a CSV; the command line names both, the CSV first."""
+    words = argparse.ArgumentParser(description="Write the tables of a page from a CSV.")
+    words.add_argument("csv", type=Path)
     words.add_argument("page", type=Path)
     args = words.parse_args()
-    args.page.write_text(filled(args.page.read_text(encoding="utf-8"), read(args.claims)), encoding="utf-8")
+    args.page.write_text(fill(args.page.read_text(encoding="utf-8"), read(args.csv)), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_main(lambda: write(filled))

@@ -35,7 +35,7 @@ class Stage(NamedTuple):
 
 
 class Records:
-    """What is known of the stages that write into a folder of figures, from the runs of a store."""
+    """Remember how the stages were made that draw a store's runs into a folder of figures."""
 
     def __init__(self, figures: Path, published: Path, store: Store):
         self.figures, self.published, self.store = figures, published, store

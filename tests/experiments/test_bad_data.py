@@ -294,7 +294,7 @@ def test_pipes_loops_and_names_that_none_has_are_one_line(tmp_path):
 
 
 def spoiled(kind, package):
-    """What changes in a process: a package that is not there, or whose files have lost their last byte."""
+    """Return a change of a process: a package is not there, or its files have lost their last byte."""
     whole, read = packaged.distribution, files.read
 
     def find(name):

@@ -52,7 +52,7 @@ def python2(value):
 
 
 def batch(labels, rng, form):
-    """What a file of images holds."""
+    """Return the content of a file of images."""
     return {
         "filenames": [f"image_{k}.png" for k in range(len(labels))],
         "batch_label": "training batch 1 of 1",

@@ -31,7 +31,7 @@ def runs(root, changed=()):
 
 
 def of(b0, hidden=64):
-    """What a start is called."""
+    """Return the name of a start."""
     return f"synthetic_news, mean of the states, b0 = {b0}, {hidden} units"
 
 
