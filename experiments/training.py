@@ -1,4 +1,4 @@
-"""Train a classifier: one row per optimizer step, evaluated at the end of each epoch, resumed after a kill.
+"""Train a classifier: one row per optimizer step, evaluated at the end of epochs, resumed after a kill.
 
 The loop and its checkpoints are the same for every model. A subclass of :class:`Trainer` says what the loss of a
 minibatch is and what is measured at the end of an epoch.
@@ -35,6 +35,10 @@ class Trainer:
         """Return the values of EPOCH_COLUMNS; ``mean_loss`` is that of the epoch's minibatches."""
         raise NotImplementedError
 
+    def evaluates(self, epoch: int, epochs: int) -> bool:
+        """Return whether ``epoch`` (from 1) of ``epochs`` ends with an evaluation; the last does."""
+        return True
+
     def update(self, loss: float) -> tuple[float, float]:
         """Take the optimizer's step; return its size and b."""
         return take(self.optimizer, loss)
@@ -58,8 +62,8 @@ class Trainer:
     ) -> tuple[bool, pd.DataFrame]:
         """Return whether all stayed finite, and the history: the loss before each step, and the step.
 
-        The last row of an epoch has the values of its end. Rows are shuffled in every epoch. A non-finite value ends
-        the training; a step that was not taken is nan.
+        The last row of an epoch that is evaluated has the values of its end. Rows are shuffled in every epoch. A
+        non-finite value ends the training; a step that was not taken is nan.
         """
         rows, order = self._resume(checkpoint)
         per_epoch = math.ceil(self.n / batch)
@@ -72,7 +76,7 @@ class Trainer:
                 [*self.step(order[position * batch : (position + 1) * batch]), *[math.nan] * len(EPOCH_COLUMNS)]
             )
             finite = math.isfinite(rows[-1][1])
-            if finite and position == per_epoch - 1:
+            if finite and position == per_epoch - 1 and self.evaluates(1 + t // per_epoch, epochs):
                 rows[-1][3:] = self.evaluate(self._mean([row[0] for row in rows[-per_epoch:]], batch))
                 finite = all(map(math.isfinite, rows[-1][3:]))
             if not finite:

@@ -128,6 +128,10 @@ class LstmTrainer(Trainer):
         ids, labels = (array[chosen.to(array.device)] for array in self.articles)
         return functional.cross_entropy(self.model(ids), labels)
 
+    def evaluates(self, epoch: int, epochs: int) -> bool:
+        """Evaluate after 1, 2, 4, 8, ... epochs and the last: doing so costs half as much as training on them."""
+        return epoch == epochs or epoch.bit_count() == 1
+
     def evaluate(self, mean_loss: float) -> tuple[float, float, float]:
         """Return the loss on all training articles and both accuracies, all after the step."""
         train_loss, _ = self.measure(self.articles)

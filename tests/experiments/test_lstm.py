@@ -88,14 +88,15 @@ def test_steps_and_values_are_those_of_a_plain_loop():
 
 
 def test_what_a_run_saves():
-    made = executed(lstm())
+    made = executed(lstm(epochs=5))
     history, results = made.history, made.results
     assert (made.run.label, made.status) == ("adamloss_synthetic_news_mean_b0=400_seed=7", "completed")
     assert list(history) == [
         "iteration", "epoch", "loss", "step", "b", "train_loss", "validation_accuracy", "test_accuracy",
     ]  # fmt: skip
     np.testing.assert_allclose(history["b"], 400 + history["loss"].cumsum(), rtol=1e-14)
-    assert list(history.dropna()["iteration"]) == [5, 10, 15]
+    assert list(history.dropna()["epoch"]) == [1, 2, 4, 5]
+    assert list(history.dropna()["iteration"]) == [5, 10, 20, 25]
     last = history.iloc[-1]
     assert (results["train_loss"], results["test_accuracy"]) == (last["train_loss"], last["test_accuracy"])
     assert results["articles"] == {"fake": 60, "true": 60, "empty": 0, "copies": 0} and results["device"] == "cpu"
