@@ -49,14 +49,16 @@ def test_on_a_constant_loss_the_step_halves_and_is_lr_on_average(cls, steps):
 @pytest.mark.parametrize("b0", [1e-9, 2 / 300, 0.1, 0.4, 4 / 9, 2 / 3, 1.0, 200 / 3, 1e9])
 @pytest.mark.parametrize("cls", CLASSES, **by_name)
 def test_lr_is_the_mean_step_for_any_b0(cls, b0, alpha):
-    """The sum is off the integral by at most a step's fall over the run, which is below 4/3 lr."""
-    steps = 300
+    """The trapezoidal sum is above the integral by at most the fall of the slope / 12, which is below 8 lr / steps."""
+    steps = 100
     taken = steps_of(cls.like([par(1)], lr=0.3, steps=steps, b0=b0, alpha=alpha), [7.0] * steps)
-    assert 0 <= 1 + 1e-6 - statistics.mean(taken) / 0.3 <= 4 / 3 / steps + 2e-6  # on a device steps are float32
     assert 0.3 * (2 / 3 - 1e-6) <= taken[-1] <= taken[0] <= 0.6
     start = max(b0 ** (1 if cls is AdamLoss else 2), alpha / 6)
     ratio = math.sqrt((start + 4 / 3 * alpha) / (start + 4 / 3 * alpha / steps))
     assert taken[0] / taken[-1] == pytest.approx(ratio, rel=1e-6)
+    before = taken[0] * math.sqrt(1 + 4 / 3 * alpha / steps / start)
+    trapezoids = statistics.mean(taken) + (before - taken[-1]) / 2 / steps
+    assert -1e-6 <= trapezoids / 0.3 - 1 <= 8 / 12 / steps**2 + 1e-6  # on a device steps are float32
 
 
 def literal(cls, losses, lr, steps, bound, c=0.0, alpha=1.0):
@@ -122,6 +124,11 @@ def test_a_step_that_is_not_taken_leaves_the_window_as_it_was():
         torch.testing.assert_close(after[name], before[name], rtol=0, atol=0, equal_nan=True)
 
 
+def output(parameters, x):
+    w1, b1, w2, b2 = parameters
+    return torch.tanh(x @ w1.T + b1) @ w2.T + b2
+
+
 def ended(cls, seed, bound, bad):
     """The last loss where the labels of batch ``bad`` are times 1000 and gradients are clipped; the warnings."""
     network, teacher = Network(seed, batch=32), Network(seed + 10).parameters()
@@ -130,11 +137,11 @@ def ended(cls, seed, bound, bad):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for t in range(300):
-            x, residual = torch.from_numpy(network.data(t)[0]), 0.0
-            for sign, (w1, b1, w2, b2) in ((1, parameters), (-1000 if t == bad else -1, teacher)):
-                residual = residual + sign * (torch.tanh(x @ w1.T + b1) @ w2.T + b2)
+            x = torch.from_numpy(network.data(t)[0])
+            with torch.no_grad():
+                labels = output(teacher, x) * (1000 if t == bad else 1)
             optimizer.zero_grad()
-            loss = residual.square().mean()
+            loss = (output(parameters, x) - labels).square().mean()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step(loss=loss)
@@ -143,7 +150,7 @@ def ended(cls, seed, bound, bad):
 
 @pytest.mark.parametrize("cls", [AdaLoss, AdamLoss], **by_name)
 def test_one_bad_batch_does_not_end_a_run(cls, place):
-    for seed in range(5):
+    for seed in range(5 if place == "host" else 1):  # on a device it is the recurrence too, as is seen above
         (bounded, told), (clean, _) = (ended(cls, seed, 10.0, bad) for bad in (100, None))
         assert bounded <= 1.2 * clean and not told
     (loss, told), (clean, _) = (ended(cls, 3, None, bad) for bad in (100, None))

@@ -16,6 +16,7 @@ from experiments.runs.jobs import Composer, composed
 from experiments.runs.store import Run, Store
 from scripts.report.sweeps import scripts
 from scripts.shared.changed import UnfitError, check, shows_something
+from scripts.shared.output import STYLE
 from tests.experiments.launch import ROOT, launch
 from tests.scripts.synthetic import cells, refusal, saved, start
 from tests.scripts.synthetic import check as provenance
@@ -32,6 +33,12 @@ def runs():
     return [cell for cell in cells(regression_runs(None, seeds=[0])) if cell[0]["data"]["w_star"] == "unit"]
 
 
+@pytest.fixture
+def unarranged(monkeypatch):
+    """Panels where they are: to arrange them takes half of a picture's time, and test_drawing.py has it done."""
+    monkeypatch.setitem(STYLE, "figure.constrained_layout.use", False)
+
+
 def where(root):
     return "--runs", root / "runs", "--figures", root / "figures"
 
@@ -42,6 +49,7 @@ def draw(root, cells, monkeypatch, script="figure_1", name=NAME):
     return {file.name for file in (root / "figures" / name).iterdir()}
 
 
+@pytest.mark.usefixtures("unarranged")
 def test_a_list_of_its_own_has_a_folder_of_its_own(runs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     root = tmp_path / "runs/smoke"
@@ -65,6 +73,7 @@ def test_a_list_of_its_own_has_a_folder_of_its_own(runs, tmp_path, monkeypatch, 
     assert status == 1 and line.endswith(f"; draw it again: python -m scripts.figure_1 --sweep {NAME}")
 
 
+@pytest.mark.usefixtures("unarranged")
 def test_another_dimension_and_two_methods_are_drawn_without_the_sentences(runs, tmp_path, monkeypatch, capsys):
     """The sentences are about all methods."""
     other = [(config | {"data": config["data"] | {"d": 50}}, *rest) for config, *rest in runs]
@@ -162,6 +171,7 @@ def test_a_list_or_a_run_that_is_not_there(runs, tmp_path, monkeypatch):
     assert "sweep=figure_1" not in line  # which would make other runs
 
 
+@pytest.mark.usefixtures("unarranged")
 def test_our_own_fault_in_the_papers_sweep_stays_a_traceback(runs, tmp_path, monkeypatch):
     saved(tmp_path / "runs", "figure_1", [cell for cell in runs if cell[0]["method"]["name"] == "adaloss"])
     with pytest.raises(KeyError):
