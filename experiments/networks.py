@@ -73,7 +73,7 @@ def violations(network: Network, found: Certificate, eps: float, most: int, choo
     """
     w, a, x, y, eta, b, alpha = network
     m, n = len(w), len(y)
-    inner, first, start = x @ x.T, w @ x.T, w
+    inner, first, start, w = x @ x.T, w @ x.T, w, w.copy()
     p, z, on = first, np.maximum(first, 0.0).T @ a / m**0.5 - y, first > 0
     path, last, broken = found.sizes(eps), found.iterations(eps), dict.fromkeys(PROMISES, 0)
     floor = 1e-13 * (np.abs(z).max() + np.abs(y).max()) * n  # what rounding leaves of z
@@ -89,7 +89,8 @@ def violations(network: Network, found: Certificate, eps: float, most: int, choo
         b = float(np.hypot(b, alpha * n**0.25 * size))
         broken["b"] += b > found.b_max * (1 + TOLERANCE)
         if choose is None:
-            moved = np.linalg.norm(w - start, axis=1)
+            change = w - start
+            moved = np.sqrt(np.vecdot(change, change))
             broken["neuron"] += bool((moved > found.neuron_moved * (1 + TOLERANCE) + 1e-12).any())
             broken["moved"] += np.linalg.norm(moved) > found.moved * (1 + TOLERANCE) + 1e-12
             active = p > 0
@@ -97,7 +98,7 @@ def violations(network: Network, found: Certificate, eps: float, most: int, choo
                 ends = np.linalg.eigvalsh(inner * (active.T.astype(float) @ active) / m)
                 slack = TOLERANCE * found.lambda_max
                 broken["eigenvalues"] += ends[0] < found.lambda_min - slack or ends[-1] > found.lambda_max + slack
-            w = w - (eta / b / m**0.5) * (a[:, None] * ((active * z) @ x))
+            w -= (a[:, None] * active * (eta / b / m**0.5 * z)) @ x
             p = w @ x.T
             z = np.maximum(p, 0.0).T @ a / m**0.5 - y
         else:

@@ -46,9 +46,16 @@ def steps_until(start: np.ndarray, rho: np.ndarray, eps: np.ndarray) -> np.ndarr
         possible = (slowest < 0) | there
         high = np.where(possible & np.isfinite(high), high, 0.0)
         low = np.full_like(high, -1.0)  # the sum is above eps at low and not above it at high
+        log_start, log_rho = (np.broadcast_to(log, (*high.shape, log.shape[-1])) for log in (log_start, log_rho))
+        target = np.broadcast_to(target, high.shape)
         for _ in range(64):
             middle = np.floor((low + high) / 2)
-            log_sum = np.logaddexp.reduce(log_start + 2 * middle[..., None] * log_rho, axis=-1)
-            below = log_sum <= target
-            low, high = np.where(below, low, middle), np.where(below, middle, high)
+            between = (low < middle) & (middle < high)  # elsewhere low and high are next to each other
+            if not between.any():
+                break
+            at = middle[between]
+            below = np.logaddexp.reduce(log_start[between] + 2 * at[:, None] * log_rho[between], axis=-1)
+            below = below <= target[between]
+            low[between] = np.where(below, low[between], at)
+            high[between] = np.where(below, at, high[between])
     return np.where(there, 0.0, np.where(possible, np.maximum(high, 0.0), np.inf))

@@ -26,8 +26,10 @@ class Measurement:
         self.eps = np.stack([targets[:, q] * state.weighted(q) for q in (0, 1)], axis=1)
         self.exits = {k: theory.exit_bounds(state, k) for k in EXACT_STEPS}
         self.b_bar, self.headline = theory.b_max(state), theory.b_max_headline(state)
-        self.s_bar = theory.error_bounds(state)
-        self.psi_bar = np.stack([theory.target_bound(state, q) for q in (0, 1)], axis=1)
+        # What s, Psi and b are compared with at every step.
+        self.s_most = theory.error_bounds(state) * (1 + TOLERANCE)
+        self.psi_most = np.stack([theory.target_bound(state, q) for q in (0, 1)], axis=1) * (1 + TOLERANCE)
+        self.b_most = self.b_bar * (1 + TOLERANCE)
         # No exact step, the default one, and eight.
         self.t_bound, self.t_first, self.t_unrolled = (
             np.stack([theory.iterations(state, self.eps[:, q], q, steps) for q in (0, 1)], axis=1)
@@ -47,36 +49,39 @@ class Measurement:
     def run(self, progress: Callable[[Iterable], Iterable]) -> None:
         """Step until every trajectory is over or max_steps are done."""
         active, state = np.arange(len(self.first.b)), self.first
+        sums = _sums(state)
         for t in progress(range(self.max_steps)):
             following = theory.advance(state)
-            self._step(t, active, state, following)
-            state = following
+            after = _sums(following)
+            self._step(t, active, state, following, sums, after)
+            state, sums = following, after
             if t % LOOK == LOOK - 1:
                 over = self._over(t + 1, active, state)
-                active, state = active[~over], _some(state, ~over)
+                active, state, sums = active[~over], _some(state, ~over), sums[:, ~over]
                 if not len(active):
                     break
         self.stopped[active] = True
         self.b_end[active] = state.b
         self._compare()
 
-    def _step(self, t: int, active: np.ndarray, state: State, following: State) -> None:
-        """Check what holds at every step, and measure N and T."""
+    def _step(
+        self, t: int, active: np.ndarray, state: State, following: State, sums: np.ndarray, after: np.ndarray
+    ) -> None:
+        """Check what holds at every step, and measure N and T; ``sums`` and ``after`` are those of the two states."""
         p, half = state.p, state.eta * state.top / 2
         out = following.b >= half
         leaving = out & np.isnan(self.exit_index[active])
-        psi = np.stack([state.weighted(0), state.weighted(1)], axis=1)
+        psi = sums[:2].T
         self.t[active] = np.where(psi > self.eps[active], t + 1, self.t[active])
-        self._count("s", active, np.any(state.s > self.s_bar[active] * (1 + TOLERANCE), axis=1))
-        self._count("psi", active, np.any(psi > self.psi_bar[active] * (1 + TOLERANCE), axis=1))
-        self._count("b", active, following.b > self.b_bar[active] * (1 + TOLERANCE))
+        self._count("s", active, np.any(state.s > self.s_most[active], axis=1))
+        self._count("psi", active, np.any(psi > self.psi_most[active], axis=1))
+        self._count("b", active, following.b > self.b_most[active])
         # After the exit Psi, Phi and G fall (Phi is one of the Psi), and the key inequality A4(*) holds.
-        for power in (0, 1, 2):
-            rise = following.weighted(power) > state.weighted(power) * (1 + TOLERANCE)
-            self._count("descent", active, out & rise & (state.weighted(power) > 1e-280))
-        phi = state.weighted(p - 1)
-        left = (2 - 2 * half / following.b) * state.weighted(p) / following.b
-        right = (phi - following.weighted(p - 1)) / state.eta
+        rises = (after > sums * (1 + TOLERANCE)) & (sums > 1e-280)
+        self._count("descent", active, (out & rises).sum(axis=0))
+        phi = sums[p - 1]
+        left = (2 - 2 * half / following.b) * sums[p] / following.b
+        right = (phi - after[p - 1]) / state.eta
         self._count("key", active, out & (left > right * (1 + TOLERANCE) + 1e-12 * phi / state.eta))
         if leaving.any():
             here = active[leaving]
@@ -148,6 +153,11 @@ class Measurement:
                 f"t_{q}_least": self.t_least[:, q],
             }
         return pd.DataFrame(columns | {f"violations_{name}": count for name, count in self.violations.items()})
+
+
+def _sums(state: State) -> np.ndarray:
+    """Return Psi with q = 0, with q = 1, and G or what would be G of p = 2: (3, P)."""
+    return np.stack([state.weighted(power) for power in (0, 1, 2)])
 
 
 def _some(state: State, chosen: np.ndarray) -> State:
