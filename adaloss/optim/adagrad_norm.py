@@ -104,13 +104,14 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
         if not gradients or device.type == "meta":
             return 0.0 if self._on_host() else torch.zeros((), dtype=torch.float64, device=device)
         plan = self._rows = planned(gradients, self._rows)
+        norm_sq: Value
         if plan is not None:
-            norm_sq = torch.as_tensor(plan.sums(gradients)[0].sum(), device=device)
+            norm_sq = float(plan.sums(gradients)[0].sum())
         else:
             norm_sq = whole(torch.stack([_norm(gradient).to(device) for gradient in gradients]).square().sum())
         if not self._compared and averages(self.process_group):
-            self._compare(norm_sq)
-        return float(norm_sq) if self._on_host() else norm_sq
+            self._compare(torch.as_tensor(norm_sq, dtype=torch.float64, device=device))
+        return float(norm_sq) if self._on_host() else torch.as_tensor(norm_sq, dtype=torch.float64, device=device)
 
     def _compare(self, norm_sq: torch.Tensor) -> None:
         ends = torch.stack([norm_sq, -norm_sq])
