@@ -1,9 +1,10 @@
 """AdaGrad-Norm: the step size from the gradient's norm, of all parameters or of each row."""
 
+import itertools
 import math
-from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch.optim.optimizer import ParamsT
@@ -11,7 +12,7 @@ from torch.optim.optimizer import ParamsT
 from adaloss import stepsizes
 from adaloss.optim.groups import SKIPS, choice
 from adaloss.optim.losses import Value, averages
-from adaloss.optim.rows import Rows, planned
+from adaloss.optim.rows import AnyRows, Rows, planned, real
 from adaloss.optim.rule_driven import RuleDriven
 from adaloss.optim.update import entries, whole
 
@@ -103,13 +104,14 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
         if not gradients or device.type == "meta":
             return 0.0 if self._on_host() else torch.zeros((), dtype=torch.float64, device=device)
         plan = self._rows = planned(gradients, self._rows)
+        norm_sq: Value
         if plan is not None:
-            norm_sq = plan.sums(gradients).sum().to(device)
+            norm_sq = float(plan.sums(gradients)[0].sum())
         else:
             norm_sq = whole(torch.stack([_norm(gradient).to(device) for gradient in gradients]).square().sum())
         if not self._compared and averages(self.process_group):
-            self._compare(norm_sq)
-        return float(norm_sq) if self._on_host() else norm_sq
+            self._compare(torch.as_tensor(norm_sq, dtype=torch.float64, device=device))
+        return float(norm_sq) if self._on_host() else torch.as_tensor(norm_sq, dtype=torch.float64, device=device)
 
     def _compare(self, norm_sq: torch.Tensor) -> None:
         ends = torch.stack([norm_sq, -norm_sq])
@@ -126,7 +128,8 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
         if self.param_groups[0]["granularity"] == "global":
             super()._advance(loss)
         else:
-            with torch.no_grad():
+            # numbers that are not finite are found at the end, as on other devices
+            with torch.no_grad(), np.errstate(all="ignore"):
                 self._advance_by_row()
 
     def _advance_by_row(self) -> None:
@@ -137,35 +140,17 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
                 return self._taken(first["b"], first["t"], nothing)
             self._unscale()
         t = int(first["t"]) + 1
-        moving = [(group, p, p.grad) for group in self.param_groups for p in group["params"] if p.grad is not None]
-        gradients = [gradient for *_, gradient in moving]
-        if any(gradient.layout is not torch.strided for gradient in gradients):
-            raise RuntimeError("granularity='row' takes no sparse gradients; use granularity='global'")
-        plan = self._rows = planned(gradients, self._rows)
-        if plan is not None:
-            moving, sums, sizes, joined = [moving[i] for i in plan.order], [plan.sums(gradients)], plan.sizes, True
-        else:
-            sums = [torch.linalg.vector_norm(_rows(of), dim=1, dtype=torch.float64).square() for of in gradients]
-            joined = len({of.device for of in sums}) == 1 and not any(hasattr(of, "full_tensor") for of in sums)
-            sizes = [of.numel() for of in sums]
-            sums = [torch.cat(sums)] if joined else sums
-        count = sum(sizes)
-        if not count:
+        moving = [[p for p in group["params"] if p.grad is not None] for group in self.param_groups]
+        params = list(itertools.chain(*moving))
+        gradients: list[torch.Tensor] = [p.grad for p in params]
+        self._rows = planned(gradients, self._rows)
+        rows: Any = self._rows or AnyRows(gradients)
+        if not rows.count:
             return None
-
-        def parts(of: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
-            return torch.split_with_sizes(of[0], sizes) if joined else of
-
-        states, b0 = [self.state[p] for _, p, _ in moving], first[self._key["b0"]]
-        before = [of.get("b") for of in states]
-        if any(b is None for b in before):
-            before = [torch.full_like(of, b0) if b is None else b for b, of in zip(before, parts(sums), strict=True)]
-        if joined:  # one call for all rows
-            before = [torch.cat(before)]
-        after, inverse = zip(*(self.rule(b, None, of, t) for b, of in zip(before, sums, strict=True)), strict=True)
-        square, *others = [whole(b.square().sum()).to(self._device) for b in after]
-        total = sum(others, square)
-        mean = math.sqrt(float(total) / count) if not total.is_meta else float(first["b"])
+        states = [self.state[p] for p in params]
+        numbers = zip(rows.b(states, first[self._key["b0"]]), rows.sums(gradients), strict=True)
+        after, inverse = zip(*(self.rule(b, None, of, t) for b, of in numbers), strict=True)
+        mean = float(first["b"]) if self._device.type == "meta" else math.sqrt(rows.square(after) / rows.count)
         if not math.isfinite(mean):
             self._taken(first["b"], first["t"], nothing)
             if first["nonfinite"] == "raise":
@@ -173,38 +158,35 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
                     f"step {t}: the gradient's norm is not finite; the parameters and b are unchanged; {SKIPS}"
                 )
             return None
-        for state, b in zip(states, parts(after), strict=True):
-            state["b"] = b
-        if plan is not None and all(of.dtype is torch.float32 for of in gradients):
-            factors = plan.factors(inverse[0])
-        else:
-            factors = [_factor(of, gradient) for of, (*_, gradient) in zip(parts(inverse), moving, strict=True)]
-        self._update_rows(moving, factors)
+        rows.keep(states, after)
+        self._update_rows(moving, gradients, rows.factors(inverse, gradients))
         return self._taken(mean, t, [float(group["lr"]) / mean for group in self.param_groups])
 
-    def _update_rows(self, moving: list[tuple[dict[str, Any], Any, torch.Tensor]], factors: list[torch.Tensor]) -> None:
+    def _update_rows(
+        self, moving: list[list[torch.Tensor]], gradients: list[torch.Tensor], factors: list[torch.Tensor]
+    ) -> None:
         """Take the step along the rows times their factors; torch's update takes what is more than that."""
-        at_once: dict[Any, list[tuple[torch.Tensor, ...]]] = {}  # by learning rate
-        others = []
-        for (group, p, gradient), factor in zip(moving, factors, strict=True):
-            plain = not (group["momentum"] or group["weight_decay"] or group["maximize"])
-            if plain and p.dtype is gradient.dtype is factor.dtype:  # what torch's update would do, in one pass
-                at_once.setdefault(group["lr"], []).append((p, gradient, factor))
-            else:
-                others.append((p, (gradient * factor).to(gradient.dtype)))
-        for lr, of in at_once.items():
-            params, along, by = map(list, zip(*of, strict=True))
-            torch._foreach_addcmul_(params, along, by, value=-float(lr))
+        others: list[tuple[torch.Tensor, ...]] = []
+        done = 0
+        for group, params in zip(self.param_groups, moving, strict=True):
+            of = slice(done, done + len(params))
+            done += len(params)
+            dtypes = {x.dtype for x in itertools.chain(params, gradients[of], factors[of])}
+            if group["momentum"] or group["weight_decay"] or group["maximize"] or len(dtypes) > 1:
+                others += zip(params, gradients[of], factors[of], strict=True)
+            elif params:  # what torch's update would do, in one pass
+                torch._foreach_addcmul_(params, gradients[of], factors[of], value=-float(group["lr"]))
         if not others:
             return
+        params = list(itertools.chain(*moving))
         try:
-            for _, p, _ in moving:
+            for p in params:
                 p.grad = None
-            for p, direction in others:
-                p.grad = direction
+            for p, gradient, factor in others:
+                p.grad = (gradient * factor).to(gradient.dtype)
             self._torch_update([group["lr"] for group in self.param_groups])
         finally:
-            for _, p, gradient in moving:
+            for p, gradient in zip(params, gradients, strict=True):
                 p.grad = gradient
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -224,26 +206,10 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
         parameters = [p for group in self.param_groups for p in group["params"]]
         for i, p in zip(numbers, parameters, strict=True):
             if "b" in loaded["state"].get(i, ()):
-                self.state[p]["b"] = loaded["state"][i]["b"].to(p.device, torch.float64)
-
-
-def _real(gradient: torch.Tensor) -> torch.Tensor:
-    return torch.view_as_real(gradient.resolve_conj()) if gradient.is_complex() else gradient
+                self.state[p]["b"] = loaded["state"][i]["b"].to(p.device, torch.float64, copy=True)
 
 
 def _norm(gradient: torch.Tensor) -> torch.Tensor:
     """Return the norm in float64: squares of float16 overflow, and bfloat16 rounds to 3 digits."""
-    norm: torch.Tensor = torch.linalg.vector_norm(_real(entries(gradient)), dtype=torch.float64)
+    norm: torch.Tensor = torch.linalg.vector_norm(real(entries(gradient)), dtype=torch.float64)
     return norm
-
-
-def _rows(gradient: torch.Tensor) -> torch.Tensor:
-    """Return real numbers, one row for each index of the first axis; a scalar is one row."""
-    gradient = _real(gradient if gradient.dim() else gradient[None])
-    return gradient.flatten(1) if gradient.dim() > 1 else gradient[:, None]
-
-
-def _factor(inverse: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
-    """Return the rows' numbers in a shape that multiplies the gradient's, in at least float32."""
-    inverse = inverse.to(torch.promote_types(gradient.dtype.to_real(), torch.float32))
-    return inverse.reshape(-1, *[1] * (gradient.dim() - 1)) if gradient.dim() else inverse.reshape(())

@@ -150,6 +150,37 @@ def test_states_are_not_shared_by_loading():
         )
 
 
+def test_rows_go_on_from_what_is_in_the_state():
+    """Their b lie in one array, which neither another optimizer nor what somebody puts into the state may show."""
+    first, second = par(2), par(3)
+    optimizer = AdaGradNorm([first, second], granularity="row", b0=2.0)
+
+    def steps(*want):
+        optimizer.step()
+        for p, b in zip((first, second), want, strict=True):
+            expected = torch.full_like(p, math.sqrt(b), dtype=torch.float64)
+            torch.testing.assert_close(optimizer.state[p]["b"], expected, rtol=1e-15, atol=0)
+
+    steps(5, 5)
+    loaded, other = copy.deepcopy(optimizer.state_dict()), AdaGradNorm([par(2), par(3)], granularity="row")
+    other.load_state_dict(optimizer.state_dict())
+    steps(6, 6)
+    steps(7, 7)
+    assert all(float(b) == math.sqrt(5) for of in other.state.values() for b in of["b"])
+    optimizer.state[second]["b"] = torch.full((3,), 3.0, dtype=torch.float64)
+    steps(8, 10)
+    optimizer.state[first]["b"].fill_(4.0)
+    steps(17, 11)
+    gradient, second.grad = second.grad, None
+    steps(18, 11)
+    second.grad = gradient
+    steps(19, 12)
+    optimizer.load_state_dict(loaded)
+    steps(6, 6)
+    optimizer.state.clear()
+    steps(5, 5)
+
+
 def test_parameters_may_have_names():
     """pytorch#1489, pytorch#134107."""
     model = torch.nn.Linear(2, 1)
