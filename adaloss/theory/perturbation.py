@@ -108,6 +108,13 @@ class Bounds(NamedTuple):
     rho: float  # of ||E||
 
 
+def rate(step: float, bottom: float, top: float, rho: float, form: float) -> float:
+    r"""A nu with :math:`\|I - sM\| \le 1 - s\nu` for all s up to ``step``, from a lower bound of D2's form."""
+    room = 2 / (step * WIDER) - top * WIDER if step > 0 else math.inf
+    nu, long = min(bottom, room) / WIDER - rho * WIDER, 1.5 - step * top * WIDER
+    return max(nu, form - 0.75 * step * (rho * rho) / long * WIDER) if long > 0.1 else nu
+
+
 class Perturbation:
     r"""The centre A and bounds of E for given unstable pairs.
 
@@ -158,12 +165,9 @@ class Perturbation:
 
     def rate(self, step: float) -> float:
         r"""A nu, of either sign, with :math:`\|I - sM\| \le 1 - s\nu` for all s up to ``step`` and all E (docs D2)."""
-        bottom, top = float(self.centre.values[0]), float(self.centre.values[-1])
-        room = 2 / (step * WIDER) - top * WIDER if step > 0 else math.inf
-        nu, long = min(bottom, room) / WIDER - self.rho * WIDER, 1.5 - step * top * WIDER
-        if not long > 0.1 or nu > self._most_form:
-            return nu
-        return max(nu, self.form - 0.75 * step * self.rho**2 / long * WIDER)
+        ends = float(self.centre.values[0]), float(self.centre.values[-1]), self.rho
+        nu = rate(step, *ends, -math.inf)
+        return nu if nu > self._most_form else rate(step, *ends, self.form)
 
     @cached_property
     def _most_form(self) -> float:

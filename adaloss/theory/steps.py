@@ -8,11 +8,14 @@ import math
 import numpy as np
 
 from adaloss.compiled import compiled
+from adaloss.theory import perturbation
 from adaloss.theory.perturbation import TINY, UNIT, WIDER, Bounds
 from adaloss.theory.tube import Method, Start, State
 
 BLOCK = 0.05  # of ||z||: as many short steps as change it by so much are taken together
 INWARDS, OUTWARDS, BELOW = 1 - 4 * UNIT, 1 + 4 * UNIT, 1e-300
+
+rate = compiled()(perturbation.rate)
 
 
 @compiled()
@@ -94,6 +97,7 @@ def walk(
     hopeless: float,
     last: int,
     nu: float,
+    form: float,
     blocks: bool,
     method: Method,
     start: Start,
@@ -104,16 +108,21 @@ def walk(
 ) -> tuple[State, np.ndarray]:
     """Go on until ||z|| is at most ``target`` or above ``hopeless`` or there are ``last`` rows; return the ends too.
 
-    ``nu`` is the rate, positive from the exit on. Of each row, ``rows`` has the first k, a bound of ||z_k||, the
-    largest step, steps, the error, and bounds of ||E z|| and ||(E - E2) z||, ``between`` the ends of zbar_q / c_q, and
-    ``coordinates`` the middle and the spread of zbar_j. With ``blocks`` many short steps may make one row.
+    ``nu`` is the rate from the exit on; where it is not positive, stop before the exit instead. Of each row, ``rows``
+    has the first k, a bound of ||z_k||, the largest step, steps, the error, and bounds of ||E z|| and ||(E - E2) z||,
+    ``between`` the ends of zbar_q / c_q, ``coordinates`` the middle and the spread of zbar_j. With ``blocks`` many
+    short steps may make one row.
     """
     k, size, error, b_low, b_high, least, most, pace, same_signs, row = state
-    eta, _, a = method
+    (eta, _, a), waits = method, not nu > 0
     while row < last and target < size <= hopeless:
-        first_b = b_low
-        b_low = next_b(b_low, a, least, error)
-        large, steps = eta / b_low * WIDER, 1
+        first_b, second_b, steps = b_low, next_b(b_low, a, least, error), 1
+        large = eta / second_b * WIDER
+        if waits:
+            nu = rate(large * WIDER, e.bottom, e.top, e.rho, form)
+            if nu > 0:
+                break
+        b_low = second_b
         if blocks and large * e.top < 0.5:  # no factor is negative: the ends of a block bound all of it
             change = large * (pace + e.top * error) / max(size, 1e-300)
             steps = max(int(min(BLOCK / max(change, 1e-300), 2.0**40)), 1)

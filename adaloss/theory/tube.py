@@ -116,15 +116,17 @@ class Tube:
         """Go on until ||z|| is at most ``size`` from here on for ever; False where that is beyond what is held."""
         with np.errstate(over="ignore", invalid="ignore"):
             while self.exit is None:
-                if self._state.rows >= MOST or not self.size <= HOPELESS * self.first:
-                    return False
                 now, (eta, _, a) = self._state, self.method
+                if now.rows >= MOST or not now.size <= HOPELESS * self.first:
+                    return False
                 large = eta / self._steps.next_b(now.b_low, a, now.least, now.error) * WIDER
                 self.nu = self.perturbation.rate(large * WIDER)
                 if self.nu > 0:
                     self.exit, self.step, self.error_at_exit = now.k, large, now.error
-                self._walk(-math.inf, now.rows + 1, blocks=False)
-                if self.exit is None and not a:
+                    self._walk(-math.inf, now.rows + 1, blocks=False)
+                elif a:
+                    self._walk(-math.inf, MOST, blocks=False)
+                else:
                     return False  # no later step is smaller
             self._walk(size, MOST, blocks=True)
         return self.size <= size
@@ -137,6 +139,7 @@ class Tube:
             HOPELESS * self.first,
             last,
             self.nu,
+            -math.inf if self.nu > 0 else self.perturbation.form,
             blocks,
             self.method,
             self._start,
