@@ -4,24 +4,11 @@ Compiled at their first call and kept in numba's cache. Sums marked ``SUMS`` may
 on one machine.
 """
 
-from collections.abc import Callable
-
 import numpy as np
-from numba import njit
+
+from adaloss.compiled import compiled
 
 SUMS = {"reassoc", "nsz"}
-
-
-def compiled(**options: set[str]) -> Callable[[Callable], Callable]:
-    """Compile by ``njit``, with its cache on disk if there is a folder for it that can be written."""
-
-    def of(loop: Callable) -> Callable:
-        try:
-            return njit(cache=True, **options)(loop)
-        except RuntimeError:  # "no locator available"
-            return njit(**options)(loop)
-
-    return of
 
 
 @compiled(fastmath=SUMS)

@@ -29,8 +29,9 @@ from adaloss.theory.perturbation import UNIT, WIDER, Flips, Perturbation, Spectr
 from adaloss.theory.tube import Method, Sums, Tube
 
 SETTLED = 1e-3  # of ||z||: so far the bounds of what neurons see follow the trajectory; the rest is a geometric series
-AHEAD = 1.2  # what a bound may grow by in a round; pairs further away are looked at once no other is left
+AHEAD = 1.2  # what a reach may grow by in a round; pairs further away wait where enough are found
 FEW = 0.02  # of the unstable pairs: as many more are enough for a round
+CHUNK = 4000  # pairs that are looked at together
 MANY = 5  # pairs to look at, as a multiple of all over n: above, all together are cheaper than each alone
 LARGE = 1e140  # of ||z|| and ||X||^2, whose squares are in float64
 LEAST = 1e-300  # of b, so that its roundings are none of numbers next to 0
@@ -135,13 +136,18 @@ def _follow(network: _Network, unstable: np.ndarray, method: Method) -> Tube | R
     return tube
 
 
-def _reach(network: _Network, tube: Tube, sums: Sums, unstable: np.ndarray, where: tuple) -> np.ndarray:
+def _reach(network: _Network, tube: Tube, sums: Sums, unstable: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """Bound how far sqrt(m) |w_r . x_i| may come towards 0, for pairs that are stable: B_ri of docs D3.
 
-    A coarser bound where that is below the margin.
+    ``pairs`` are places r n + i. A coarser bound where that is below the margin.
     """
-    (r, i), n = where, len(tube.c)
-    known, free = (network.on & ~unstable)[r], unstable[r]
+    if len(pairs) > CHUNK:  # what does not fit into a cache takes longer
+        parts = np.array_split(pairs, -(-len(pairs) // CHUNK))
+        return np.concatenate([_reach(network, tube, sums, unstable, part) for part in parts])
+    n = len(tube.c)
+    r, i = np.divmod(pairs, n)
+    free = unstable[r]
+    known = network.on[r] & ~free
     seen = network.inner[i] * known
     sign = np.where(network.on[r, i], network.signs[r], -network.signs[r])
     along = seen @ tube.vectors
@@ -152,13 +158,17 @@ def _reach(network: _Network, tube: Tube, sums: Sums, unstable: np.ndarray, wher
     sideways = tube.perturbation.sideways * sums.after * WIDER
     growth = np.maximum(1.0, tube.step * tube.values) * WIDER
     worst = growth / tube.values * WIDER
-    length = np.sqrt((seen * seen).sum(axis=1))
+    length = np.sqrt(np.einsum("pj,pj->p", seen, seen))
     plain, scaled = np.sqrt((along * along) @ np.array([worst**2, growth**2]).T).T
     loose = np.minimum(plain * slack, plain * less + scaled * sideways) + length * sums.errors_before
     others = network.inner[i] * free
     signed = sign[:, None] * others
     rising = np.maximum(signed, 0.0)
-    loose += rising @ sums.above + (rising - signed) @ sums.below + np.sqrt((others * others).sum(axis=1)) * sums.errors
+    loose += (
+        rising @ sums.above
+        + (rising - signed) @ sums.below
+        + np.sqrt(np.einsum("pj,pj->p", others, others)) * sums.errors
+    )
     # What rounding may have done to K, V and the sums above.
     reach = np.maximum(np.abs(sums.low), np.abs(sums.high)).max(axis=0)
     far = math.sqrt(float(((far * (2 + reach)) ** 2).sum())) + float(worst.max()) * (slack + tube.top * sideways)
@@ -167,7 +177,7 @@ def _reach(network: _Network, tube: Tube, sums: Sums, unstable: np.ndarray, wher
     loose, wider = loose + tiny[i], 1 + (2 * n + 32) * UNIT
     rising = np.maximum(gains, 0.0)
     drift = rising @ (1 - sums.low.min(axis=0)) + (rising - gains) @ np.maximum(sums.high.max(axis=0) - 1, 0.0)
-    near = np.flatnonzero(~(network.margins[where] > (drift + loose) * wider))
+    near = np.flatnonzero(~(network.margins[r, i] > (drift + loose) * wider))
     gains, rising = gains[near], rising[near]
     left = rising @ sums.low.T + (gains - rising) @ sums.high.T
     drift[near] = np.maximum(gains.sum(axis=1) - left.min(axis=1), 0.0)
@@ -222,29 +232,42 @@ def certify(
 
 
 def _closed(network: _Network, method: Method) -> Certificate | Refusal:
-    """Grow the set of unstable pairs until no other may flip."""
-    unstable = np.abs(network.p) <= network.p_error
-    last, squares = np.full(unstable.shape, np.inf), network.inner**2
-    wider = 1 + (len(squares) + 16) * UNIT
+    """Grow the set of unstable pairs until no other may flip.
+
+    A reach hardly grows by more than kappa_ri times what the path does: pairs that are further away than that wait
+    until no other is left, and then are looked at all the same. ``last`` are the reaches that were seen last, and
+    ``paths`` Sigma at that time.
+    """
+    unstable, margins = np.abs(network.p) <= network.p_error, network.margins.ravel()
+    seen, last, paths = np.empty(unstable.shape), np.full(unstable.size, np.inf), np.zeros(unstable.size)
+    squares, (m, n) = network.inner**2, unstable.shape
+    changed = np.arange(m)
     for _ in range(ROUNDS):
         found = _follow(network, unstable, method)
         if isinstance(found, Refusal):
             return found
         tube, sums = found, found.sums()
-        seen = np.sqrt((network.on | unstable).astype(np.float64) @ squares) * wider + network.inner_error
+        active = (network.on[changed] | unstable[changed]).astype(np.float64)
+        seen[changed] = np.sqrt(active @ squares) * (1 + (n + 16) * UNIT) + network.inner_error
         near = ~unstable & ~(network.margins > seen * (sums.total * WIDER))  # nan is near
         flips, enough = np.zeros_like(near), FEW * unstable.sum()
-        if len(tube.c) * near.sum() > MANY * near.size:
+        if n * near.sum() > MANY * near.size:
             flips = near & ~(network.margins > _least_reach(network, tube, sums, unstable))
-        for chosen in (near & ~(network.margins > AHEAD * last), near):
-            if flips.sum() > enough:  # the others can wait: all of them have to be looked at once no more are found
+        pairs, flips = np.flatnonzero(near & ~flips), np.flatnonzero(flips)
+        grown = last[pairs] + seen.ravel()[pairs] * (sums.total - paths[pairs])
+        soon = ~(margins[pairs] > AHEAD * last[pairs])
+        due = ~soon & ~(margins[pairs] > grown)
+        for chosen, few in ((soon, enough), (due, enough), (~soon & ~due, 0)):
+            if len(flips) > few:
                 break
-            where = np.nonzero(chosen & ~flips)
-            last[where] = _reach(network, tube, sums, unstable, where)
-            flips |= chosen & ~(network.margins > last)
-        if not flips.any():
+            some = pairs[chosen]
+            last[some], paths[some] = _reach(network, tube, sums, unstable, some), sums.total
+            flips = np.concatenate([flips, some[~(margins[some] > last[some])]])
+        if not len(flips):
             return _certificate(network, unstable, tube, sums)
-        unstable |= flips
+        unstable.ravel()[flips] = True
+        changed = np.unique(flips // n)
+        paths.reshape(m, n)[changed] = 0.0  # such a neuron sees another sum now
     return Refusal(f"{unstable.sum()} of {unstable.size} activities may change, and more after {ROUNDS} rounds")
 
 

@@ -17,9 +17,9 @@ import numpy as np
 
 UNIT = 2.0**-53  # the largest relative error of one rounding
 WIDER = 1 + 16 * UNIT  # covers up to 15 roundings of a positive expression
+TINY = 1e-316  # more than what sums of 1e7 squares lose where float64 ends
 TRIED = 32  # values of a free parameter
 EXACT = 2**22  # neurons, of which float32 adds up quarters without rounding
-TINY = 1e-316  # more than what sums of 1e7 squares lose where float64 ends
 
 
 def upper_lengths(rows: np.ndarray) -> np.ndarray:
@@ -82,7 +82,7 @@ class Flips(NamedTuple):
     def of(cls, inner: np.ndarray, on: np.ndarray, unstable: np.ndarray, pairs_on: np.ndarray) -> "Flips":
         """Add up the ``unstable`` pairs (m, n), where ``on`` are the activities and ``pairs_on`` counts on'on."""
         m, n = on.shape
-        rows = unstable.any(axis=1)
+        rows = np.unique(np.flatnonzero(unstable) // n)  # far cheaper than any(axis=1)
         unstable = unstable[rows]
         active = on[rows].astype(np.float32 if m < EXACT else np.float64)  # sums of quarters: no rounding
         free, half = unstable.astype(active.dtype), np.where(unstable, active.dtype.type(0.5), active)
@@ -94,13 +94,34 @@ class Flips(NamedTuple):
         return cls((free.T @ free).astype(np.float64) / m, squares / m, second, signed)
 
 
+class Bounds(NamedTuple):
+    """What bounds E z: R_2, R_2', R_3 and R of docs D1 in a stack, over ``top``, and W over ``signed_top``."""
+
+    stacked: np.ndarray
+    signed: np.ndarray
+    signed_top: float
+    first: float  # of ||E_1||
+    top: float  # the greatest eigenvalue of A
+    bottom: float  # the least
+    defect: float
+    turn: float  # of A's eigenvectors
+    rho: float  # of ||E||
+
+
+def rate(step: float, bottom: float, top: float, rho: float, form: float) -> float:
+    r"""A nu with :math:`\|I - sM\| \le 1 - s\nu` for all s up to ``step``, from a lower bound of D2's form."""
+    room = 2 / (step * WIDER) - top * WIDER if step > 0 else math.inf
+    nu, long = min(bottom, room) / WIDER - rho * WIDER, 1.5 - step * top * WIDER
+    return max(nu, form - 0.75 * step * (rho * rho) / long * WIDER) if long > 0.1 else nu
+
+
 class Perturbation:
     r"""The centre A and bounds of E for given unstable pairs.
 
     ``share`` is in [0, 1/4], and so much is added to h'h where both pairs are unstable: at 0 E1 and E2 leave the least
-    for E3, at 1/4 A is in the middle. ``rho`` bounds the norm of E, :meth:`push` that of E z. ``inner_error`` bounds
-    the error of a row of K in norm, ``size`` the Frobenius norm of X, ``top`` and ``both`` the norms of W and of R_3
-    over 1/4 + ``share``.
+    for E3, at 1/4 A is in the middle. ``rho`` bounds the norm of E, ``bounds`` has what bounds E z. ``inner_error``
+    bounds the error of a row of K in norm, ``size`` the Frobenius norm of X, ``top`` and ``both`` the norms of W and of
+    R_3 over 1/4 + ``share``.
     """
 
     def __init__(
@@ -144,12 +165,9 @@ class Perturbation:
 
     def rate(self, step: float) -> float:
         r"""A nu, of either sign, with :math:`\|I - sM\| \le 1 - s\nu` for all s up to ``step`` and all E (docs D2)."""
-        bottom, top = float(self.centre.values[0]), float(self.centre.values[-1])
-        room = 2 / (step * WIDER) - top * WIDER if step > 0 else math.inf
-        nu, long = min(bottom, room) / WIDER - self.rho * WIDER, 1.5 - step * top * WIDER
-        if not long > 0.1 or nu > self._most_form:
-            return nu
-        return max(nu, self.form - 0.75 * step * self.rho**2 / long * WIDER)
+        ends = float(self.centre.values[0]), float(self.centre.values[-1]), self.rho
+        nu = rate(step, *ends, -math.inf)
+        return nu if nu > self._most_form else rate(step, *ends, self.form)
 
     @cached_property
     def _most_form(self) -> float:
@@ -185,29 +203,18 @@ class Perturbation:
         return (math.sqrt(squared) / 2 + self._inner_error / bottom) * WIDER
 
     @cached_property
-    def _stacked(self) -> np.ndarray:
-        """Stack the matrices that multiply a size, over the centre's top: products can be squared in float64."""
-        rows = [self._second, self._second.T, self._third, self._radius]
-        return np.concatenate(rows) / float(self.centre.values[-1])
-
-    @cached_property
-    def _scaled(self) -> np.ndarray:
-        """W over its top, for the same reason."""
-        return self._signed / (self._top or 1.0)
-
-    def push(self, middle: np.ndarray, spread: np.ndarray) -> tuple[float, float]:
-        """Bounds of ||E z|| and ||(E - E2) z|| for every z within ``spread`` of ``middle``, both of about 1 at most."""
-        n, top = len(middle), float(self.centre.values[-1])
-        rows = np.empty((7, n))
-        rows[0], rows[1] = middle, spread
-        size = np.add(np.abs(middle), spread, out=rows[2])
-        np.matmul(self._stacked, size, out=rows[3:].reshape(-1))
-        squares = ((rows * rows).sum(axis=1) + TINY).tolist()
-        wider = 1 + (n + 8) * UNIT
-        middle_length, spread_length, length, second, first, third, whole = [math.sqrt(v) * wider for v in squares]
-        quadratic = max(float(middle @ (self._scaled @ middle)), 0.0) + 8 * (n + 4) * n * UNIT * middle_length**2 + TINY
-        along = math.sqrt(self._top) * math.sqrt(quadratic) / 2 + self._first * spread_length
-        rest = min(first * top, along) + third * top
-        other = self.defect * length * WIDER
-        slack = 1 + (n + 16) * UNIT
-        return min(rest + min(second * top, self._first * length), whole * top) * slack + other, rest * slack + other
+    def bounds(self) -> Bounds:
+        """What a step needs: matrices over the centre's top, and W over its own, whose products can be squared."""
+        top = float(self.centre.values[-1])
+        stacked = np.concatenate([self._second, self._second.T, self._third, self._radius]) / top
+        return Bounds(
+            stacked=stacked,
+            signed=self._signed / (self._top or 1.0),
+            signed_top=self._top,
+            first=self._first,
+            top=top,
+            bottom=float(self.centre.values[0]),
+            defect=self.defect,
+            turn=self.centre.turn,
+            rho=self.rho,
+        )

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adaloss import compiled
 from adaloss.simulate import flips, kernels
 from adaloss.simulate.flips import Networks
 from adaloss.simulate.linear_regression import Cell
@@ -225,7 +226,7 @@ def test_most_steps_need_no_product_over_all_neurons():
 
 
 def test_loops_are_compiled_where_no_cache_can_be_written(monkeypatch):
-    asked, njit = [], kernels.njit
+    asked, njit = [], compiled.njit
 
     def without_a_folder(cache=False, **options):
         asked.append(cache)
@@ -234,8 +235,8 @@ def test_loops_are_compiled_where_no_cache_can_be_written(monkeypatch):
     def refuse(loop):
         raise RuntimeError(f"cannot cache function {loop.__name__!r}: no locator available")
 
-    monkeypatch.setattr(kernels, "njit", without_a_folder)
+    monkeypatch.setattr(compiled, "njit", without_a_folder)
     masks, pairs = np.zeros((1, 2, 3), dtype=bool), np.zeros((1, 3, 3))
-    kernels.compiled()(kernels.turn.py_func)(masks, pairs, 0, 1, 2)
+    compiled.compiled()(kernels.turn.py_func)(masks, pairs, 0, 1, 2)
     assert asked == [True, False]
     assert masks[0].tolist() == [[False, False, False], [False, False, True]] and pairs[0, 2, 2] == 0.5

@@ -1,11 +1,15 @@
 """Docs D: what a certificate promises, against trainings, adversaries, 40-digit numbers and measured steps."""
 
+import importlib.util
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from mpmath import eigsy, matrix, mp, mpf, sqrt
 
+import adaloss.theory
+from adaloss import compiled
+from adaloss.theory import steps
 from adaloss.theory.finite_width import Refusal, certify
 from adaloss.theory.perturbation import Flips, Perturbation
 from adaloss.theory.random_start import sufficient_width
@@ -145,6 +149,22 @@ def test_a_training_is_certified_on_its_way():
     assert len(totals) > k / 2 and totals[len(totals) // 2] <= 1.25 * k
 
 
+@pytest.mark.parametrize("method", [{"eta": 0.5}, {"eta": 4.0, "b": 1e-6, "alpha": 0.5}])
+def test_steps_are_the_same_without_numba(method, monkeypatch):
+    w, a, x, y = network(4, 20, 1200, 0, 0.3)
+    fast = certify(w, a, x, y, **method)
+    monkeypatch.setattr(compiled, "njit", None)
+    plain = importlib.util.module_from_spec(steps.__spec__)
+    steps.__spec__.loader.exec_module(plain)
+    monkeypatch.setattr(adaloss.theory, "steps", plain)
+    found = certify(w, a, x, y, **method)
+    assert fast.holds and not hasattr(plain.walk, "py_func")
+    assert (found.unstable == fast.unstable).all() and found.burn_in == fast.burn_in
+    for name in ("path", "rate", "b_max"):
+        np.testing.assert_allclose(getattr(found, name), getattr(fast, name), rtol=1e-13)
+    np.testing.assert_allclose(found.sizes(1e-6), fast.sizes(1e-6), rtol=1e-12)
+
+
 def test_long_trainings_are_taken_in_blocks():
     """A step 3,000 times shorter takes 3,000 times as many, at the same cost."""
     w, a, x, y = network(2, 5, 300, 0, 0.3)
@@ -206,7 +226,8 @@ def test_rounding_is_on_the_safe_side():
     # Bounds of ||Ez|| and ||(E - E2)z|| are homogeneous in z, also where its squares are 0 in float64.
     inner, on, unstable = 1e-6 * x @ x.T, w @ x.T > 0, np.arange(180).reshape(60, 3) % 5 == 0
     flips = Flips.of(inner, on, unstable, on.T.astype(float) @ on)
-    one, many = (Perturbation.least(inner, flips, np.zeros(3), 1e-3).push(z, 0 * z) for z in (y, 1e-158 * y))
+    bounds = Perturbation.least(inner, flips, np.zeros(3), 1e-3).bounds
+    one, many = (steps.push(bounds, z, 0 * z) for z in (y, 1e-158 * y))
     assert np.all(np.array(many) >= 0.999e-158 * np.array(one))
 
 
