@@ -81,7 +81,7 @@ def test_the_check_sees_a_promise_that_is_too_good(promise, change):
 @pytest.mark.parametrize(
     ("n", "d", "m", "seed", "labels", "method"),
     [
-        (3, 4, 60, 1, -0.02, {"eta": 0.6}),  # rows alike: mu < rho, and a rate all the same
+        (3, 4, 60, 1, -0.02, {"eta": 1.2}),  # rows alike: mu < rho, and a rate all the same
         (3, 4, 60, 0, 0.05, {"eta": 1.0}),
         (2, 2, 50, 1, 0.03, {"eta": 2.2}),
         (3, 5, 60, 2, 0.05, {"eta": 0.7, "b": 1e-3, "alpha": 6.0}),
