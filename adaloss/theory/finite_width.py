@@ -29,7 +29,6 @@ from adaloss.theory.perturbation import UNIT, WIDER, Flips, Perturbation, Spectr
 from adaloss.theory.tube import Method, Sums, Tube
 
 SETTLED = 1e-3  # of ||z||: so far the bounds of what neurons see follow the trajectory; the rest is a geometric series
-AHEAD = 1.2  # what a reach may grow by in a round; pairs further away wait where enough are found
 FEW = 0.02  # of the unstable pairs: as many more are enough for a round
 CHUNK = 4000  # pairs that are looked at together
 MANY = 5  # pairs to look at, as a multiple of all over n: above, all together are cheaper than each alone
@@ -255,9 +254,8 @@ def _closed(network: _Network, method: Method) -> Certificate | Refusal:
             flips = near & ~(network.margins > _least_reach(network, tube, sums, unstable))
         pairs, flips = np.flatnonzero(near & ~flips), np.flatnonzero(flips)
         grown = last[pairs] + seen.ravel()[pairs] * (sums.total - paths[pairs])
-        soon = ~(margins[pairs] > AHEAD * last[pairs])
-        due = ~soon & ~(margins[pairs] > grown)
-        for chosen, few in ((soon, enough), (due, enough), (~soon & ~due, 0)):
+        due = ~(margins[pairs] > grown)
+        for chosen, few in ((due, enough), (~due, 0)):
             if len(flips) > few:
                 break
             some = pairs[chosen]
