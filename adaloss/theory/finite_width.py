@@ -249,10 +249,11 @@ def _closed(network: _Network, method: Method) -> Certificate | Refusal:
         active = (network.on[changed] | unstable[changed]).astype(np.float64)
         seen[changed] = np.sqrt(active @ squares) * (1 + (n + 16) * UNIT) + network.inner_error
         near = ~unstable & ~(network.margins > seen * (sums.total * WIDER))  # nan is near
-        flips, enough = np.zeros_like(near), FEW * unstable.sum()
+        flips, enough = np.empty(0, dtype=int), FEW * unstable.sum()
         if n * near.sum() > MANY * near.size:
-            flips = near & ~(network.margins > _least_reach(network, tube, sums, unstable))
-        pairs, flips = np.flatnonzero(near & ~flips), np.flatnonzero(flips)
+            sure = near & ~(network.margins > _least_reach(network, tube, sums, unstable))
+            flips, near = np.flatnonzero(sure), near & ~sure
+        pairs = np.flatnonzero(near)
         grown = last[pairs] + seen.ravel()[pairs] * (sums.total - paths[pairs])
         due = ~(margins[pairs] > grown)
         for chosen, few in ((due, enough), (~due, 0)):

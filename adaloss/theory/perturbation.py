@@ -95,7 +95,7 @@ class Flips(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """What bounds E z: R_2, R_2', R_3 and R of docs D1 in a stack, over ``top``, and W over ``signed_top``."""
+    """Matrices and numbers that bound E z: R_2, R_2', R_3 and R of docs D1 over ``top``, and W over ``signed_top``."""
 
     stacked: np.ndarray
     signed: np.ndarray
@@ -204,7 +204,7 @@ class Perturbation:
 
     @cached_property
     def bounds(self) -> Bounds:
-        """What a step needs: matrices over the centre's top, and W over its own, whose products can be squared."""
+        """Divide the matrices by the centre's top, and W by its own: their products can be squared in float64."""
         top = float(self.centre.values[-1])
         stacked = np.concatenate([self._second, self._second.T, self._third, self._radius]) / top
         return Bounds(

@@ -129,7 +129,7 @@ class LstmTrainer(Trainer):
         return functional.cross_entropy(self.model(ids), labels)
 
     def evaluates(self, epoch: int, epochs: int) -> bool:
-        """Evaluate after 1, 2, 4, 8, ... epochs and the last: doing so costs half as much as training on them."""
+        """Evaluate after 1, 2, 4, 8, ... epochs and the last: an evaluation costs half as much as an epoch."""
         return epoch == epochs or epoch.bit_count() == 1
 
     def evaluate(self, mean_loss: float) -> tuple[float, float, float]:
