@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from adaloss.arguments import HUGE, real, shaped
-from adaloss.theory.perturbation import UNIT, WIDER, Flips, Perturbation, Spectrum, upper_lengths
+from adaloss.theory.perturbation import UNIT, WIDER, Flips, Perturbation, Spectrum, neurons_of, upper_lengths
 from adaloss.theory.tube import Method, Sums, Tube
 
 SETTLED = 1e-3  # of ||z||: so far the bounds of what neurons see follow the trajectory; the rest is a geometric series
@@ -234,27 +234,28 @@ def _closed(network: _Network, method: Method) -> Certificate | Refusal:
     """Grow the set of unstable pairs until no other may flip.
 
     A reach hardly grows by more than kappa_ri times what the path does: pairs that are further away than that wait
-    until no other is left, and then are looked at all the same. ``last`` are the reaches that were seen last, and
-    ``paths`` Sigma at that time.
+    until no other is left, and then are looked at all the same. ``needed`` is the path that a pair's margin is worth,
+    ``last`` are the reaches that were seen last, and ``paths`` Sigma at that time.
     """
     unstable, margins = np.abs(network.p) <= network.p_error, network.margins.ravel()
-    seen, last, paths = np.empty(unstable.shape), np.full(unstable.size, np.inf), np.zeros(unstable.size)
+    needed, last, paths = np.empty(unstable.shape), np.full(unstable.size, np.inf), np.zeros(unstable.size)
     squares, (m, n) = network.inner**2, unstable.shape
-    changed = np.arange(m)
+    changed = np.ones(m, dtype=bool)
     for _ in range(ROUNDS):
         found = _follow(network, unstable, method)
         if isinstance(found, Refusal):
             return found
         tube, sums = found, found.sums()
         active = (network.on[changed] | unstable[changed]).astype(np.float64)
-        seen[changed] = np.sqrt(active @ squares) * (1 + (n + 16) * UNIT) + network.inner_error
-        near = ~unstable & ~(network.margins > seen * (sums.total * WIDER))  # nan is near
+        kappa = np.sqrt(active @ squares) * (1 + (n + 16) * UNIT) + network.inner_error
+        needed[changed] = network.margins[changed] / kappa
+        near = ~unstable & ~(needed > sums.total * WIDER)  # nan is near
         flips, enough = np.empty(0, dtype=int), FEW * unstable.sum()
         if n * near.sum() > MANY * near.size:
             sure = near & ~(network.margins > _least_reach(network, tube, sums, unstable))
             flips, near = np.flatnonzero(sure), near & ~sure
         pairs = np.flatnonzero(near)
-        grown = last[pairs] + seen.ravel()[pairs] * (sums.total - paths[pairs])
+        grown = last[pairs] + margins[pairs] / needed.ravel()[pairs] * (sums.total - paths[pairs])
         due = ~(margins[pairs] > grown)
         for chosen, few in ((due, enough), (~due, 0)):
             if len(flips) > few:
@@ -265,7 +266,7 @@ def _closed(network: _Network, method: Method) -> Certificate | Refusal:
         if not len(flips):
             return _certificate(network, unstable, tube, sums)
         unstable.ravel()[flips] = True
-        changed = np.unique(flips // n)
+        changed = neurons_of(flips, unstable.shape)
         paths.reshape(m, n)[changed] = 0.0  # such a neuron sees another sum now
     return Refusal(f"{unstable.sum()} of {unstable.size} activities may change, and more after {ROUNDS} rounds")
 

@@ -28,6 +28,13 @@ def upper_lengths(rows: np.ndarray) -> np.ndarray:
     return np.sqrt(((rows / scale[..., None]) ** 2).sum(axis=-1)) * scale * (1 + (rows.shape[-1] + 8) * UNIT)
 
 
+def neurons_of(pairs: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Tell of each neuron (m,) whether one of the ``pairs``, places r n + i, is its own."""
+    found = np.zeros(shape[0], dtype=bool)
+    found[pairs // shape[1]] = True
+    return found
+
+
 def _peak(value: Callable[[float], float], places: list[float]) -> float:
     """Return the place with the greatest value; the values rise and then fall."""
     low, high, known = 0, len(places) - 1, {}
@@ -82,7 +89,7 @@ class Flips(NamedTuple):
     def of(cls, inner: np.ndarray, on: np.ndarray, unstable: np.ndarray, pairs_on: np.ndarray) -> "Flips":
         """Add up the ``unstable`` pairs (m, n), where ``on`` are the activities and ``pairs_on`` counts on'on."""
         m, n = on.shape
-        rows = np.unique(np.flatnonzero(unstable) // n)  # far cheaper than any(axis=1)
+        rows = neurons_of(np.flatnonzero(unstable), unstable.shape)  # far cheaper than any(axis=1)
         unstable = unstable[rows]
         active = on[rows].astype(np.float32 if m < EXACT else np.float64)  # sums of quarters: no rounding
         free, half = unstable.astype(active.dtype), np.where(unstable, active.dtype.type(0.5), active)
