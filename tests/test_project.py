@@ -80,6 +80,34 @@ def test_the_comparisons_numbers_are_those_published():
     assert compare_page.filled(page, tally.read(ROOT / "figures/published/figure_compare.csv")) == page
 
 
+def test_what_the_comparison_says_in_words_is_so():
+    said, widths = (
+        tally.read(ROOT / f"figures/published/figure_compare_{name}.csv") for name in ("messages", "widths")
+    )
+    like = said[said.sentence.str.contains("best lr")]
+    near = {
+        of: set(some.problem[some.holds]) for of, some in like.groupby(like.sentence.str.extract(r"(\w+)\.like")[0])
+    }
+    assert near["AdamLoss"] == {*said.problem} - {"spoiled_regression"}
+    assert near["AdaLoss"] == {"digits_vit", "noisy_regression"}
+    own = said[said.sentence.str.contains(r"^Ada\w+ stays near its own best over more decades than (?:SGD|Adam)$")]
+    assert (own.holds.sum(), len(own)) == (9, 10)
+    widest = widths.loc[widths.groupby("problem").width_overall.idxmax()].set_index("problem").optimizer
+    regressions = {"noisy_regression": "dog", "spoiled_regression": "dog"}
+    assert widest.to_dict() == {
+        "digits_mlp": "dog", "digits_vit": "adamloss_like", "news_lstm": "prodigy", **regressions
+    }  # fmt: skip
+    curves = tally.read(ROOT / "figures/published/figure_compare.csv").groupby("problem")
+    spoiled, mlp, lstm = (
+        curves.get_group(problem).pivot(index="step", columns="optimizer", values="value")
+        for problem in ("spoiled_regression", "digits_mlp", "news_lstm")
+    )
+    assert spoiled.adaloss.min() > 1000 * spoiled.adaloss_like.min()
+    assert spoiled.adamloss[0.01] > 1000 * spoiled.adamloss_like[0.01]
+    assert spoiled.adamloss[100] < spoiled.adamloss_like.min()
+    assert mlp.sgd[10] < 0.15 and lstm.sgd[100] < 0.55 and lstm.adaloss.max() < 0.55  # chance
+
+
 def test_the_bound_of_a_running_job_holds(capsys):
     names = {}
     exec(blocks("docs/theory.md", "python")[0][1], names)
