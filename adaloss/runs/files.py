@@ -1,6 +1,6 @@
 """Files as the store needs them, and one line of what they and errors say.
 
-Only plain files are read, and what is written is on the disk before it is named.
+Only plain files are read.
 """
 
 import errno
@@ -25,12 +25,13 @@ def read(path: Path, most: int | None = None) -> bytes:
         return file.read()
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write a new file, all of it on the disk."""
+def write(path: Path, content: bytes, *, synced: bool = True) -> None:
+    """Write a new file; ``synced``, all of it is on the disk."""
     with path.open("wb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        if synced:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def sync(folder: Path) -> None:

@@ -54,6 +54,7 @@ from experiments.runs.provenance import origin, provenance
 __all__ = ["COMPLETE", "FILES", "Run", "SavedRun", "Store", "StoreError", "printable", "provenance", "run_id", "verify"]
 
 TEMPORARY = ".tmp-"
+SYNCED = 1.0  # seconds: a run that took less is made again after a power cut; to wait for the disk would take longer
 ABANDONED = 86400.0  # seconds after which a temporary folder is removed, whichever machine made it
 
 
@@ -129,15 +130,15 @@ class Store(Reader):
 
         Raises StoreError (full disk, no permission); nothing half-written remains.
         """
-        target = self.root / run.folder
+        target, long = self.root / run.folder, wall_time_s > SYNCED
         temporary = None
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary = self._temporary()
             config = yaml.dump(dict(run.config), Dumper=Dumper, sort_keys=False).encode()
             table = history.to_parquet(index=False, compression="zstd")
-            files.write(temporary / "config.yaml", config)
-            files.write(temporary / "history.parquet", table)
+            for name, content in (("config.yaml", config), ("history.parquet", table)):
+                files.write(temporary / name, content, synced=long)
             summary = {
                 "id": run.id,
                 "experiment": run.experiment,
@@ -152,8 +153,9 @@ class Store(Reader):
                 "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
                 **provenance(),
             }
-            files.write(temporary / "summary.json", sealed(summary))
-            files.sync(temporary)
+            files.write(temporary / "summary.json", sealed(summary), synced=long)
+            if long:
+                files.sync(temporary)
             if target.exists() and not self.has(run):
                 target.rename(temporary / "replaced")
             try:
@@ -161,7 +163,8 @@ class Store(Reader):
             except OSError:
                 if not self.has(run):  # else another process was faster with the same numbers
                     raise
-            files.sync(target.parent)
+            if long:
+                files.sync(target.parent)
             shutil.rmtree(target / "replaced", ignore_errors=True)
             if run.checkpoint is not None and status in COMPLETE:
                 for file in (run.checkpoint, unfinished(run.checkpoint)):

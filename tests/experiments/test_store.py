@@ -116,6 +116,26 @@ def test_a_failed_run_is_no_result_and_is_repeated(store):
     assert store.has(OTHER) and contents(path).keys() == contents(folder(store)).keys()
 
 
+@pytest.mark.parametrize(("seconds", "synced"), [(0.9, []), (1.1, ["config.yaml", "history.parquet", "summary.json"])])
+def test_what_took_long_is_on_the_disk_before_it_has_its_name(seconds, synced, store, monkeypatch):
+    """What did not is whole all the same, or found not to be and made again: test_a_change_of_any_byte_is_found."""
+    done, fsync, rename = [], os.fsync, Path.rename
+
+    def note(descriptor):
+        done.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        fsync(descriptor)
+
+    def renamed(path, target):
+        done.append("renamed")
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", note)
+    monkeypatch.setattr(Path, "rename", renamed)
+    store.save(OTHER, "completed", HISTORY, {}, seconds)
+    assert store.has(OTHER)
+    assert done[: len(synced)] == synced and done[len(synced) :][-2:] == (["renamed", "exp"] if synced else ["renamed"])
+
+
 def test_a_complete_run_is_never_replaced(store):
     before = contents(folder(store))
     store.save(RUN, "completed", HISTORY * 2, {"gap": 9.0}, 9.0)
@@ -304,7 +324,9 @@ def test_leftovers_of_dead_processes_go_and_those_of_living_ones_stay(store, mon
 
 def test_temporary_names_are_those_that_prepare_looks_for(store, monkeypatch):
     seen, true = [], files.write
-    monkeypatch.setattr(files, "write", lambda path, content: seen.append(path.parent.name) or true(path, content))
+    monkeypatch.setattr(
+        files, "write", lambda path, *of, **how: seen.append(path.parent.name) or true(path, *of, **how)
+    )
     store.save(OTHER, "completed", HISTORY, {}, 1.0)
     assert re.fullmatch(rf"\.tmp-{re.escape(origin())}-{os.getpid()}-[0-9a-f]{{8}}", seen[0])
 
