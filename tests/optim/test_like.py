@@ -124,6 +124,18 @@ def test_a_step_that_is_not_taken_leaves_the_window_as_it_was():
         torch.testing.assert_close(after[name], before[name], rtol=0, atol=0, equal_nan=True)
 
 
+def test_bound_and_steps_may_be_set_in_the_groups():
+    """As options of torch; the warning of a jump proposes a bound in the midst of a training."""
+    (_, late), (_, early) = single(), single(bound=10.0, steps=9)
+    steps_of(late, [7.0])
+    late.b = 1.0
+    for group in late.param_groups:
+        group.update(bound=10.0, steps=9)
+    for optimizer in (late, early):
+        steps_of(optimizer, [5.0, 6e6])
+    assert float(late.b) == float(early.b)
+
+
 def output(parameters, x):
     w1, b1, w2, b2 = parameters
     return torch.tanh(x @ w1.T + b1) @ w2.T + b2
