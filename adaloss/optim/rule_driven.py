@@ -80,30 +80,35 @@ class RuleDriven(OnDevice):
         """Observe by itself each loss that ``criterion`` computes and whose ``backward()`` runs; return the criterion.
 
         A torch module is hooked where it is, and its calls count in training mode only; in place of another function
-        call what is returned. Its result is the loss, or a mapping with the ``"loss"``. Where gradients are off nothing
-        is observed. Each optimizer watches a criterion of its own: one that two of them watch counts for both.
+        call what is returned. Its result is the loss, or a mapping with the ``"loss"``. Where gradients are off, or
+        there is none in the mapping, nothing is observed. Each optimizer watches a criterion of its own: one that two
+        of them watch counts for both. A copy of a module has a copy of the optimizer that watches it.
         Raises TypeError for what cannot be called, and at a call whose loss is not a scalar.
         """
         if not callable(criterion):
             raise TypeError(f"criterion is a {type(criterion).__name__}: should be a module or a function")
 
-        def told(result: Any) -> None:
-            loss = result["loss"] if isinstance(result, Mapping) else result
-            if self.of_loss and isinstance(loss, torch.Tensor) and loss.requires_grad:
-                self._losses.add(loss, self._value(loss), 1.0, void=True)
-
-        told = uncompiled(told)
         if isinstance(criterion, torch.nn.Module):
-            criterion.register_forward_hook(lambda module, _, result: told(result) if module.training else None)
+            criterion.register_forward_hook(self._hook)  # a bound method: copied with a copy of the optimizer
             return criterion
 
         @functools.wraps(criterion)
         def watched(*args: Any, **kwargs: Any) -> Any:
             result = criterion(*args, **kwargs)
-            told(result)
+            self._see(result)
             return result
 
         return watched
+
+    def _hook(self, module: torch.nn.Module, _: Any, result: Any) -> None:
+        if module.training:
+            self._see(result)
+
+    @uncompiled
+    def _see(self, result: Any) -> None:
+        loss = result.get("loss") if isinstance(result, Mapping) else result
+        if self.of_loss and isinstance(loss, torch.Tensor) and loss.requires_grad:
+            self._losses.add(loss, self._value(loss), 1.0, void=True)
 
     @uncompiled
     def zero_grad(self, *args: Any, **kwargs: Any) -> None:
