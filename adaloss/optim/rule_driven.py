@@ -234,7 +234,8 @@ class RuleDriven(OnDevice):
         if self.found_inf is not None:
             if float(self.found_inf):
                 return self._taken(b, t - 1, [0.0] * len(groups))
-            self._unscale()
+            if self.of_gradient:
+                self._unscale()
         norm_sq = self._grad_norm_sq()
         seen, hyper, kept = self._sees(first, loss)
         taken = [self.rule(b, seen, norm_sq, t, eta=float(group["lr"]), **hyper) for group in groups]
@@ -249,5 +250,7 @@ class RuleDriven(OnDevice):
             return None
         if self.of_loss and t > SETTLED and after > JUMP * b:
             self._warn_of_jump(t)
+        if self.found_inf is not None:
+            self._unscale()
         self._torch_update(steps)
         return self._taken(after, t, steps, **kept)
