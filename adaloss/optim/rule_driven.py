@@ -18,6 +18,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
+from weakref import WeakSet
 
 import torch
 
@@ -82,14 +83,14 @@ class RuleDriven(OnDevice):
         A torch module is hooked where it is, and its calls count in training mode only; in place of another function
         call what is returned. Its result is the loss, or a mapping with the ``"loss"``. Where gradients are off, or
         there is none in the mapping, nothing is observed. Each optimizer watches a criterion of its own: one that two
-        of them watch counts for both. A copy of a module has a copy of the optimizer that watches it.
+        of them watch counts for both. What is copied or pickled with the optimizer is watched by the copy.
         Raises TypeError for what cannot be called, and at a call whose loss is not a scalar.
         """
         if not callable(criterion):
             raise TypeError(f"criterion is a {type(criterion).__name__}: should be a module or a function")
 
         if isinstance(criterion, torch.nn.Module):
-            criterion.register_forward_hook(self._hook)  # a bound method: copied with a copy of the optimizer
+            criterion.register_forward_hook(Hook(self))
             return criterion
 
         @functools.wraps(criterion)
@@ -99,10 +100,6 @@ class RuleDriven(OnDevice):
             return result
 
         return watched
-
-    def _hook(self, module: torch.nn.Module, _: Any, result: Any) -> None:
-        if module.training:
-            self._see(result)
 
     @uncompiled
     def _see(self, result: Any) -> None:
@@ -254,3 +251,20 @@ class RuleDriven(OnDevice):
             self._unscale()
         self._torch_update(steps)
         return self._taken(after, t, steps, **kept)
+
+
+class Hook:
+    """Lets an optimizer, while there is one, see what a module computes in training."""
+
+    def __init__(self, *optimizers: RuleDriven) -> None:
+        self._optimizers = WeakSet(optimizers)  # a criterion may serve many trainings
+
+    @uncompiled
+    def __call__(self, module: torch.nn.Module, _: Any, result: Any) -> None:
+        """See the result, unless the module is in eval mode."""
+        if module.training:
+            for optimizer in self._optimizers:
+                optimizer._see(result)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(self._optimizers)

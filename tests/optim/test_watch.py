@@ -4,6 +4,7 @@ import copy
 import math
 import pickle
 import warnings
+import weakref
 from contextlib import nullcontext
 
 import pytest
@@ -15,6 +16,9 @@ from tests.optim.problems import Network, par
 
 with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # torch's own, of torch.jit
     from torch.distributed.optim import ZeroRedundancyOptimizer
+
+
+COPIES = [copy.deepcopy, lambda of: pickle.loads(pickle.dumps(of))]
 
 
 class InParts(torch.nn.Module):
@@ -87,7 +91,7 @@ def test_two_optimizers_watch_a_criterion_each():
         assert (float(first.b), float(second.b)) == pytest.approx((b, math.sqrt(4 + 4 * (k + 1))), rel=1e-15)
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda of: pickle.loads(pickle.dumps(of))])
+@pytest.mark.parametrize("copied", COPIES)
 def test_what_is_copied_with_the_optimizer_is_watched_by_the_copy(copied):
     """wandb#2588, wandb#5573: a watched model could not be saved. gpytorch#1360: a copy told the original."""
     p = par(1)
@@ -99,6 +103,20 @@ def test_what_is_copied_with_the_optimizer_is_watched_by_the_copy(copied):
     for *_, one in both:
         one.step()
     assert [float(one.b) for *_, one in both] == pytest.approx([3.0, 4.0], rel=1e-7)
+
+
+@pytest.mark.parametrize("copied", COPIES)
+def test_a_criterion_may_outlive_its_optimizer(copied):
+    """And be copied alone."""
+    p = par(1)
+    optimizer = AdaLoss([p])
+    criterion = optimizer.watch(torch.nn.MSELoss())
+    gone = weakref.ref(optimizer)
+    copied(criterion)(p, torch.zeros(1)).backward()
+    assert not len(optimizer._losses)
+    del optimizer
+    assert gone() is None
+    copied(criterion)(p, torch.zeros(1)).backward()
 
 
 def test_a_mapping_without_loss_is_not_observed():
