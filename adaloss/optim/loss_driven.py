@@ -136,7 +136,7 @@ class LossDriven(RuleDriven):
         References:
             docs/optimizers.md, "A start from a known lr".
         """
-        groups: Any = list(params)
+        groups: Any = params if isinstance(params, torch.Tensor) else list(params)  # torch refuses one tensor
         if "lr" not in kwargs and not all(isinstance(group, dict) and "lr" in group for group in groups):
             raise TypeError(f"{cls.__name__}.like() got no lr: give the learning rate that is known to be good")
         b0, alpha = (cls._key[name] for name in ("b0", "alpha"))

@@ -213,9 +213,10 @@ def test_a_checkpoint_of_adam_goes_on_with_its_moments(decoupled):
         ({"lr": None}, TypeError, r"AdaLoss\.like\(\) got no lr"),
         ({"steps": 0}, ValueError, "steps=0: should be a whole number of at least 1"),
         ({"bound": 1.0}, ValueError, r"bound=1\.0: should be finite and greater than 1"),
+        ({"params": par(2)}, TypeError, "params argument given to the optimizer should be an iterable"),  # torch's
     ],
 )
 def test_a_start_that_is_none_is_refused(changes, error, message):
-    given = {"lr": 0.1, "steps": 5} | changes
+    given = {"params": [par(1)], "lr": 0.1, "steps": 5} | changes
     with pytest.raises(error, match=message):
-        AdaLoss.like([par(1)], **{name: value for name, value in given.items() if value is not None})
+        AdaLoss.like(**{name: value for name, value in given.items() if value is not None})
