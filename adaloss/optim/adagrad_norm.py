@@ -106,7 +106,8 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
         plan = self._rows = planned(gradients, self._rows)
         norm_sq: Value
         if plan is not None:
-            norm_sq = float(plan.sums(gradients)[0].sum())
+            with np.errstate(all="ignore"):  # as torch does
+                norm_sq = float(plan.sums(gradients)[0].sum())
         else:
             norm_sq = whole(torch.stack([_norm(gradient).to(device) for gradient in gradients]).square().sum())
         if not self._compared and averages(self.process_group):
