@@ -11,7 +11,7 @@ from torch.optim.optimizer import ParamsT
 
 from adaloss import stepsizes
 from adaloss.optim.groups import SKIPS, choice
-from adaloss.optim.losses import Value, averages
+from adaloss.optim.losses import Value, averages, served
 from adaloss.optim.rows import AnyRows, Rows, planned, real
 from adaloss.optim.rule_driven import RuleDriven
 from adaloss.optim.update import entries, whole
@@ -106,15 +106,16 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
         plan = self._rows = planned(gradients, self._rows)
         norm_sq: Value
         if plan is not None:
-            norm_sq = float(plan.sums(gradients)[0].sum())
+            with np.errstate(all="ignore"):  # as torch does
+                norm_sq = float(plan.sums(gradients)[0].sum())
         else:
             norm_sq = whole(torch.stack([_norm(gradient).to(device) for gradient in gradients]).square().sum())
         if not self._compared and averages(self.process_group):
-            self._compare(torch.as_tensor(norm_sq, dtype=torch.float64, device=device))
+            self._compare(float(norm_sq))
         return float(norm_sq) if self._on_host() else torch.as_tensor(norm_sq, dtype=torch.float64, device=device)
 
-    def _compare(self, norm_sq: torch.Tensor) -> None:
-        ends = torch.stack([norm_sq, -norm_sq])
+    def _compare(self, norm_sq: float) -> None:
+        ends = torch.tensor([norm_sq, -norm_sq], dtype=torch.float64, device=served(self._device, self.process_group))
         dist.all_reduce(ends, op=dist.ReduceOp.MAX, group=self.process_group)
         most, least = ends.tolist()
         self._compared = math.isfinite(most)

@@ -136,7 +136,7 @@ class LossDriven(RuleDriven):
         References:
             docs/optimizers.md, "A start from a known lr".
         """
-        groups: Any = list(params)
+        groups: Any = params if isinstance(params, torch.Tensor) else list(params)  # torch refuses one tensor
         if "lr" not in kwargs and not all(isinstance(group, dict) and "lr" in group for group in groups):
             raise TypeError(f"{cls.__name__}.like() got no lr: give the learning rate that is known to be good")
         b0, alpha = (cls._key[name] for name in ("b0", "alpha"))
@@ -168,15 +168,16 @@ class LossDriven(RuleDriven):
         kept: dict[str, Any] = {}
         gap: Value = abs(loss - hyper["c"])
         if bound is not None:
+            recent = group.get("recent", [])  # as below, none where the option was set in the groups later
             if isinstance(gap, torch.Tensor):
-                group["recent"] = padded(group["recent"], gap.device)
-            gap, kept["recent"] = bounded(gap, group["recent"], bound)
+                recent = group["recent"] = padded(recent, gap.device)
+            gap, kept["recent"] = bounded(gap, recent, bound)
         if steps is not None and isinstance(gap, torch.Tensor):
-            before = group["unit"] = torch.as_tensor(group["unit"], dtype=torch.float64, device=gap.device)
+            before = group["unit"] = torch.as_tensor(group.get("unit", 0.0), dtype=torch.float64, device=gap.device)
             unit = kept["unit"] = torch.where(before > 0.0, before, 0.75 * steps * gap)
             hyper["alpha"] = torch.where(unit > 0.0, hyper["alpha"] / unit, 0.0)
         elif steps is not None:
-            kept["unit"] = float(group["unit"]) or 0.75 * steps * gap
+            kept["unit"] = float(group.get("unit", 0.0)) or 0.75 * steps * gap
             hyper["alpha"] = hyper["alpha"] / kept["unit"] if kept["unit"] else 0.0
         return gap, hyper | {"c": 0.0}, kept
 

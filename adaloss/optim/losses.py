@@ -68,9 +68,15 @@ def averages(group: "dist.ProcessGroup | bool | None") -> bool:
 
 def mean(total: Value, weights: Value, device: torch.device | None, group: "dist.ProcessGroup | None") -> Value:
     """Return the mean, both sums taken over the ranks of the group. ``device`` is the parameters', None without any."""
-    if device is None:
-        device = torch.device("cuda" if "nccl" in str(dist.get_backend(group)) else "cpu")
+    if isinstance(total, float):
+        device = served(device, group)
     sums = torch.stack([torch.as_tensor(v, dtype=torch.float64, device=device) for v in (total, weights)])
     dist.all_reduce(sums, group=group)
     total, weights = sums.tolist() if isinstance(total, float) else sums.unbind()
     return total / weights
+
+
+def served(device: torch.device | None, group: "dist.ProcessGroup | None") -> torch.device:
+    """Return the device if the group serves it, else one that it does serve: NCCL cannot send what is on the CPU."""
+    served_ones = [pair.partition(":")[0] for pair in dist.get_backend_config(group).split(",")]  # "cuda:nccl"
+    return device if device is not None and device.type in served_ones else torch.device(served_ones[0])

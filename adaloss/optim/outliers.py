@@ -34,7 +34,10 @@ def listed(recent: list[float] | torch.Tensor) -> list[float]:
 
 
 def padded(recent: list[float] | torch.Tensor, device: torch.device | None = None) -> torch.Tensor:
-    """Return the recent gaps as ``WINDOW`` float64 entries, NaN where there are fewer; a list's are put on a device."""
+    """Return the recent gaps as ``WINDOW`` float64 entries, NaN where there are fewer; a list's are put on a device.
+
+    Without one they stay on the device that holds them, a list's on the CPU.
+    """
     if isinstance(recent, torch.Tensor):
         return recent.to(device)
-    return torch.tensor([math.nan] * (WINDOW - len(recent)) + recent, dtype=torch.float64, device=device)
+    return torch.tensor([math.nan] * (WINDOW - len(recent)) + recent, dtype=torch.float64, device=device or "cpu")

@@ -40,13 +40,14 @@ class Rows:
         self._sums = np.empty(self.count)
         self._b = np.empty(self.count)
         self._held: list[torch.Tensor] | None = None  # its parts, once they lie in the states
-        factors = torch.empty(self.count)
+        factors = torch.empty(self.count, dtype=torch.float32, device="cpu")  # whatever the defaults are
         self._inverse = factors.numpy()
         self._factors = [
             of.view([-1, *[1] * (len(shape) - 1)] if shape else [])
             for of, shape in zip(self._split(factors), shapes, strict=True)
         ]
-        array, start = torch.empty(max([AT_ONCE, *(width for _, width in tables)]), dtype=torch.float64), 0
+        size = max([AT_ONCE, *(width for _, width in tables)])
+        array, start = torch.empty(size, dtype=torch.float64, device="cpu"), 0
         for width, same in itertools.groupby(self.order, key=lambda i: tables[i][1]):
             most = max(AT_ONCE // max(width, 1), 1)
             calls: list[list[tuple[int, int]]] = [[]]  # of each, the gradients and how many rows of them
@@ -87,7 +88,7 @@ class Rows:
         """Return the b of all rows, which are b0 where a state has none."""
         held = [of.get("b") for of in states]
         if self._held is None or any(map(is_not, held, self._held)):  # somebody has replaced one
-            b = torch.full([self.count], b0, dtype=torch.float64)
+            b = torch.full([self.count], b0, dtype=torch.float64, device="cpu")
             self._b, self._held = b.numpy(), self._split(b)
             for part, of in zip(self._held, held, strict=True):
                 if of is not None:

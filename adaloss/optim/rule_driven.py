@@ -18,6 +18,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
+from weakref import WeakSet
 
 import torch
 
@@ -80,30 +81,31 @@ class RuleDriven(OnDevice):
         """Observe by itself each loss that ``criterion`` computes and whose ``backward()`` runs; return the criterion.
 
         A torch module is hooked where it is, and its calls count in training mode only; in place of another function
-        call what is returned. Its result is the loss, or a mapping with the ``"loss"``. Where gradients are off nothing
-        is observed. Each optimizer watches a criterion of its own: one that two of them watch counts for both.
+        call what is returned. Its result is the loss, or a mapping with the ``"loss"``. Where gradients are off, or
+        there is none in the mapping, nothing is observed. Each optimizer watches a criterion of its own: one that two
+        of them watch counts for both. What is copied or pickled with the optimizer is watched by the copy.
         Raises TypeError for what cannot be called, and at a call whose loss is not a scalar.
         """
         if not callable(criterion):
             raise TypeError(f"criterion is a {type(criterion).__name__}: should be a module or a function")
 
-        def told(result: Any) -> None:
-            loss = result["loss"] if isinstance(result, Mapping) else result
-            if self.of_loss and isinstance(loss, torch.Tensor) and loss.requires_grad:
-                self._losses.add(loss, self._value(loss), 1.0, void=True)
-
-        told = uncompiled(told)
         if isinstance(criterion, torch.nn.Module):
-            criterion.register_forward_hook(lambda module, _, result: told(result) if module.training else None)
+            criterion.register_forward_hook(Hook(self))
             return criterion
 
         @functools.wraps(criterion)
         def watched(*args: Any, **kwargs: Any) -> Any:
             result = criterion(*args, **kwargs)
-            told(result)
+            self._see(result)
             return result
 
         return watched
+
+    @uncompiled
+    def _see(self, result: Any) -> None:
+        loss = result.get("loss") if isinstance(result, Mapping) else result
+        if self.of_loss and isinstance(loss, torch.Tensor) and loss.requires_grad:
+            self._losses.add(loss, self._value(loss), 1.0, void=True)
 
     @uncompiled
     def zero_grad(self, *args: Any, **kwargs: Any) -> None:
@@ -229,7 +231,8 @@ class RuleDriven(OnDevice):
         if self.found_inf is not None:
             if float(self.found_inf):
                 return self._taken(b, t - 1, [0.0] * len(groups))
-            self._unscale()
+            if self.of_gradient:
+                self._unscale()
         norm_sq = self._grad_norm_sq()
         seen, hyper, kept = self._sees(first, loss)
         taken = [self.rule(b, seen, norm_sq, t, eta=float(group["lr"]), **hyper) for group in groups]
@@ -244,5 +247,24 @@ class RuleDriven(OnDevice):
             return None
         if self.of_loss and t > SETTLED and after > JUMP * b:
             self._warn_of_jump(t)
+        if self.found_inf is not None:
+            self._unscale()
         self._torch_update(steps)
         return self._taken(after, t, steps, **kept)
+
+
+class Hook:
+    """Lets an optimizer, while there is one, see what a module computes in training."""
+
+    def __init__(self, *optimizers: RuleDriven) -> None:
+        self._optimizers = WeakSet(optimizers)  # a criterion may serve many trainings
+
+    @uncompiled
+    def __call__(self, module: torch.nn.Module, _: Any, result: Any) -> None:
+        """See the result, unless the module is in eval mode."""
+        if module.training:
+            for optimizer in self._optimizers:
+                optimizer._see(result)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(self._optimizers)

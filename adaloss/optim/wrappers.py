@@ -38,15 +38,19 @@ def hooked_on_demand(step: Callable[Concatenate[Driven, P], R]) -> Callable[Conc
         if torch.compiler.is_compiling():
             plain: Callable[Concatenate[Driven, P], R] = torch.compiler.disable(wrapper)
             return plain(self, *args, **kwargs)
-        if type(self).step is wrapper and (
+        hooks = type(self).step is wrapper and (
             self._optimizer_step_pre_hooks
             or self._optimizer_step_post_hooks
             or torch_optimizer._global_optimizer_pre_hooks
             or torch_optimizer._global_optimizer_post_hooks
             or torch.autograd._profiler_enabled()  # type: ignore[attr-defined]
-        ):
-            return hooked(self, *args, **kwargs)
-        return step(self, *args, **kwargs)
+        )
+        try:
+            return hooked(self, *args, **kwargs) if hooks else step(self, *args, **kwargs)
+        except BaseException:
+            for name in ("found_inf", "grad_scale"):  # GradScaler deletes them where the step returns, else multiplies
+                vars(self).pop(name, None)
+            raise
 
     wrapper.hooked = True  # type: ignore[attr-defined] # tells torch.optim.Optimizer that it need not wrap it
     return wrapper

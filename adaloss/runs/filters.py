@@ -4,13 +4,13 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from operator import eq, ge, gt, le, lt
+from operator import ge, gt, le, lt
 from typing import Any
 
 from adaloss.runs.reader import Reader
 from adaloss.runs.saved import StoreError, run_id
 
-COMPARE: dict[str, Callable[[Any, Any], bool]] = {"=": eq, "<=": le, ">=": ge, "<": lt, ">": gt}
+COMPARE: dict[str, Callable[[Any, Any], bool]] = {"<=": le, ">=": ge, "<": lt, ">": gt}
 
 
 class ArgumentError(ValueError):
@@ -72,7 +72,7 @@ def chosen(rows: list[dict], filters: Iterable[str]) -> list[dict]:
     """Return the runs for which all filters hold. Raises ArgumentError."""
     everything = rows
     for word in filters:
-        parts = re.fullmatch(r"([\w.]+)(<=|>=|!=|=|<|>)(.*)", word)
+        parts = re.fullmatch(r"([\w.]+)(<=|>=|!=|==?|<|>)(.*)", word)
         if parts is None:
             raise ArgumentError(f"{word}: not understood; a filter is FIELD=VALUE, or != < <= > >= in place of =")
         name, sign, text = parts.groups()
@@ -83,8 +83,8 @@ def chosen(rows: list[dict], filters: Iterable[str]) -> list[dict]:
 
 def _holds(name: str, value: Any, sign: str, text: str, word: str) -> bool:
     """Return whether a filter holds: with = and != for any of the values that commas separate."""
-    if sign in ("=", "!="):
-        return any(_is(name, value, one) for one in [text, *text.split(",")]) == (sign == "=")
+    if sign in ("=", "==", "!="):
+        return any(_is(name, value, one) for one in [text, *text.split(",")]) == (sign != "!=")
     wanted = _value(text)
     for side in (wanted, value):
         if side is not None and not isinstance(side, int | float):
@@ -97,11 +97,11 @@ def _is(name: str, value: Any, text: str) -> bool:
         return bool(text) and value.startswith(text)
     if isinstance(value, tuple):  # the sweeps of a run
         return text in value
-    return value == (text if isinstance(value, str) else _value(text))
+    return text == str(value) or (not isinstance(value, str) and value == _value(text))  # str: True, None, as shown
 
 
 def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+    for read in (json.loads, float):  # JSON has no .5, which Hydra takes, and no inf
+        with suppress(ValueError):
+            return read(text)
+    return text

@@ -31,12 +31,13 @@ class Runs(pd.DataFrame):
         """
         if unknown := [name for name in names if name not in self.columns]:
             raise ArgumentError(f"{unknown[0]}: no such field; there are {', '.join(map(str, self.columns))}")
-        carried = ["id", *(names or self._varying())]
+        carried = list(dict.fromkeys(["id", *(names or self._varying())]))
         parts = []
-        for row in self[[*carried, "path"]].drop_duplicates("path").to_dict("records"):
-            path = Path(row.pop("path"))
+        for row in self[list({*carried, "path"})].drop_duplicates("path").to_dict("records"):
+            path = Path(row["path"])
             recorded = Reader(path.parents[1]).load(f"{path.parent.name}/{path.name}").history
-            labels = {name: value for name, value in row.items() if name not in recorded}
+            values = {name: row[name] for name in carried if name not in recorded}
+            labels = {name: [of] * len(recorded) if isinstance(of, list) else of for name, of in values.items()}
             parts.append(pd.DataFrame(labels, index=recorded.index).join(recorded))
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=carried)
 

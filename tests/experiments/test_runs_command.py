@@ -83,7 +83,11 @@ def test_the_table(store, monkeypatch, capsys):
         (["b0>=1", "seed!=0"], 2),
         (["experiment!=gram"], 8),
         (["method.alpha=2"], 4),
+        (["b0=.01"], 4),
+        (["b0==1.", "seed<1e0"], 2),
+        (["result.final_gap<inf"], 6),
         (["result.final_gap=null"], 2),
+        (["result.final_gap=None"], 2),
         (["result.final_gap<=0.125"], 6),
         (["seconds>1"], 1),
         (["method=adaloss,sgd_constant", "b0=0.01,7", "seed!=1,2"], 2),
@@ -200,6 +204,15 @@ def test_columns_csv_and_json(store, monkeypatch, capsys):
     assert run(store, monkeypatch, capsys, "--columns", "b").startswith("error: --columns b: no such field; there are ")
 
 
+def test_a_list_is_one_value_in_every_row_of_a_history(store):
+    """Also where it is as long as the history."""
+    for layers in ([3, 4], [5]):
+        run = Run("lists", f"layers={len(layers)}", {"layers": layers}, "code", "rows")
+        store.save(run, "completed", pd.DataFrame({"iteration": [1, 2]}), {}, 0.5)
+    curves = load(store.root, "experiment=lists").history()
+    assert curves[["layers", "iteration"]].to_numpy().tolist() == [[[5], 1], [[5], 2], [[3, 4], 1], [[3, 4], 2]]
+
+
 def test_runs_as_frames(store, monkeypatch):
     """From another folder; b0 in the order of numbers, history with what differs between the runs."""
     for b0 in (2.0, 10.0):
@@ -215,6 +228,14 @@ def test_runs_as_frames(store, monkeypatch):
     assert curves.columns.tolist() == ["id", "b0", "iteration", "loss", "seed"]  # as recorded, over the field
     assert curves[["b0", "loss", "seed"]].to_numpy().tolist() == [[2, 2, 7], [2, 1, 7], [10, 10, 7], [10, 5, 7]]
     assert loaded[loaded.b0 > 2].history("data.n")[["data.n", "loss"]].to_numpy().tolist() == [[3, 10], [3, 5]]
+    assert loaded.history("path", "id", "b0", "b0").columns.tolist() == [
+        "id",
+        "path",
+        "b0",
+        "iteration",
+        "loss",
+        "seed",
+    ]
     assert len(load(store.root)) == 11 and load(store.root, "b0>99").history().empty
     for wrong in (lambda: load(store.root, "bo=1"), lambda: loaded.history("bo")):
         with pytest.raises(ArgumentError, match=r"^bo(=1)?: no such field; there are "):

@@ -282,6 +282,18 @@ def test_norms_are_summed_in_float64(dtype, granularity):
     assert float(optimizer.b) == pytest.approx(math.sqrt(1 + 1e4 * 1000.0**2), rel=1e-14)
 
 
+@pytest.mark.parametrize("granularity", ["global", "row"])
+def test_numpys_settings_have_no_part_in_a_step(granularity):
+    p, optimizer = single(AdaGradNorm, granularity=granularity)
+    with np.errstate(all="raise"):
+        p.grad.fill_(1e-200)
+        optimizer.step()
+        p.grad.fill_(1e200)
+        with pytest.raises(RuntimeError, match="gradient's norm is"):
+            optimizer.step()
+    assert float(optimizer.b) == 1.0
+
+
 @pytest.mark.parametrize("fused", [None, True])
 def test_a_module_may_change_its_dtype(fused):
     module = torch.nn.Linear(3, 2)

@@ -124,6 +124,18 @@ def test_a_step_that_is_not_taken_leaves_the_window_as_it_was():
         torch.testing.assert_close(after[name], before[name], rtol=0, atol=0, equal_nan=True)
 
 
+def test_bound_and_steps_may_be_set_in_the_groups():
+    """As options of torch; the warning of a jump proposes a bound in the midst of a training."""
+    (_, late), (_, early) = single(), single(bound=10.0, steps=9)
+    steps_of(late, [7.0])
+    late.b = 1.0
+    for group in late.param_groups:
+        group.update(bound=10.0, steps=9)
+    for optimizer in (late, early):
+        steps_of(optimizer, [5.0, 6e6])
+    assert float(late.b) == float(early.b)
+
+
 def output(parameters, x):
     w1, b1, w2, b2 = parameters
     return torch.tanh(x @ w1.T + b1) @ w2.T + b2
@@ -201,9 +213,10 @@ def test_a_checkpoint_of_adam_goes_on_with_its_moments(decoupled):
         ({"lr": None}, TypeError, r"AdaLoss\.like\(\) got no lr"),
         ({"steps": 0}, ValueError, "steps=0: should be a whole number of at least 1"),
         ({"bound": 1.0}, ValueError, r"bound=1\.0: should be finite and greater than 1"),
+        ({"params": par(2)}, TypeError, "params argument given to the optimizer should be an iterable"),  # torch's
     ],
 )
 def test_a_start_that_is_none_is_refused(changes, error, message):
-    given = {"lr": 0.1, "steps": 5} | changes
+    given = {"params": [par(1)], "lr": 0.1, "steps": 5} | changes
     with pytest.raises(error, match=message):
-        AdaLoss.like([par(1)], **{name: value for name, value in given.items() if value is not None})
+        AdaLoss.like(**{name: value for name, value in given.items() if value is not None})

@@ -93,6 +93,7 @@ def test_the_mean_over_ranks_is_weighted_by_both_sums(place, group, monkeypatch)
 
     monkeypatch.setattr(dist, "is_initialized", lambda: True)
     monkeypatch.setattr(dist, "all_reduce", all_reduce)
+    monkeypatch.setattr(dist, "get_backend_config", lambda group: "cpu:gloo,cuda:gloo")
     optimizer.observe(torch.tensor(1.5, dtype=torch.float64), weight=3.0)
     optimizer.observe(4.0)
     optimizer.step()
@@ -100,6 +101,17 @@ def test_the_mean_over_ranks_is_weighted_by_both_sums(place, group, monkeypatch)
     b = math.sqrt(4 + 14.5 / 6)
     assert float(optimizer.b) == pytest.approx(b, rel=1e-15)
     assert p.tolist() == pytest.approx([3 * (1 - 1 / b), 4 * (1 - 1 / b)], rel=1e-6)
+
+
+def test_the_group_need_not_serve_the_parameters_device(tmp_path):
+    """Adam-mini#28, pytorch#148532: parameters offloaded to the CPU, and NCCL. Here gloo, which has no meta device."""
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
+    try:
+        optimizer = AdaLoss([torch.nn.Parameter(torch.ones(2, device="meta"))], b0=2.0)
+        optimizer.step(loss=5.0)
+        assert float(optimizer.b) == 3.0
+    finally:
+        dist.destroy_process_group()
 
 
 @pytest.mark.parametrize("place", ["host", "device"])

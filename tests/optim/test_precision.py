@@ -146,6 +146,23 @@ def test_a_grad_scaler_changes_nothing_but_the_steps_it_skips(cls, options, plac
     assert scaler.get_scale() == 2.0 ** (10 + 1 - 1 + 1 - 1 + 1)  # two halvings among the doublings: it was really used
 
 
+@pytest.mark.parametrize(
+    ("place", "refused"), [("host", {}), ("host", {"loss": float("nan")}), ("device", {})], indirect=["place"]
+)
+def test_after_a_refusal_the_scaled_step_can_be_taken_anew(place, refused):
+    """GradScaler multiplies the scale by what an earlier step, which did not return, has left at the optimizer."""
+    scaled, plain = Linear(place), Linear(place)
+    optimizer, reference = AdaLoss([scaled.w]), AdaLoss([plain.w])
+    scaler = torch.amp.GradScaler(place, init_scale=2.0**10)
+    loss = scaled.loss()
+    scaler.scale(loss).backward()
+    with pytest.raises(RuntimeError, match=r"got no loss|the loss is nan"):
+        scaler.step(optimizer, **refused)
+    scaler.step(optimizer, loss=loss)
+    plain.steps(reference, 1)
+    assert torch.equal(scaled.w, plain.w) and torch.equal(optimizer.b, reference.b)
+
+
 @pytest.mark.parametrize("place", PATHS, indirect=True)
 def test_unscaled_and_clipped_gradients_leave_b(place):
     scaled, plain = Linear(place), Linear(place)

@@ -281,13 +281,35 @@ def test_a_step_of_length_zero_needs_no_loss():
     assert len(optimizer.state) == 4
 
 
-def test_b_has_a_value_whatever_the_default_device_is():
-    optimizer = AdaLoss([par(1)], b0=2.0)
-    with torch.device("meta"):
-        optimizer.step(loss=5.0)
-        state = optimizer.state_dict()
-        assert float(optimizer.b) == 3.0
-    assert float(state["param_groups"][0]["b"]) == 3.0
+@pytest.mark.parametrize(
+    "made",
+    [
+        partial(AdaLoss, bound=9.0, steps=9),
+        partial(AdamLoss, fused=True),
+        AdaGradNorm,
+        partial(AdaGradNorm, granularity="row"),
+        partial(AdaGradNorm, granularity="row", momentum=0.9),
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_nothing_depends_on_the_default_device_and_dtype(made, device, dtype):
+    """The step 1 / b is above what float16 holds."""
+    ends = []
+    for device_here, dtype_here in ((device, dtype), ("cpu", torch.float32)):
+        p = par(3)
+        p.grad *= 1e-6
+        optimizer = made([p], lr=1.0, b0=1e-6)
+        try:
+            torch.set_default_dtype(dtype_here)
+            with torch.device(device_here):
+                for loss in (1e-12, 1e-12):
+                    optimizer.step(loss=loss)
+                    optimizer.load_state_dict(optimizer.state_dict())
+                ends.append((p, optimizer.b))
+        finally:
+            torch.set_default_dtype(torch.float32)
+    assert torch.equal(ends[0][0], ends[1][0]) and torch.equal(ends[0][1], ends[1][1])
 
 
 def test_groups_know_their_steps():

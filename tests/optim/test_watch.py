@@ -2,7 +2,9 @@
 
 import copy
 import math
+import pickle
 import warnings
+import weakref
 from contextlib import nullcontext
 
 import pytest
@@ -14,6 +16,9 @@ from tests.optim.problems import Network, par
 
 with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # torch's own, of torch.jit
     from torch.distributed.optim import ZeroRedundancyOptimizer
+
+
+COPIES = [copy.deepcopy, lambda of: pickle.loads(pickle.dumps(of))]
 
 
 class InParts(torch.nn.Module):
@@ -84,6 +89,47 @@ def test_two_optimizers_watch_a_criterion_each():
         of_second(2 * p * q, torch.zeros(1)).backward()
         second.step()
         assert (float(first.b), float(second.b)) == pytest.approx((b, math.sqrt(4 + 4 * (k + 1))), rel=1e-15)
+
+
+@pytest.mark.parametrize("copied", COPIES)
+def test_what_is_copied_with_the_optimizer_is_watched_by_the_copy(copied):
+    """wandb#2588, wandb#5573: a watched model could not be saved. gpytorch#1360: a copy told the original."""
+    p = par(1)
+    optimizer = AdaLoss([p], b0=2.0, lr=0.0)
+    both = [(optimizer.watch(torch.nn.MSELoss()), p, optimizer)]
+    both += [copied(both[0])]
+    for (criterion, p, _), loss in zip(both, (5.0, 12.0), strict=True):
+        criterion(p, p.detach() + math.sqrt(loss)).backward()
+    for *_, one in both:
+        one.step()
+    assert [float(one.b) for *_, one in both] == pytest.approx([3.0, 4.0], rel=1e-7)
+
+
+@pytest.mark.parametrize("copied", COPIES)
+def test_a_criterion_may_outlive_its_optimizer(copied):
+    """And be copied alone."""
+    p = par(1)
+    optimizer = AdaLoss([p])
+    criterion = optimizer.watch(torch.nn.MSELoss())
+    gone = weakref.ref(optimizer)
+    copied(criterion)(p, torch.zeros(1)).backward()
+    assert not len(optimizer._losses)
+    del optimizer
+    assert gone() is None
+    copied(criterion)(p, torch.zeros(1)).backward()
+
+
+def test_a_mapping_without_loss_is_not_observed():
+    """transformers' Trainer takes the labels away and computes the loss itself (label_smoothing_factor)."""
+    p = par(1)
+    optimizer = AdaLoss([p], b0=2.0)
+    model = optimizer.watch(lambda name: {name: 5 * p})
+    model("logits")["logits"].backward()
+    with pytest.raises(RuntimeError, match="got no loss"):
+        optimizer.step()
+    model("loss")["loss"].backward()
+    optimizer.step()
+    assert float(optimizer.b) == 3.0
 
 
 def test_what_cannot_be_watched_is_refused():
