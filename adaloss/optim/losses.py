@@ -77,6 +77,11 @@ def mean(total: Value, weights: Value, device: torch.device | None, group: "dist
 
 
 def served(device: torch.device | None, group: "dist.ProcessGroup | None") -> torch.device:
-    """Return the device if the group serves it, else one that it does serve: NCCL cannot send what is on the CPU."""
-    served_ones = [pair.partition(":")[0] for pair in dist.get_backend_config(group).split(",")]  # "cuda:nccl"
-    return device if device is not None and device.type in served_ones else torch.device(served_ones[0])
+    """Return the device if the group serves it, else one that it does serve: NCCL cannot send what is on the CPU.
+
+    Without parameters that is where the other ranks' probably are: on the accelerator, if there is one.
+    """
+    types = [pair.partition(":")[0] for pair in dist.get_backend_config(group).split(",")]  # "cpu:gloo,cuda:nccl"
+    if device is None:
+        device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    return device if device.type in types else torch.device(types[0])
