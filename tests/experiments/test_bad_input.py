@@ -69,6 +69,8 @@ WRONG = [
     (["-m", "b0=1,2,-3", "method=adaloss,sgd_constant"], ["b0=-3", "greater than 0"]),
     (["-m", "hydra/launcher=joblib", "seed=0,-1"], ["seed=-1", "greater than or equal to 0"]),
     (["seed=0,1", "-m", "b0=1"], ["-m: should come before the overrides or after them"]),
+    (["b0=1", "--config-dir=x", "eta=2"], ["--config-dir=x: should come before the overrides or after them"]),
+    (["sweep.name=2026"], ["sweep.name=2026: should be a word", "a number needs quotes", "sweep.name=\"'2026'\""]),
     (["-m", "hydra.sweeper.max_batch_size=0"], ["hydra.sweeper.max_batch_size=0: should be at least 1"]),
     (["two_layer", "m=0"], ["m=0: input should be greater than or equal to 1"]),
     (["two_layer", "data=gaussian"], ["data='gaussian': allowed are sphere, near_orthogonal, clusters, digits"]),

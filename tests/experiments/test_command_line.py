@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -93,6 +94,32 @@ def test_an_option_of_ones_own_is_a_file_in_a_folder_of_its_group(tmp_path):
     assert mine == {"name": "adaloss", "alpha": 2.0, "c": 0.5, "c_unit": "absolute"}
     assert "method.c=0.5 " in launch("--help", "method=mine", *words).stdout
     assert " adamloss mine sgd_constant " in launch("method=yours", *words).stderr
+
+
+@pytest.mark.parametrize("way", ["--config-dir={} -m", "-m hydra.searchpath=[{}]"])
+def test_a_sweep_of_ones_own_may_lie_elsewhere(way, paper):
+    """It is listed under its name, with what the command line changes; the name of the paper's is taken."""
+    head, mode = "# @package _global_\n", "hydra: {mode: MULTIRUN, sweeper: {params: {method: adaloss}}}\n"
+    (paper / "options/sweep").mkdir(parents=True)
+    for file, name in (("mine", "mine"), ("posing", "figure_burn_in")):
+        text = f"{head}sweep: {{name: {name}}}\nb0: [1, 2]\n{mode}"
+        (paper / f"options/sweep/{file}.yaml").write_text(text)
+        words = (f"sweep={file}", "iterations=20", f"runs={paper}")
+        assert launch(*way.format(paper / "options").split(), *words).returncode == 0
+    assert {name.partition("-")[0]: count for name, count in lists(paper).items()} == {"mine": 2, "figure_burn_in": 2}
+
+
+def test_a_checkout_lies_anywhere_and_an_editor_has_its_files_open(tmp_path):
+    root = tmp_path / "a b=c,[x]'é $y"
+    for folder in ("adaloss", "configs", "experiments", "hydra_plugins"):
+        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("configs/.#method.yaml", "configs/sweep/.#figure_1.yaml"):  # what Emacs makes
+        (root / file).symlink_to("me@machine.1")
+    words = [sys.executable, "-m", "experiments.linear_regression", "-m", "b0=1,2", "iterations=20", "sweep.name=mine"]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run(words, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert lists(root / "runs/laptop") == {"mine": 2}
 
 
 def test_a_sweep_belongs_to_one_experiment():

@@ -87,6 +87,7 @@ def test_what_make_makes_is_in_the_sweeps_files(tmp_path, monkeypatch, capsys):
     head, many = "# a comment\n# @package _global_\n", "\nhydra: {mode: MULTIRUN}"
     (tmp_path / "mine.yaml").write_text(head + "sweep: {name: mine, experiment: gram}" + many)
     (tmp_path / "other.yaml").write_text(head + "defaults: [mine, _self_]\nsweep: {name: other, part: facts}")
+    (tmp_path / ".#mine.yaml").symlink_to("me@machine.1")  # while Emacs has it open
     read = registry.listed.__wrapped__()
     assert [(one.name, one.experiment, one.part) for one in read.values()] == [
         ("mine", "gram", None), ("other", "gram", "facts"),
