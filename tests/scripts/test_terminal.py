@@ -101,7 +101,9 @@ def test_a_scale_without_runs_is_no_table_of_claims_not_run(script, tmp_path, mo
 
 
 def test_a_figure_for_a_reader_that_leaves_and_a_notebooks_backend(tmp_path):
+    """And for one whose matplotlibrc needs LaTeX."""
     burn_in(tmp_path / "runs")
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\ntext.latex.preamble: \\nothing\n")
     command = "$PYTHON -m scripts.figure_burn_in --runs runs --figures figures | head -1"
     done = shell(command, tmp_path, MPLBACKEND="module://matplotlib_inline.backend_inline")
     assert (done.returncode, done.stderr) == (0, "") and done.stdout.count("\n") == 1
