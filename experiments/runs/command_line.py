@@ -142,6 +142,8 @@ def _names_no_configuration(word: str) -> bool:
 def _hydra_line(name: str, error: Exception, words: list[str]) -> str:
     """Return one line from Hydra's and OmegaConf's errors, which span several and name no allowed keys."""
     text = " ".join(str(error).split())
+    if text.startswith("Error merging override "):  # a field of Hydra's own; the reason is in what it was made from
+        return f"{text.removeprefix('Error merging override ')}: {str(error.__cause__).partition(chr(10))[0]}"
     where = re.search(r" full_key: (\S+)", text)
     for tail in (" See https", " Set the environment", " Config search path", " full_key"):
         text = text.split(tail)[0]

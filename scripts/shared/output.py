@@ -9,6 +9,7 @@ folder of its own, or one line about what the script needs.
 
 import argparse
 import io
+import shlex
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -131,7 +132,7 @@ def write(folder: Path, files: dict[str, bytes]) -> None:
 
 def command(sweep: str, scale: str, runs: Path | None) -> str:
     """Return the command that makes a sweep's runs; ``runs`` if they are not in the default place."""
-    elsewhere = f" runs={runs}" if runs else ""
+    elsewhere = f" {shlex.quote(f'runs={runs}')}" if runs else ""
     return f"python -m experiments.{maker(sweep)} sweep={sweep} scale={scale}{elsewhere}"
 
 

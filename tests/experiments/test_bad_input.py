@@ -61,6 +61,7 @@ WRONG = [
     (["--cfg", "job", "-m", "b0=1,2"], ["Only one of", "--multirun", "--cfg"]),
     (["--resolve"], ["--resolve", "--cfg"]),
     (["-m", "hydra/launcher=nonsense"], ["hydra/launcher/nonsense", "joblib"]),
+    (["hydra.mode=x"], ["hydra.mode=x: Invalid value 'x', expected one of [RUN, MULTIRUN]"]),
     (["sweep=cost"], ["sweep=cost", "experiments.cost"]),
     (["sweep.name=../x"], ["sweep.name='../x'", "letters"]),
     (["-m", "sweep.name=.x"], ["sweep.name='.x'", "neither dot nor dash"]),
