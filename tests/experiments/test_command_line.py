@@ -144,6 +144,11 @@ def test_of_a_field_given_twice_the_last_value_counts(tmp_path):
     assert values(tmp_path, "b0") == [2]
 
 
+def test_one_number_is_one_run_however_it_is_written(tmp_path):
+    for words, new in ((("b0=1", "method.c=0"), 1), (("b0=1.0", "method.c=-0.0"), 0), (("b0=1e0", "method.c=-0"), 0)):
+        assert made(launch(*words, "iterations=20", f"runs={tmp_path}")) == new
+
+
 def full():
     os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
 

@@ -84,6 +84,13 @@ def test_an_error_is_one_line(error, line):
     assert stop.value.code == line
 
 
+def test_a_script_that_is_stopped_while_it_imports_says_so_too(tmp_path):
+    """A Ctrl-C as matplotlib is imported."""
+    (tmp_path / "matplotlib.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    done = shell("trap - INT; exec $PYTHON -m scripts.plot", tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "interrupted; the same command continues\n")
+
+
 def test_a_bug_is_no_line():
     with pytest.raises(ZeroDivisionError):
         run_main(lambda: 1 / 0)
