@@ -28,6 +28,9 @@ no_jobs = $(error JOBS=$(JOBS): allowed is a whole number of at least 1)
 no_digits = $(subst 0,,$(subst 1,,$(subst 2,,$(subst 3,,$(subst 4,,$(no_high_digits))))))
 no_high_digits = $(subst 5,,$(subst 6,,$(subst 7,,$(subst 8,,$(subst 9,,$(JOBS))))))
 
+# modules are those of this folder, and docstrings are part of the pages
+unexport PYTHONSAFEPATH PYTHONOPTIMIZE
+
 .DEFAULT_GOAL := help
 .PHONY: help install test coverage mutants campaign smoke reproduce sweep figures claims report agree publish theory-check \
     compare bench release docs lint clean

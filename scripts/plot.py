@@ -11,12 +11,12 @@ median would mean nothing. A value that is no finite number counts as infinite, 
 """
 
 import argparse
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ import pandas as pd
 from adaloss.runs.filters import ArgumentError, chosen, table
 from adaloss.runs.frame import ABOUT, Runs, frame
 from experiments.methods import METHODS
+from experiments.runs.registry import NAME
 from experiments.runs.store import Store
 from experiments.runs.terminal import RefusalError, filled, parser, run_main, store_of
 from scripts.shared.marks import PLOTS
@@ -80,7 +81,8 @@ def choose(store: Store, filters: list[str]) -> Chosen:
         )
     runs = frame(store, rows)
     names = [name for name in runs.columns if name not in {*ABOUT} - {"experiment"} and not name.startswith("result.")]
-    fields = [name for name in names if _plain(runs[name]) and not name.endswith(".name")]
+    runs[names] = runs[names].map(_one)
+    fields = [name for name in names if not name.endswith(".name")]
     if runs.astype(str).duplicated(["experiment", *fields]).any():
         raise RefusalError(
             "some runs have one configuration and other code or data: choose by sweep=..., or by commit=..."
@@ -97,8 +99,9 @@ def _varies(runs: Runs, name: str) -> bool:
     return any(len({*map(repr, part[name])}) > 1 for part in parts)
 
 
-def _plain(column: pd.Series) -> bool:
-    return not column.map(lambda value: isinstance(value, list | tuple | dict)).any()
+def _one(value: object) -> object:
+    """Return a list as the text that a filter takes, all else as it is."""
+    return json.dumps(value) if isinstance(value, list) else value
 
 
 def _order(value: object) -> tuple:
@@ -123,6 +126,9 @@ def axes_of(found: Chosen, args: argparse.Namespace) -> Axes:
     if left := [name for name in left if name != facet]:
         values = ", ".join(map(str, varying[left[0]][:MOST]))
         raise RefusalError(f"the runs differ in {', '.join(left)}: choose one, as {left[0]}=... of {values}")
+    said = [name for name in (x, y, hue, facet) if name]
+    if twice := [name for name in said if said.count(name) > 1]:
+        raise RefusalError(f"{twice[0]}: twice among --x, --y, --hue and --facet; it has one place in a picture")
     return Axes(x, y, hue, facet, args.at)
 
 
@@ -176,7 +182,7 @@ def picture(table: pd.DataFrame, axes: Axes, title: str) -> plt.Figure:
     log = {"x": _logarithmic(table[axes.x]), "y": _logarithmic(finite)}
     for ax, (value, panel) in zip(grid[0], panels, strict=True):
         for k, (name, curve) in enumerate(_parts(panel, axes.hue)):
-            label, color, marker = METHODS.get(name, (str(name), f"C{k}", "o"))
+            label, color, marker = METHODS.get(name, (_literal(name), f"C{k}", "o"))
             points = {"marker": marker} if len(curve) <= MANY else {}
             ax.plot(curve[axes.x], curve[axes.y], color=color, label=label, **points)
             low, high = curve.low.replace(np.inf, np.nan), curve.high.clip(upper=finite.max())
@@ -184,14 +190,19 @@ def picture(table: pd.DataFrame, axes: Axes, title: str) -> plt.Figure:
             lost = curve[np.isinf(curve[axes.y])]
             edge = ax.get_xaxis_transform()
             ax.scatter(lost[axes.x], np.ones(len(lost)), color=color, marker="^", s=25, clip_on=False, transform=edge)
-        ax.set(xlabel=axes.x, title="" if value is None else f"{axes.facet} = {value}")
+        ax.set(xlabel=axes.x, title="" if value is None else f"{axes.facet} = {_literal(value)}")
         ax.set(**{f"{which}scale": "log" for which, wanted in log.items() if wanted})
     grid[0, 0].set_ylabel(axes.y.removeprefix("result."))
     if axes.hue:
         curves = {label: line for ax in grid[0] for line, label in zip(*ax.get_legend_handles_labels(), strict=True)}
         fig.legend(curves.values(), curves, title=axes.hue, loc="outside lower center", ncols=5)
-    fig.suptitle(title, fontsize=10)
+    fig.suptitle(_literal(title), fontsize=10)
     return fig
+
+
+def _literal(value: object) -> str:
+    """Return a text as it is, for a picture: what is between dollars would be a formula."""
+    return str(value).replace("$", r"\$")
 
 
 def _parts(table: pd.DataFrame, name: str | None) -> Iterator[tuple]:
@@ -247,13 +258,13 @@ def main() -> None:
     axes = axes_of(found, args)
     sweep = _sweep(store, found, args.filters)
     name = args.name or sweep or re.sub(r"\W+", "_", f"{axes.y}_over_{axes.x}")
-    if not re.fullmatch(r"\w[\w.-]{0,99}", name):
+    if not NAME.fullmatch(name):
         raise RefusalError(f"--name {name!r}: should be a word of letters, digits, dots, dashes and underscores")
     runs = [store.load(f"{Path(path).parent.name}/{Path(path).name}") for path in found.runs.path]
     table, at = drawn(found, axes), "" if axes.at is None else f", {found.recorded[0]} {axes.at:g}"
     counts = " to ".join(map(str, sorted({table.runs.min(), table.runs.max()})))
     title = f"{' '.join(args.filters)}{at}: median and middle half of {counts} runs"
-    with mpl.rc_context(STYLE):
+    with plt.style.context(STYLE, after_reset=True):  # whatever a matplotlibrc says
         output = Output((args.figures or Path("figures") / args.scale) / PLOTS, sweep, runs)
         output.save(name, picture(table, axes, title), table)
     output.write()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from experiments.runs.registry import listed
 from experiments.runs.store import Store, StoreError, run_id, verify
 from experiments.runs.terminal import run_main
 from scripts.shared import marks
@@ -44,12 +45,12 @@ def listed_of(sweeps: str, store: Store) -> list[str]:
 
 
 def drawing(file: Path, sweep: str) -> str:
-    """Return the script that draws a file, with its options: of a sweep that was changed, the unchanged one's."""
-    if file.stem == "claims":
+    """Return the script that draws a file, with its options: of another list of runs, that with the file's name."""
+    if file.stem in ("claims", "criteria"):
         return "claims"
     if file.resolve().parent.name == marks.PLOTS:
         return f"plot sweep={sweep}" if sweep else "plot"
-    script = sweep.partition("-")[0]
+    script = sweep if sweep in listed() else max(filter(file.stem.startswith, listed()), key=len, default=sweep)
     return script if script == sweep else f"{script} --sweep {sweep}"
 
 

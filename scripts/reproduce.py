@@ -62,7 +62,7 @@ class Log:
         self.times: dict[str, float] = {}
         published = PUBLISHED if folder.name == "laptop" else folder
         for known in (published, folder):
-            with suppress(OSError, ValueError, TypeError):
+            with suppress(OSError, ValueError, TypeError, AttributeError):
                 found = json.loads((known / TIMES).read_bytes())
                 self.times |= {name: float(seconds) for name, seconds in found.items()}
         folder.mkdir(parents=True, exist_ok=True)

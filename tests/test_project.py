@@ -26,6 +26,23 @@ def test_every_package_is_pinned_and_every_pin_has_its_package():
     assert {re.match(r"[a-z0-9-]+", name)[0] for name in named} - {"adaloss"} == {pin.split("==")[0] for pin in pins}
 
 
+def test_a_clone_that_converts_line_ends_is_the_same(tmp_path):
+    """make needs the recipes as they are, and so do the checksums of published tables."""
+
+    def git(*words):
+        subprocess.run(["git", "-c", "core.autocrlf=true", *words], cwd=tmp_path, check=True, capture_output=True)
+
+    git("init")
+    for name in (".gitattributes", "Makefile", "figures/published/figure_eta.csv", "figures/published/figure_eta.png"):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes((ROOT / name).read_bytes())
+        git("add", name)
+        file.unlink()
+        git("checkout-index", name)
+        assert file.read_bytes() == (ROOT / name).read_bytes(), name
+
+
 def test_make_help_lists_every_target():
     makefile = (ROOT / "Makefile").read_text()
     phony = re.search(r"^\.PHONY: ((.*\\\n)*.*)$", makefile, flags=re.MULTILINE)[1].replace("\\\n", " ").split()

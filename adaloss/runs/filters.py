@@ -7,6 +7,8 @@ from contextlib import suppress
 from operator import ge, gt, le, lt
 from typing import Any
 
+import yaml
+
 from adaloss.runs.reader import Reader
 from adaloss.runs.saved import StoreError, run_id
 
@@ -101,7 +103,8 @@ def _is(name: str, value: Any, text: str) -> bool:
 
 
 def _value(text: str) -> Any:
-    for read in (json.loads, float):  # JSON has no .5, which Hydra takes, and no inf
-        with suppress(ValueError):
+    """Return what a text means in JSON, as a number (.5), or as on Hydra's command line (True, [loss,step])."""
+    for read in (json.loads, float, yaml.safe_load) if text else ():
+        with suppress(ValueError, RecursionError, yaml.YAMLError):
             return read(text)
     return text

@@ -92,7 +92,7 @@ class Reader:
     def _lists(self) -> dict[str, list[Path]]:
         """Return the files of each sweep's lists. Before there were hashes in their names, each sweep had one."""
         found: dict[str, list[Path]] = {}
-        for file in sorted((self.root / "sweeps").glob("*.json")):
+        for file in sorted((self.root / "sweeps").glob("[!.]*.json")):
             found.setdefault(file.stem.partition("@")[0], []).append(file)
         return found
 

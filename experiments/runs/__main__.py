@@ -20,6 +20,7 @@ it was saved, and status 1 if there is any.
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from itertools import chain
@@ -78,7 +79,8 @@ def listing(rows: list[dict], columns: Sequence[str] = COLUMNS, form: str = "tab
     if form == "csv":
         return frame.to_csv(index=False, lineterminator="\n").rstrip("\n")
     if form == "json":
-        return frame.to_json(orient="records", double_precision=15, default_handler=str)
+        rows = json.dumps([dict.fromkeys(columns) | row for row in shown], default=str)
+        return json.dumps(json.loads(rows, parse_constant=lambda _: None))  # nan and infinity, which JSON has not
     return frame.to_string(index=False, na_rep="-")
 
 
@@ -101,7 +103,8 @@ def delete(store: Store, rows: list[dict], total: int, yes: bool) -> str:
             end="",
             flush=True,
         )
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        answer = sys.stdin.readline() if sys.stdin else ""  # None: the command was started without one
+        if answer.strip().lower() not in ("y", "yes"):
             return "nothing deleted"
     for row in tqdm(rows, disable=None, leave=False, unit="run"):
         store.delete(_folder(row))

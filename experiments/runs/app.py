@@ -193,9 +193,10 @@ def _folders(runs: list[Run]) -> str:
 
 def _check_order(words: list[str]) -> None:
     """Refuse what argparse loses: overrides behind a flag that follows others."""
-    overrides = [k for k, word in enumerate(words) if "=" in word or word.startswith("~")]
+    flags = [k for k, word in enumerate(words) if word.startswith("-")]
+    overrides = [k for k, word in enumerate(words) if k not in flags and ("=" in word or word.startswith("~"))]
     for k, word in enumerate(words):
-        if word in ("-m", "--multirun") and overrides and overrides[0] < k < overrides[-1]:
+        if k in flags and overrides and overrides[0] < k < overrides[-1]:
             raise ConfigError(f"{word}: should come before the overrides or after them")
 
 

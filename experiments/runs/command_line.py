@@ -27,8 +27,9 @@ from experiments.runs.schema import ConfigError, Experiment, validated
 from experiments.runs.store import Store
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-# Groups that are one file each, an option under each key; configs/GROUP/mine.yaml is one more option.
-GROUPS = {file.stem: file for file in CONFIGS.glob("*.yaml") if file.stem != "base"}
+# Groups that are one file each, an option under each key; configs/GROUP/mine.yaml is one more option. Files that begin
+# with a dot are those of editors and systems.
+GROUPS = {file.stem: file for file in CONFIGS.glob("[!.]*.yaml") if file.stem != "base"}
 # Fields that say where and how often, not what: they never reach a run's identity.
 AROUND = ("runs", "scale", "sweep", "alpha", "decay")
 
@@ -102,10 +103,10 @@ def _sweep_name(sweep: Any) -> str | None:
     name = fields.get("name")
     if name is None:
         return None
-    if not isinstance(name, str) or len(name.encode(errors="replace")) > 100 or not re.fullmatch(r"\w[\w.-]*", name):
+    if not isinstance(name, str) or len(name.encode(errors="replace")) > 100 or not registry.NAME.fullmatch(name):
         raise ConfigError(
             f"sweep.name={name!r}: should be a word of at most 100 letters, digits, dots, dashes and underscores, "
-            "and begin with neither dot nor dash"
+            "and begin with neither dot nor dash; a number needs quotes, as in sweep.name=\"'2026'\""
         )
     return name
 
@@ -141,6 +142,8 @@ def _names_no_configuration(word: str) -> bool:
 def _hydra_line(name: str, error: Exception, words: list[str]) -> str:
     """Return one line from Hydra's and OmegaConf's errors, which span several and name no allowed keys."""
     text = " ".join(str(error).split())
+    if text.startswith("Error merging override "):  # a field of Hydra's own; the reason is in what it was made from
+        return f"{text.removeprefix('Error merging override ')}: {str(error.__cause__).partition(chr(10))[0]}"
     where = re.search(r" full_key: (\S+)", text)
     for tail in (" See https", " Set the environment", " Config search path", " full_key"):
         text = text.split(tail)[0]

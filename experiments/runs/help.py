@@ -18,7 +18,7 @@ def text(config_name: str, config: DictConfig) -> str:
     """Describe the fields of an experiment; ``config`` is all of its configuration, Hydra's part included."""
     name, file = config_name.removeprefix("experiment/"), CONFIGS / f"{config_name}.yaml"
     schema, comments = model(name), _comments(file)
-    title = file.read_text().splitlines()[1].removeprefix("# ").partition(" What ")[0]
+    title = file.read_text(encoding="utf-8").splitlines()[1].removeprefix("# ").partition(" What ")[0]
     lines = [title, "", f"python -m experiments.{name} FIELD=VALUE ...", ""]
     for field in config:
         if field in ("hydra", "runs", "scale", "sweep"):
@@ -56,7 +56,7 @@ def _of_option(group: str, choice: str) -> dict[str, str]:
 def _comments(file: Path, prefix: str = "") -> dict[str, str]:
     """Return the comment behind each field of a file, under the field's dotted name."""
     found, outer = {}, []
-    for line in file.read_text().splitlines():
+    for line in file.read_text(encoding="utf-8").splitlines():
         match = COMMENTED.fullmatch(line)
         if match:
             outer = [*outer[: len(match[1]) // 2], match[2]]

@@ -19,6 +19,7 @@ import yaml
 FOLDER = Path(__file__).resolve().parents[2] / "configs/sweep"
 FIELDS = ("name", "experiment", "part")
 PARTS = ("paper", "facts", "compare")
+NAME = re.compile(r"\w[\w.-]{0,99}")  # of a sweep, which becomes a file's: neither a path nor an option
 
 
 class SweepError(Exception):
@@ -37,7 +38,7 @@ class Listed:
 @cache
 def listed() -> dict[str, Listed]:
     """Return all sweeps by name: the paper's figures by number, its tables, then ours. Raises SweepError."""
-    found = [_read(file) for file in FOLDER.glob("*.yaml")]
+    found = [_read(file) for file in FOLDER.glob("[!.]*.yaml")]
     found.sort(key=lambda one: (not re.match(r"figure_\d", one.name), not one.name.startswith("table"), one.name))
     return {one.name: one for one in found}
 

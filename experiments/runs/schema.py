@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pandas as pd
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from experiments.runs.store import Run, Store
 
@@ -46,6 +46,12 @@ class Strict(BaseModel):
     """Fields as declared: no others, no silent conversion ("1" is no number, true is no 1)."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @field_validator("*")
+    @classmethod
+    def _zero(cls, value: Any) -> Any:
+        """Return 0 for -0, which computes the same numbers under another id."""
+        return 0.0 if isinstance(value, float) and value == 0 else value
 
 
 @dataclass(frozen=True)

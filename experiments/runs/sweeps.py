@@ -39,7 +39,9 @@ class Named:
         choice = config.hydra.runtime.choices.get("sweep")
         choice = choice if isinstance(choice, str) else None  # null, or several at once
         self.name, self.loader = name, loader
-        self.paper = choice if not by_hand else name if name in registry.listed() else None
+        known = registry.listed()  # not a file in a folder of one's own, whose name is that of its list
+        meant = name if by_hand or choice not in known else choice
+        self.paper = meant if meant in known else None
         self.scale = config.hydra.runtime.choices.get("scale")
         self.changes = [word.input_line for word in words if word.key_or_group not in (*ELSEWHERE, "sweep")]
         self.changes += [word for word in config.hydra.overrides.hydra if word.startswith("hydra.sweeper.params.")]

@@ -67,9 +67,12 @@ def compare(figures: Path, published: Path) -> Agreement:
 def _verdicts(folder: Path) -> pd.Series:
     file = folder / "claims.csv"
     try:
-        return _read(file).set_index("id").verdict
+        found = _read(file).set_index("id").verdict
+        if not found.index.is_unique:
+            raise ValueError("a claim has two verdicts")
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise RefusalError(f"{file}: no table of claims; decide them: python -m scripts.claims") from error
+    return found
 
 
 def _read(file: Path) -> pd.DataFrame:
@@ -82,10 +85,13 @@ def _ranges(ours: Path, theirs: Path) -> list[pd.Series]:
     names = [name.removesuffix("_min") for name in found if name.endswith("_min") and f"{name[:-4]}_max" in found]
     if not names or not ours.is_file():
         return []
-    made = _read(ours)
-    if len(made) != len(found) or not {*names} <= {name.removesuffix("_min") for name in made}:
-        return []
-    return [(made[f"{k}_min"] <= found[f"{k}_max"]) & (found[f"{k}_min"] <= made[f"{k}_max"]) for k in names]
+    try:
+        made = _read(ours)
+        if len(made) != len(found) or not {*names} <= {name.removesuffix("_min") for name in made}:
+            return []
+        return [(made[f"{k}_min"] <= found[f"{k}_max"]) & (found[f"{k}_min"] <= made[f"{k}_max"]) for k in names]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RefusalError(f"{ours}: no table of a figure; draw it again") from error
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ It needs no network. A run that is not as it was saved is named in it and on the
 """
 
 import re
+import shlex
 from collections.abc import Callable
 from importlib.metadata import distribution
 from pathlib import Path
@@ -160,9 +161,10 @@ def main() -> None:
     decided = claims(figures, store)
     making, drawing = f"scale={args.scale}", f"--scale {args.scale}"
     if args.runs:
-        making, drawing = f"{making} runs={args.runs}", f"{drawing} --runs {args.runs}"
+        making = f"{making} {shlex.quote(f'runs={args.runs}')}"
+        drawing = f"{drawing} --runs {shlex.quote(str(args.runs))}"
     if args.figures:
-        drawing += f" --figures {args.figures}"
+        drawing += f" --figures {shlex.quote(str(args.figures))}"
     page = render(args.scale, found, of_user, decided, agreement(args.scale, figures), making, drawing)
     write(figures, {"report.html": page.encode(errors="backslashreplace")})
     made = sum(bool(sweep.ids) for sweep in found)

@@ -1,7 +1,6 @@
 """The parts of the report: each sweep's runs, whether they are intact, and the files drawn from them."""
 
 import io
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from experiments.runs.registry import listed, maker
+from experiments.runs.registry import NAME, listed, maker
 from experiments.runs.store import SavedRun, Store, StoreError, run_id
 from scripts.claims import tally
 from scripts.provenance import listed_of
@@ -18,7 +17,6 @@ from scripts.shared import marks
 from scripts.shared.marks import digest
 
 SCRIPTS = Path(__file__).resolve().parents[1]
-NAMES = re.compile(r"[\w.-]+", flags=re.ASCII)  # of files that the page may show
 
 
 @dataclass(frozen=True)
@@ -141,7 +139,7 @@ def tables(figures: Path, sweep: str, others: list[str]) -> list[Drawn]:
     found = []
     for path in sorted(figures.iterdir()) if figures.exists() else ():
         mine = [name for name in (sweep, *others) if path.stem == name or path.stem.startswith(f"{name}_")]
-        if path.suffix == ".csv" and NAMES.fullmatch(path.name) and mine and max(mine, key=len) == sweep:
+        if path.suffix == ".csv" and NAME.fullmatch(path.name) and mine and max(mine, key=len) == sweep:
             found.append(with_picture(read_table(path)))
     return found
 
@@ -182,7 +180,7 @@ def sweeps(store: Store, figures: Path) -> Iterator[Sweep]:
 def own(store: Store, figures: Path) -> list[Sweep]:
     """Return the sweeps of one's own: those with a name and no file, with what ``scripts.plot`` drew of each."""
     found = []
-    for name in [name for name in store.sweeps() if name not in listed() and NAMES.fullmatch(name)]:
+    for name in [name for name in store.sweeps() if name not in listed() and NAME.fullmatch(name)]:
         table = figures / marks.PLOTS / f"{name}.csv"
         drawn = [with_picture(read_table(table))] if table.exists() else []
         found.append(_found(store, Sweep(name, "", name, script=f"plot sweep={name}"), drawn))

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
+from experiments.runs.registry import NAME
 from experiments.runs.store import SavedRun, provenance
 
 COMMENTS = {".csv": ("# ", ""), ".md": ("<!-- ", " -->"), ".tex": ("% ", "")}
@@ -98,7 +99,7 @@ def _is_mark(found: dict) -> bool:
     named = runs if isinstance(runs, list) else [found["digest"], str(int(runs))]
     words = [found["commit"], *found["versions"], *found["versions"].values(), *named]
     shown = all(isinstance(word, str) and word.isprintable() for word in words)
-    return shown and re.fullmatch(r"([\w-]+(, [\w-]+)*)?", found["sweep"], flags=re.ASCII) is not None
+    return shown and all(map(NAME.fullmatch, found["sweep"].split(", ") if found["sweep"] else ()))
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -9,18 +9,17 @@ folder of its own, or one line about what the script needs.
 
 import argparse
 import io
-import re
+import shlex
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from experiments.runs.registry import maker
+from experiments.runs.registry import NAME, maker
 from experiments.runs.store import SavedRun, Store, StoreError
 from experiments.runs.terminal import RefusalError, parser, run_main, store_of
 from scripts.claims.intervals import Undecided
@@ -133,7 +132,7 @@ def write(folder: Path, files: dict[str, bytes]) -> None:
 
 def command(sweep: str, scale: str, runs: Path | None) -> str:
     """Return the command that makes a sweep's runs; ``runs`` if they are not in the default place."""
-    elsewhere = f" runs={runs}" if runs else ""
+    elsewhere = f" {shlex.quote(f'runs={runs}')}" if runs else ""
     return f"python -m experiments.{maker(sweep)} sweep={sweep} scale={scale}{elsewhere}"
 
 
@@ -156,7 +155,7 @@ def main(sweep: str, draw: Callable[[Output], None], apart: Apart | None = None)
 def _main(args: argparse.Namespace, sweep: str, draw: Callable[[Output], None], apart: Apart) -> None:
     store = store_of(args.scale, args.runs)
     figures = args.figures or Path("figures") / args.scale
-    with mpl.rc_context(STYLE):
+    with plt.style.context(STYLE, after_reset=True):  # whatever a matplotlibrc says
         if args.sweep == sweep:
             try:
                 output = Output(figures, sweep, store.load_sweep(sweep))
@@ -172,7 +171,7 @@ def _main(args: argparse.Namespace, sweep: str, draw: Callable[[Output], None], 
 def _other(store: Store, name: str) -> list[SavedRun]:
     """Return the runs of another list than the script's own. Raises RefusalError if there is none, StoreError."""
     listed = store.sweeps()
-    if name not in listed or not re.fullmatch(r"[\w-]+", name):
+    if name not in listed or not NAME.fullmatch(name):
         raise RefusalError(f"--sweep {name}: no such list in {store.root}; there are {', '.join(listed) or 'none'}")
     return store.load_sweep(name)
 

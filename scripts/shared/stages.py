@@ -45,8 +45,9 @@ class Records:
         self.packages = [sys.version, *sorted(f"{one.name} {one.version}" for one in distributions())]
         self.known: dict[str, dict] = {}
         self._runs: dict[str, str] = {}  # the state of each sweep's, until the next stage begins
-        with suppress(OSError, ValueError):
-            self.known = json.loads(self.file.read_bytes())
+        with suppress(OSError, ValueError, AttributeError, TypeError):  # not there, not whole, of another version
+            read = json.loads(self.file.read_bytes())
+            self.known = {name: found for name, found in read.items() if {*found} == {"made", "wrote", "said"}}
 
     def said(self, stage: Stage) -> str | None:
         """Return the last line of a stage that is complete, None for one that is to be run."""

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -95,6 +96,32 @@ def test_an_option_of_ones_own_is_a_file_in_a_folder_of_its_group(tmp_path):
     assert " adamloss mine sgd_constant " in launch("method=yours", *words).stderr
 
 
+@pytest.mark.parametrize("way", ["--config-dir={} -m", "-m hydra.searchpath=[{}]"])
+def test_a_sweep_of_ones_own_may_lie_elsewhere(way, paper):
+    """It is listed under its name, with what the command line changes; the name of the paper's is taken."""
+    head, mode = "# @package _global_\n", "hydra: {mode: MULTIRUN, sweeper: {params: {method: adaloss}}}\n"
+    (paper / "options/sweep").mkdir(parents=True)
+    for file, name in (("mine", "mine"), ("posing", "figure_burn_in")):
+        text = f"{head}sweep: {{name: {name}}}\nb0: [1, 2]\n{mode}"
+        (paper / f"options/sweep/{file}.yaml").write_text(text)
+        words = (f"sweep={file}", "iterations=20", f"runs={paper}")
+        assert launch(*way.format(paper / "options").split(), *words).returncode == 0
+    assert {name.partition("-")[0]: count for name, count in lists(paper).items()} == {"mine": 2, "figure_burn_in": 2}
+
+
+def test_a_checkout_lies_anywhere_and_an_editor_has_its_files_open(tmp_path):
+    root = tmp_path / "a b=c,[x]'é $y"
+    for folder in ("adaloss", "configs", "experiments", "hydra_plugins"):
+        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("configs/.#method.yaml", "configs/sweep/.#figure_1.yaml"):  # what Emacs makes
+        (root / file).symlink_to("me@machine.1")
+    words = [sys.executable, "-m", "experiments.linear_regression", "-m", "b0=1,2", "iterations=20", "sweep.name=mine"]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run(words, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert lists(root / "runs/laptop") == {"mine": 2}
+
+
 def test_a_sweep_belongs_to_one_experiment():
     assert [maker(name) for name in ("figure_1", "figure_4", "cost")] == ["linear_regression", "lstm", "cost"]
 
@@ -115,6 +142,11 @@ def test_of_a_field_given_twice_the_last_value_counts(tmp_path):
     for way in ((), ("-m",)):
         assert launch(*way, "b0=1", "b0=2", "iterations=20", "data=spectrum", f"runs={tmp_path}").returncode == 0
     assert values(tmp_path, "b0") == [2]
+
+
+def test_one_number_is_one_run_however_it_is_written(tmp_path):
+    for words, new in ((("b0=1", "method.c=0"), 1), (("b0=1.0", "method.c=-0.0"), 0), (("b0=1e0", "method.c=-0"), 0)):
+        assert made(launch(*words, "iterations=20", f"runs={tmp_path}")) == new
 
 
 def full():

@@ -196,8 +196,11 @@ def test_what_lies_about_in_a_store_stops_nothing(store):
     (store.root / ".tmp-x-1-aaaaaaaa").symlink_to(store.root)
     (store.root / "checkpoints/exp-aaaaaaaaaaaa.pt").mkdir(parents=True)
     (store.root / f"checkpoints/exp-{RUNS[0].id}.pt").mkdir()
+    for beside in [*store.root.glob("sweeps/*"), *store.root.glob("exp/*"), *store.root.glob("exp/*/*")]:
+        beside.with_name(f"._{beside.name}").write_bytes(b"\0\5\x16\7")  # as macOS copies to other file systems
     store.prepare()
-    assert all(map(store.has, RUNS))
+    assert all(map(store.has, RUNS)) and store.sweeps() == ["mine"]
+    assert [answer(store, *words)[1] for words in (["verify"], ["--stale"])] == [0, 0]
 
 
 # Two stores

@@ -1,13 +1,15 @@
 """``--help`` tells of every field its value, what it means and what it allows."""
 
+import os
 import re
+import subprocess
 
 import pytest
 from hydra import compose, initialize_config_dir
 
 from experiments.runs import help
 from experiments.runs.command_line import CONFIGS, model
-from tests.experiments.launch import launch
+from tests.experiments.launch import ROOT, command, launch
 
 EXPERIMENTS = sorted(file.stem for file in (CONFIGS / "experiment").glob("*.yaml"))
 ALONE = {"data", "method", "weights", "model", "record", "problems", "weight_decay", "training"}  # by their fields
@@ -24,6 +26,14 @@ def test_every_field_is_explained(name):
     for field in model(name).model_fields.keys() - ALONE:
         [comment] = re.findall(rf"^{field}:.*# (.*)$", comments, re.MULTILINE)
         assert told[field].startswith(comment)
+
+
+def test_the_locale_does_not_matter():
+    assert any(not (CONFIGS / f"experiment/{name}.yaml").read_bytes().isascii() for name in EXPERIMENTS)
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    words = command("--help", experiment="linear_regression")
+    result = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "") and "  b0=0.1 " in result.stdout
 
 
 def test_the_values_are_those_of_the_command():

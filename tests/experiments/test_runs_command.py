@@ -80,6 +80,8 @@ def test_the_table(store, monkeypatch, capsys):
         (["method.name=adaloss", "b0<1"], 2),
         (["method=sgd_constant", "b0<1", "status=diverged", "data.name=gaussian"], 2),
         (["b0=1e-2"], 4),
+        (["b0=.01,7"], 4),
+        (["b0<1."], 4),
         (["b0>=1", "seed!=0"], 2),
         (["experiment!=gram"], 8),
         (["method.alpha=2"], 4),
@@ -104,6 +106,16 @@ def test_filters(filters, count, store, monkeypatch, capsys):
     out = run(store, monkeypatch, capsys, *filters)
     assert len(labels(out)) == count
     assert out.splitlines()[-1] == f"{count} of 9 runs in {store.root}"
+
+
+def test_values_are_written_as_the_command_line_of_a_run_takes_them():
+    """Or as a table shows them."""
+    rows = [{"on": True, "names": ["loss", "step"], "sizes": [8, 0.5], "batch": None, "at": float("inf")}]
+    for word in ("on=True", "on=true", "names=[loss,step]", 'names=["loss", "step"]', "names=['loss', 'step']",
+                 "sizes=[8,.5]", "batch=null", "batch=Null", "at=inf", "at>1_000", "batch!="):  # fmt: skip
+        assert runs.chosen(rows, [word]) == rows, word
+    for word in ("on=False", "names=loss", "batch=", "at<inf"):
+        assert runs.chosen(rows, [word]) == [], word
 
 
 @pytest.mark.parametrize(
@@ -156,6 +168,8 @@ def test_nothing_goes_without_a_yes(store, monkeypatch, capsys):
     for answer in ("n\n", "\n", "", "yess\n"):
         out = run(store, monkeypatch, capsys, "delete", "method=adaloss", answer=answer)
         assert len(labels(out)) == 4 and out.endswith("[y/N] nothing deleted\n")
+    monkeypatch.setattr(sys, "stdin", None)  # <&-
+    assert run(store, monkeypatch, capsys, "delete", "method=adaloss").endswith("[y/N] nothing deleted\n")
     assert len(store.folders()) == 9
 
 
@@ -202,6 +216,9 @@ def test_columns_csv_and_json(store, monkeypatch, capsys):
     table = pd.read_csv(io.StringIO(run(store, monkeypatch, capsys, *words, "--format", "csv")))
     assert table.astype(object).where(table.notna(), None).to_numpy().tolist() == rows
     assert run(store, monkeypatch, capsys, "--columns", "b").startswith("error: --columns b: no such field; there are ")
+    values = {"b0": 0.1 + 0.2, "tiny": 5e-324, "odd": [1.5, float("nan")], "seed": 2**62 + 1, "lost": float("inf")}
+    [row] = json.loads(runs.listing([values], ["b0", *values], "json"))
+    assert row == values | {"odd": [1.5, None], "lost": None}
 
 
 def test_a_list_is_one_value_in_every_row_of_a_history(store):

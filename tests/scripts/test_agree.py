@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from experiments.runs.store import Store
+from experiments.runs.terminal import RefusalError
 from scripts.claims import agree
 from tests.scripts import claim_runs as made
 from tests.scripts.synthetic import saved, start
@@ -27,6 +28,17 @@ def test_what_agrees_and_what_does_not(tmp_path):
     assert (found.equal, found.undecided, found.alone) == (1, ["c1", "c2"], 1)
     assert found.contradictions == ["c3: reproduced, published not reproduced"]
     assert (found.overlapping, found.points) == (2, 3)
+
+
+@pytest.mark.parametrize("name", ["claims", "figure_0"])
+def test_a_table_that_is_none_is_one_line(name, tmp_path):
+    whole, ours = folder(tmp_path / "published", ["partly"]), folder(tmp_path / "made", ["partly"])
+    lines = (whole / f"{name}.csv").read_bytes().splitlines(keepends=True)
+    twice = [b"".join([*lines, lines[2]])] if name == "claims" else [b"# mark\nloss_min,loss_max\nx,y\n"]
+    for content in (b"", lines[0], b'# mark\nid,loss_min\n"c0', b"# mark\n\xff", *twice):
+        (ours / f"{name}.csv").write_bytes(content)
+        with pytest.raises(RefusalError, match=rf"/made/{name}.csv: no table of "):
+            agree.compare(ours, whole)
 
 
 def decided(root, name, monkeypatch):

@@ -22,7 +22,7 @@ from tests.scripts.synthetic import cells, refusal, saved, start
 from tests.scripts.synthetic import check as provenance
 from tests.scripts.test_b0_panels import regression_runs
 
-NAME = "figure_1-0abc12"
+NAME = "my.own-2"
 FILES = {f"figure_1_unit.{kind}" for kind in ("csv", "pdf", "png")}
 SCRIPTS = [(sweep, experiment) for sweep, experiment, _ in scripts()]
 

@@ -1,7 +1,9 @@
 """Every script from made-up runs: it says what it writes, and the claims of the paper follow its messages."""
 
 import re
+import shlex
 from importlib import import_module
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from experiments.runs.registry import listed
 from scripts import figure_6, table_1_controls
 from scripts.claims.claim import NOT_REPRODUCED, NOT_RUN, PARTLY, REPRODUCED, ClaimError, Sweep, by_key
-from scripts.shared.output import Message
+from scripts.shared.output import Message, command
 from scripts.table_1 import over_seeds
 from tests.scripts import claim_runs as made
 from tests.scripts import (
@@ -50,6 +52,11 @@ def controls(root):
         return [(config | fields, history, result | {"test_accuracy": accuracy}) for config, history, result in whole]
 
     return saved(root, "table_1_controls", whole + changed(0.5, frozen=2) + changed(0.4, data={"name": "mnist"}))
+
+
+def test_a_command_that_is_named_can_be_pasted():
+    words = shlex.split(command("figure_5", "smoke", Path("my runs")))
+    assert words == ["python", "-m", "experiments.gram", "sweep=figure_5", "scale=smoke", "runs=my runs"]
 
 
 def test_what_the_controls_say():

@@ -57,18 +57,23 @@ def test_the_report_waits_for_what_it_shows_and_decides_no_claims():
 
 
 def test_a_real_j_runs_one_target_after_the_other(tmp_path):
-    """The Makefile with a python that takes its time over the claims, and notes what it is called for."""
+    """The Makefile with a python that takes its time over the claims, and notes what it is called for.
+
+    What would keep a true one from the project's modules, or from their docstrings, does not reach it.
+    """
     (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
     python = tmp_path / ".venv/bin/python"
     python.parent.mkdir(parents=True)
-    python.write_text('#!/bin/sh\ncase "$2" in *.claims|*.reproduce) sleep 0.5;; esac\necho "$2" >> calls\n')
+    wait = 'case "$2" in *.claims|*.reproduce) sleep 0.5;; esac'
+    python.write_text(f'#!/bin/sh\n{wait}\necho "$2$PYTHONSAFEPATH$PYTHONOPTIMIZE" >> calls\n')
     python.chmod(0o755)
     # in the order in which they are made
     for name in ("pyproject.toml", "constraints.txt", "packaged.txt", ".venv/.reproduce"):
         (tmp_path / name).touch()
     for goals in (["claims", "report"], ["reproduce", "report"]):
         (tmp_path / "calls").write_text("")
-        subprocess.run(["make", "-j8", *goals], cwd=tmp_path, env=ALONE, check=True, capture_output=True)
+        environment = ALONE | {"PYTHONSAFEPATH": "1", "PYTHONOPTIMIZE": "2"}
+        subprocess.run(["make", "-j8", *goals], cwd=tmp_path, env=environment, check=True, capture_output=True)
         assert (tmp_path / "calls").read_text().split()[-2:] == [f"scripts.{goal}" for goal in goals]
 
 
@@ -87,6 +92,7 @@ def test_what_make_makes_is_in_the_sweeps_files(tmp_path, monkeypatch, capsys):
     head, many = "# a comment\n# @package _global_\n", "\nhydra: {mode: MULTIRUN}"
     (tmp_path / "mine.yaml").write_text(head + "sweep: {name: mine, experiment: gram}" + many)
     (tmp_path / "other.yaml").write_text(head + "defaults: [mine, _self_]\nsweep: {name: other, part: facts}")
+    (tmp_path / ".#mine.yaml").symlink_to("me@machine.1")  # while Emacs has it open
     read = registry.listed.__wrapped__()
     assert [(one.name, one.experiment, one.part) for one in read.values()] == [
         ("mine", "gram", None), ("other", "gram", "facts"),

@@ -72,6 +72,8 @@ def test_curves_and_results(root, monkeypatch):
     [
         (["--x", "no"], "--x no: there are iteration, loss, data.n, b0"),
         (["--hue", "no"], "--hue no: there are experiment, method, data, data.n, b0, seed"),
+        (["data.n=20", "b0=1", "--x", "loss", "--y", "loss"], "loss: twice among --x, --y, --hue and --facet"),
+        (["data.n=20", "--hue", "b0"], "b0: twice among --x, --y, --hue and --facet"),
         (["--hue", "seed"], "the runs differ in data.n: choose one, as data.n=... of 20, 50"),
         (["data.n=20", "--at", "0.5"], "--at 0.5: the first recorded iteration is 1"),
         (["--x", "iteration", "--y", "final"], "--y result.final: one number a run; --x should be a field, data.n, b0"),
@@ -83,6 +85,22 @@ def test_curves_and_results(root, monkeypatch):
 def test_what_is_refused_in_one_line(words, line, root, monkeypatch):
     said = refusal("plot", monkeypatch, *words, "--runs", root / "runs", "--figures", root / "figures")
     assert said.startswith(f"error: {line}")
+
+
+def test_a_list_tells_runs_apart_as_a_number_does(tmp_path, monkeypatch):
+    """And dollars in a name are no formula."""
+    cells = [
+        ({"sizes": sizes, "env": "$_{$", "b0": b0, "seed": k}, {"iteration": [1], "loss": [float(k)]}, {})
+        for k, sizes in enumerate(([8, 8], [64]))
+        for b0 in (1.0, 2.0)
+    ]
+    saved(tmp_path / "runs", "mine", cells)
+    table = drawn(tmp_path, monkeypatch, "mine", "sweep=mine", "--facet", "env")
+    assert table[["sizes", "b0", "loss"]].to_numpy().tolist() == [
+        ["[64]", 1, 1], ["[64]", 2, 1], ["[8, 8]", 1, 0], ["[8, 8]", 2, 0],
+    ]  # fmt: skip
+    one = drawn(tmp_path, monkeypatch, "one", "sizes=[8, 8]", "env!=$^$", "--name", "one")
+    assert one.loss.tolist() == [0, 0]
 
 
 def test_what_can_be_drawn_is_listed(root, monkeypatch, capsys):
@@ -111,3 +129,15 @@ def test_the_files_name_their_runs_and_the_report_shows_the_sweep(root, monkeypa
     [sweep] = own(Store(root / "runs"), root / "figures")
     [line] = sweep.stale
     assert len(extra) == 1 and line.endswith("draw it again: python -m scripts.plot sweep=mine")
+
+
+def test_every_name_that_a_sweep_may_have_is_drawn_and_checked(tmp_path, monkeypatch, capsys):
+    name = "größe-v1.2"
+    saved(tmp_path / "runs", name, [({"b0": b0}, {"iteration": [1], "loss": [b0]}, {}) for b0 in (1.0, 2.0)])
+    drawn(tmp_path, monkeypatch, name, f"sweep={name}")
+    files = [tmp_path / f"figures/plots/{name}.{kind}" for kind in ("csv", "png", "pdf")]
+    capsys.readouterr()
+    status, out, problems = check(monkeypatch, capsys, *files, "--runs", tmp_path / "runs")
+    assert (status, problems) == (0, []) and out.count(f"sweep {name}, 2 runs; ") == 3
+    [sweep] = own(Store(tmp_path / "runs"), tmp_path / "figures")
+    assert [file.name for file in sweep.drawn if file.picture] == [name]

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import zlib
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 
 from experiments.runs.store import Run, Store
+from scripts.provenance import drawing
 from scripts.shared import marks
 from scripts.shared.output import Output
 from tests.experiments.launch import ROOT
@@ -201,6 +203,21 @@ def test_where_the_runs_are(copied, monkeypatch, capsys):
     status, _, problems = check(monkeypatch, capsys, "figures/published/figure_0.csv")
     assert status == 1 and problems[0].startswith("error: figures/published/figure_0.csv: runs/laptop: no runs there")
     assert check(monkeypatch, capsys, "figures/published/figure_0.csv", "--runs", "runs/small")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("file", "sweep", "script"),
+    [
+        ("figure_2_bbc_final.csv", "figure_2_bbc", "figure_2_bbc"),
+        ("power/figure_2_bbc_final.csv", "power", "figure_2_bbc --sweep power"),
+        ("figure_1-0abc12/figure_1_unit.csv", "figure_1-0abc12", "figure_1 --sweep figure_1-0abc12"),
+        ("plots/mine.png", "mine", "plot sweep=mine"),
+        ("claims.md", "cost, errata", "claims"),
+        ("criteria.csv", "cost, errata", "claims"),
+    ],
+)
+def test_what_draws_a_file_again(file, sweep, script):
+    assert drawing(Path("figures/laptop", file), sweep) == script
 
 
 def test_what_is_published_says_what_made_it():

@@ -150,6 +150,8 @@ def made():
         (lambda _: write("figures/published/claims.csv"), ["report"]),
         (fails, ["figure", "report"]),
         (lambda _: write("figures/small/.stages.json", "{"), ALL),
+        (lambda _: write("figures/small/.stages.json", '{"runs": {"made": 1}, "report": 2}'), ALL),
+        (lambda _: (write("figures/small/.stages.json", "[]"), write("figures/small/times.json", "[]")), ALL),
         (lambda _: write("README.md"), []),
     ],
 )

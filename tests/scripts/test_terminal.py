@@ -84,6 +84,13 @@ def test_an_error_is_one_line(error, line):
     assert stop.value.code == line
 
 
+def test_a_script_that_is_stopped_while_it_imports_says_so_too(tmp_path):
+    """A Ctrl-C as matplotlib is imported."""
+    (tmp_path / "matplotlib.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    done = shell("trap - INT; exec $PYTHON -m scripts.plot", tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "interrupted; the same command continues\n")
+
+
 def test_a_bug_is_no_line():
     with pytest.raises(ZeroDivisionError):
         run_main(lambda: 1 / 0)
@@ -101,7 +108,9 @@ def test_a_scale_without_runs_is_no_table_of_claims_not_run(script, tmp_path, mo
 
 
 def test_a_figure_for_a_reader_that_leaves_and_a_notebooks_backend(tmp_path):
+    """And for one whose matplotlibrc needs LaTeX."""
     burn_in(tmp_path / "runs")
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\ntext.latex.preamble: \\nothing\n")
     command = "$PYTHON -m scripts.figure_burn_in --runs runs --figures figures | head -1"
     done = shell(command, tmp_path, MPLBACKEND="module://matplotlib_inline.backend_inline")
     assert (done.returncode, done.stderr) == (0, "") and done.stdout.count("\n") == 1
