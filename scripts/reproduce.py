@@ -94,7 +94,7 @@ class Log:
         if made is None or int(made[2]):
             self.times[stage.name] = round(time.monotonic() - start, 1)
             content = json.dumps(self.times, indent=1).encode() + b"\n"
-            files.replace(self.folder / TIMES, content, self.folder / f".{TIMES}")
+            files.replace(self.folder / TIMES, content)
         last = said.rstrip().rpartition("\n")[2]
         self.records.end(stage, there, last)
         return last

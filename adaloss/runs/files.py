@@ -6,6 +6,7 @@ Only plain files are read.
 import errno
 import os
 import stat
+import uuid
 from contextlib import suppress
 from pathlib import Path
 
@@ -44,8 +45,12 @@ def sync(folder: Path) -> None:
             os.close(descriptor)
 
 
-def replace(path: Path, content: bytes, temporary: Path) -> None:
-    """Write a file under a temporary name in its folder and rename it: it is the old one or the new one, whole."""
+def replace(path: Path, content: bytes, temporary: Path | None = None) -> None:
+    """Write a file under a temporary name in its folder and rename it: it is the old one or the new one, whole.
+
+    The name is one that no other process uses, if none is given.
+    """
+    temporary = temporary or path.with_name(f".tmp-{uuid.uuid4().hex}")
     try:
         write(temporary, content)
         temporary.replace(path)

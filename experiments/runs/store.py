@@ -194,7 +194,7 @@ class Store(Reader):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             before = self._lists().get(name, [])
-            files.replace(target, text.encode(), target.with_name(f"{TEMPORARY}{uuid.uuid4().hex}"))
+            files.replace(target, text.encode())
             for file in before:
                 if file != target:
                     file.unlink(missing_ok=True)

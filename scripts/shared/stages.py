@@ -69,7 +69,7 @@ class Records:
         self._save()
 
     def _save(self) -> None:
-        files.replace(self.file, json.dumps(self.known, indent=1).encode(), self.file.with_suffix(".tmp"))
+        files.replace(self.file, json.dumps(self.known, indent=1).encode())
 
     def _made(self, stage: Stage, wrote: list[str]) -> str:
         """Return a hash of all that a stage depends on and of what it wrote."""
