@@ -54,7 +54,7 @@ from experiments.runs.provenance import origin, provenance
 __all__ = ["COMPLETE", "FILES", "Run", "SavedRun", "Store", "StoreError", "printable", "provenance", "run_id", "verify"]
 
 TEMPORARY = ".tmp-"
-SYNCED = 1.0  # seconds: a run that took less is made again after a power cut; to wait for the disk would take longer
+SYNCED = 1.0  # seconds: a run that took less is soon made again after a power cut; many wait longer for the disk
 ABANDONED = 86400.0  # seconds after which a temporary folder is removed, whichever machine made it
 
 
@@ -130,7 +130,9 @@ class Store(Reader):
 
         Raises StoreError (full disk, no permission); nothing half-written remains.
         """
-        target, long = self.root / run.folder, wall_time_s > SYNCED
+        target = self.root / run.folder
+        # with a checkpoint, this is what is left of a longer training
+        synced = wall_time_s > SYNCED or (run.checkpoint is not None and run.checkpoint.exists())
         temporary = None
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -138,7 +140,7 @@ class Store(Reader):
             config = yaml.dump(dict(run.config), Dumper=Dumper, sort_keys=False).encode()
             table = history.to_parquet(index=False, compression="zstd")
             for name, content in (("config.yaml", config), ("history.parquet", table)):
-                files.write(temporary / name, content, synced=long)
+                files.write(temporary / name, content, synced=synced)
             summary = {
                 "id": run.id,
                 "experiment": run.experiment,
@@ -153,8 +155,8 @@ class Store(Reader):
                 "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
                 **provenance(),
             }
-            files.write(temporary / "summary.json", sealed(summary), synced=long)
-            if long:
+            files.write(temporary / "summary.json", sealed(summary), synced=synced)
+            if synced:
                 files.sync(temporary)
             if target.exists() and not self.has(run):
                 target.rename(temporary / "replaced")
@@ -163,7 +165,7 @@ class Store(Reader):
             except OSError:
                 if not self.has(run):  # else another process was faster with the same numbers
                     raise
-            if long:
+            if synced:
                 files.sync(target.parent)
             shutil.rmtree(target / "replaced", ignore_errors=True)
             if run.checkpoint is not None and status in COMPLETE:

@@ -118,9 +118,16 @@ def test_a_failed_run_is_no_result_and_is_repeated(store):
     assert store.has(OTHER) and contents(path).keys() == contents(folder(store)).keys()
 
 
-@pytest.mark.parametrize(("seconds", "synced"), [(0.9, []), (1.1, ["config.yaml", "history.parquet", "summary.json"])])
-def test_what_took_long_is_on_the_disk_before_it_has_its_name(seconds, synced, store, monkeypatch):
-    """What did not is whole all the same, or found not to be and made again: test_a_change_of_any_byte_is_found."""
+FILES = ["config.yaml", "history.parquet", "summary.json"]
+
+
+@pytest.mark.parametrize(("seconds", "resumed", "synced"), [(0.9, False, []), (1.1, False, FILES), (0.1, True, FILES)])
+def test_what_took_long_is_on_the_disk_before_it_has_its_name(seconds, resumed, synced, store, monkeypatch):
+    """Short runs are left to their checksums: test_a_change_of_any_byte_is_found."""
+    run = store.opened(OTHER)
+    if resumed:
+        run.checkpoint.parent.mkdir()
+        run.checkpoint.write_bytes(b"what a longer training had reached")
     done, fsync, rename = [], os.fsync, Path.rename
 
     def note(descriptor):
@@ -133,7 +140,7 @@ def test_what_took_long_is_on_the_disk_before_it_has_its_name(seconds, synced, s
 
     monkeypatch.setattr(os, "fsync", note)
     monkeypatch.setattr(Path, "rename", renamed)
-    store.save(OTHER, "completed", HISTORY, {}, seconds)
+    store.save(run, "completed", HISTORY, {}, seconds)
     assert store.has(OTHER)
     assert done[: len(synced)] == synced and done[len(synced) :][-2:] == (["renamed", "exp"] if synced else ["renamed"])
 
