@@ -73,7 +73,7 @@ def test_a_process_waits_for_the_runs_of_another_and_makes_them_where_that_is_ki
 
 
 def test_command_lines():
-    counts, _, broken = fuzz.campaign(30, random.Random(1), slow=False)
+    counts, _, broken = fuzz.campaign(60, random.Random(1), slow=False)
     assert not broken
     assert {"ran", "refused"} <= {what for _, what in counts}
 

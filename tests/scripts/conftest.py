@@ -1,14 +1,11 @@
 """A report of two sweeps, made once for all modules that read it."""
 
 import shutil
-from functools import cache
 
 import pandas as pd
 import pytest
 
-from adaloss.theory.errata import ERRATA
 from experiments.runs.store import Store
-from scripts.report import pictures
 from scripts.shared.output import Output
 from tests.experiments.launch import launch
 from tests.scripts.synthetic import start
@@ -20,16 +17,6 @@ ROWS = [
     ("c2", "paper", "Table 1", "90.65", "", "90.65", "1", "not run at this scale", "table_1"),
     ("c3", "paper", "Section 2", "no figure", "x", "y", "", "false as printed", ""),
 ]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def once():
-    """What is the same in all reports is computed once: the errata's examples and the pictures in small."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pictures, "data_uri", cache(pictures.data_uri))
-        for number, function in ERRATA.items():
-            patch.setitem(ERRATA, number, cache(function))
-        yield
 
 
 @pytest.fixture(scope="session")
