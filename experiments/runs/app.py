@@ -46,8 +46,7 @@ def main(name: str) -> None:
     restore = interrupt.watch(name)
     try:
         _check_order(sys.argv[1:])
-        if any(key_of(word) == "sweep" for word in sys.argv[1:]):
-            registry.listed()  # says what is wrong with a sweep's file, before Hydra makes something else of it
+        _check_sweep(name, sys.argv[1:])
         task()
     except JobError as error:
         sys.stderr.write(str(error))
@@ -198,6 +197,15 @@ def _check_order(words: list[str]) -> None:
     for k, word in enumerate(words):
         if k in flags and overrides and overrides[0] < k < overrides[-1]:
             raise ConfigError(f"{word}: should come before the overrides or after them")
+
+
+def _check_sweep(name: str, words: list[str]) -> None:
+    """Refuse what Hydra would put in words about fields: another experiment's sweep, or a wrong file of one."""
+    for word in words:
+        if key_of(word) == "sweep":
+            sweep = registry.listed().get(word.partition("=")[2])
+            if sweep and sweep.experiment not in (None, name):
+                raise ConfigError(f"{word}: is made by experiments.{sweep.experiment}")
 
 
 def _stop(line: str) -> None:

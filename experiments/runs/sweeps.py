@@ -177,9 +177,6 @@ class PlanningSweeper(Sweeper):
         named = Named(self.config, sweep, self.context.config_loader)
         if named.paper is None:
             return sweep, ""
-        owner = registry.listed()[named.paper].experiment
-        if owner not in (None, self.name):
-            raise ConfigError(f"sweep={named.paper}: is made by experiments.{owner}")
         if named.plain or self._is_of_paper(named):
             return named.paper, ""
         what = named.changed()

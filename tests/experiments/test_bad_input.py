@@ -62,7 +62,8 @@ WRONG = [
     (["--resolve"], ["--resolve", "--cfg"]),
     (["-m", "hydra/launcher=nonsense"], ["hydra/launcher/nonsense", "joblib"]),
     (["hydra.mode=x"], ["hydra.mode=x: Invalid value 'x', expected one of [RUN, MULTIRUN]"]),
-    (["sweep=cost"], ["sweep=cost", "experiments.cost"]),
+    (["sweep=cost"], ["sweep=cost: is made by experiments.cost"]),  # and not which of its fields are unknown here
+    (["sweep=table_1", "hydra.mode=RUN"], ["sweep=table_1: is made by experiments.vit"]),
     (["sweep.name=../x"], ["sweep.name='../x'", "letters"]),
     (["-m", "sweep.name=.x"], ["sweep.name='.x'", "neither dot nor dash"]),
     (["sweep.name=" + "x" * 101], ["sweep.name='xxx", "at most 100"]),

@@ -7,9 +7,7 @@ import re
 import resource
 import shutil
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, replace
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -143,15 +141,6 @@ def test_what_took_long_is_on_the_disk_before_it_has_its_name(seconds, resumed, 
     store.save(run, "completed", HISTORY, {}, seconds)
     assert store.has(OTHER)
     assert done[: len(synced)] == synced and done[len(synced) :][-2:] == (["renamed", "exp"] if synced else ["renamed"])
-
-
-def test_two_may_replace_a_file_at_once(tmp_path):
-    """As two ``make reproduce`` do with the times of their stages."""
-    contents = [bytes([k]) * 1000 for k in range(100)]
-    with ThreadPoolExecutor(4) as writers:
-        list(writers.map(partial(files.replace, tmp_path / "times.json"), contents))
-    assert [path.name for path in tmp_path.iterdir()] == ["times.json"]
-    assert (tmp_path / "times.json").read_bytes() in contents
 
 
 def test_a_complete_run_is_never_replaced(store):

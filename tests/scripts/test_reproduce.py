@@ -5,12 +5,15 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from adaloss.runs import files
 from experiments.runs import identity
 from experiments.runs.registry import listed
 from experiments.runs.store import Store
@@ -159,3 +162,12 @@ def test_a_stage_runs_again_if_what_it_was_made_from_or_wrote_has_changed(change
     change(monkeypatch)
     assert made() == again
     assert made() == []
+
+
+def test_two_may_replace_a_file_at_once(tmp_path):
+    """The times of the stages, by two ``make reproduce``."""
+    contents = [bytes([k]) * 1000 for k in range(100)]
+    with ThreadPoolExecutor(4) as writers:
+        list(writers.map(partial(files.replace, tmp_path / "times.json"), contents))
+    assert [path.name for path in tmp_path.iterdir()] == ["times.json"]
+    assert (tmp_path / "times.json").read_bytes() in contents
