@@ -62,7 +62,7 @@ $(VENV)/.test $(VENV)/.mutants $(VENV)/.peers $(VENV)/.docs: $(VENV)/.%: $(STAMP
 	@touch $@
 
 test: $(VENV)/.test ## run the tests
-	@$(PY) -m pytest -n $(jobs) --dist loadfile
+	@$(PY) -m pytest -n $$(($(jobs) + 1)) --dist loadfile --no-loadscope-reorder
 
 coverage: $(VENV)/.test ## measure which lines and branches of adaloss its tests take; fail under 96 %
 	@$(PY) -m coverage run -m pytest tests/test_stepsizes.py tests/theory tests/optim tests/simulate
