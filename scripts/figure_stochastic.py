@@ -8,6 +8,7 @@ from functools import partial
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import scipy  # its modules as they are needed: scipy.stats takes half a second
 
 from experiments.methods import METHODS
 from experiments.runs.store import SavedRun
@@ -41,15 +42,13 @@ def tested(promised: pd.DataFrame) -> pd.DataFrame:
     ``p_value`` is that of a one-sided exact binomial test of the stated probability: independent problems, in each of
     which a statement fails with probability at most delta (B2: 0), fail no more often than so many draws of delta.
     """
-    from scipy.stats import binomtest  # a second that the other scripts need not wait
-
     rows = []
     for (method, name), table in promised.groupby(["method", "statement"], sort=False):
         failed, count, delta = int(table.failed.sum()), len(table), 0.0 if name == "B2" else float(table.delta.iloc[0])
         ratio = (table.bound / table.measured)[table.measured > 0].quantile([0.5, 0.9], interpolation="lower")
         rows.append(
             {"method": method, "statement": name, "paths": count, "failed": failed, "delta": delta}
-            | {"p_value": binomtest(failed, count, delta, alternative="greater").pvalue}
+            | {"p_value": scipy.stats.binomtest(failed, count, delta, alternative="greater").pvalue}
             | {"ratio_median": ratio[0.5], "ratio_90": ratio[0.9]}
         )
     return pd.DataFrame(rows)

@@ -12,7 +12,7 @@ from functools import cache, cached_property
 from math import inf
 
 import numpy as np
-from scipy import special, stats
+import scipy  # its modules as they are needed: scipy.stats takes half a second
 
 WRONG = 0.01  # share of verdicts that may err
 FEWEST = 3  # values of which Student's interval is given: of fewer the deviation says nothing
@@ -25,7 +25,7 @@ def mean(values: np.ndarray, wrong: float) -> Limits:
     if len(values) < FEWEST or not np.isfinite(values).all():
         return -inf, inf
     middle, error = values.mean(), values.std(ddof=1) / len(values) ** 0.5
-    half = special.stdtrit(len(values) - 1, 1 - wrong / 2) * error
+    half = scipy.special.stdtrit(len(values) - 1, 1 - wrong / 2) * error
     return float(middle - half), float(middle + half)
 
 
@@ -44,12 +44,12 @@ def share(values: np.ndarray, wrong: float) -> Limits:
 @cache
 def _rank(n: int, wrong: float) -> int:
     """Return the greatest rank from both ends between which the median lies with this confidence; 0 if none."""
-    return int(stats.binom.ppf(wrong / 2, n, 0.5))
+    return int(scipy.stats.binom.ppf(wrong / 2, n, 0.5))
 
 
 @cache
 def _share(true: int, n: int, wrong: float) -> Limits:
-    found = stats.binomtest(true, n).proportion_ci(1 - wrong, method="exact")
+    found = scipy.stats.binomtest(true, n).proportion_ci(1 - wrong, method="exact")
     return float(found.low), float(found.high)
 
 
