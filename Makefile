@@ -61,6 +61,8 @@ $(VENV)/.test $(VENV)/.mutants $(VENV)/.peers $(VENV)/.docs: $(VENV)/.%: $(STAMP
 	@$(COMPILE)
 	@touch $@
 
+# One process more than JOBS, for many tests wait for processes that they start; file after file, for xdist's own order
+# leaves a long one to the end
 test: $(VENV)/.test ## run the tests
 	@$(PY) -m pytest -n $$(($(jobs) + 1)) --dist loadfile --no-loadscope-reorder
 
