@@ -61,10 +61,9 @@ $(VENV)/.test $(VENV)/.mutants $(VENV)/.peers $(VENV)/.docs: $(VENV)/.%: $(STAMP
 	@$(COMPILE)
 	@touch $@
 
-# One process more than JOBS, for many tests wait for processes that they start; file after file, for xdist's own order
-# leaves a long one to the end
+# File after file: xdist's own order, by the number of tests, leaves a long one to the end
 test: $(VENV)/.test ## run the tests
-	@$(PY) -m pytest -n $$(($(jobs) + 1)) --dist loadfile --no-loadscope-reorder
+	@$(PY) -m pytest -n $(jobs) --dist loadfile --no-loadscope-reorder
 
 coverage: $(VENV)/.test ## measure which lines and branches of adaloss its tests take; fail under 96 %
 	@$(PY) -m coverage run -m pytest tests/test_stepsizes.py tests/theory tests/optim tests/simulate
