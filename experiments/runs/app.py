@@ -46,7 +46,9 @@ def main(name: str) -> None:
     restore = interrupt.watch(name)
     try:
         _check_order(sys.argv[1:])
-        _check_sweep(name, sys.argv[1:])
+        for word in sys.argv[1:]:  # another experiment's sweep, or a wrong file of one: Hydra would speak of fields
+            if key_of(word) == "sweep":
+                registry.check_maker(word.partition("=")[2], name)
         task()
     except JobError as error:
         sys.stderr.write(str(error))
@@ -197,15 +199,6 @@ def _check_order(words: list[str]) -> None:
     for k, word in enumerate(words):
         if k in flags and overrides and overrides[0] < k < overrides[-1]:
             raise ConfigError(f"{word}: should come before the overrides or after them")
-
-
-def _check_sweep(name: str, words: list[str]) -> None:
-    """Refuse what Hydra would put in words about fields: another experiment's sweep, or a wrong file of one."""
-    for word in words:
-        if key_of(word) == "sweep":
-            sweep = registry.listed().get(word.partition("=")[2])
-            if sweep and sweep.experiment not in (None, name):
-                raise ConfigError(f"{word}: is made by experiments.{sweep.experiment}")
 
 
 def _stop(line: str) -> None:

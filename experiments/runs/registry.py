@@ -50,6 +50,13 @@ def maker(name: str) -> str:
     return listed()[name].experiment
 
 
+def check_maker(name: str, experiment: str) -> None:
+    """Raise SweepError if another experiment makes the sweep."""
+    sweep = listed().get(name)
+    if sweep and sweep.experiment not in (None, experiment):
+        raise SweepError(f"sweep={name}: is made by experiments.{sweep.experiment}")
+
+
 def _read(file: Path) -> Listed:
     """Return what the file says of its sweep. Raises SweepError."""
     try:

@@ -177,6 +177,7 @@ class PlanningSweeper(Sweeper):
         named = Named(self.config, sweep, self.context.config_loader)
         if named.paper is None:
             return sweep, ""
+        registry.check_maker(named.paper, self.name)
         if named.plain or self._is_of_paper(named):
             return named.paper, ""
         what = named.changed()

@@ -64,6 +64,7 @@ WRONG = [
     (["hydra.mode=x"], ["hydra.mode=x: Invalid value 'x', expected one of [RUN, MULTIRUN]"]),
     (["sweep=cost"], ["sweep=cost: is made by experiments.cost"]),  # and not which of its fields are unknown here
     (["sweep=table_1", "hydra.mode=RUN"], ["sweep=table_1: is made by experiments.vit"]),
+    (["-m", "sweep.name=figure_3"], ["sweep=figure_3: is made by experiments.ppo"]),
     (["sweep.name=../x"], ["sweep.name='../x'", "letters"]),
     (["-m", "sweep.name=.x"], ["sweep.name='.x'", "neither dot nor dash"]),
     (["sweep.name=" + "x" * 101], ["sweep.name='xxx", "at most 100"]),
