@@ -65,10 +65,10 @@ def descendants(pid):
     return found
 
 
-WORDS = {signal.SIGHUP: "hung up", signal.SIGTERM: "terminated"}  # Ctrl-C: tests/campaign/kill.py
+WORDS = {signal.SIGHUP: "hung up", signal.SIGTERM: "terminated", signal.SIGINT: "interrupted"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, *WORDS])
 def test_workers_end_with_the_process_that_started_them(number, tmp_path):
     """What ends the main process reaches it alone."""
     words = (f"b0=[{','.join(map(str, range(1, 13)))}]", "iterations=3000", "data.d=20", "record.log_points=20")

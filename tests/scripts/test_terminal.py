@@ -123,8 +123,11 @@ def test_a_figure_for_a_reader_that_leaves_and_a_notebooks_backend(tmp_path):
     ("script", "locked"),
     [
         ("figure_burn_in", "runs"),
+        ("figure_burn_in", "runs/sweeps"),
         ("figure_burn_in", "figures"),
         ("claims", "runs/sweeps"),
+        ("claims", "figures"),
+        ("report", "runs/sweeps"),
         ("report", "figures"),
     ],
 )
