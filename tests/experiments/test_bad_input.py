@@ -129,7 +129,7 @@ WRONG = [
     (["vit", "frozen=3"], ["frozen=3: should be at most 2 with model=vit"]),
     (["vit", "data.split=null"], ["data.split=null: should be a number with weights=labels, made of one split"]),
     (["vit", "case=vit_s14_mnist", "data.train=1501"], ["data.train=1501: should be a multiple of 10"]),
-    (["vit", "case=vit_s14_mnist", "data.train=4000"], ["data.test=1000: ", "have at most 500 images of each"]),
+    (["vit", "case=vit_s14_mnist", "data.train=4300"], ["data.test=500: ", "have at most 500 images of each"]),
     (["vit", "method=adam"], ["method='adam': allowed are adaloss, "]),
     (
         ["vit", "method=adagrad_norm_rowwise", "weight_decay.by=step"],
