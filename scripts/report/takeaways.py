@@ -53,8 +53,8 @@ def theorem_1(facts: Facts) -> str:
     return (
         f"With our explicit constants every bound holds in {len(facts['figure_bounds_problems'])} random problems, for "
         f"{facts.holding('no proved bound', 'figure_bounds')} methods. After at most 8 exact steps the bound on the "
-        f"iterations is at most {tight['50%']:.3g} times what is needed in half of the problems, and at most "
-        f"{tight['99%']:.3g} times in 99 % of them."
+        f"iterations is {tight['50%']:.3g} times what is needed in the median problem, and in 99 % of them at most "
+        f"{tight['99%']:.3g} times."
     )
 
 
