@@ -130,13 +130,14 @@ def test_the_readmes_sentence_on_pretrained_features_is_what_the_published_table
     for said in (
         "AdaLoss is flat for b0 up to 1, and so is the textbook's AdaGrad-Norm, some 5 points lower",
         "AdaGrad-Norm by row, which collapses from small b0 in the paper, loses no more than 5 points there",
+        "but more than 10 in an EfficientNet, where AdaLoss loses less than 5",
         "at ten times the η that was chosen, AdaLoss loses more than 20 points from small b0, the textbook's "
         "AdaGrad-Norm none",
     ):
         assert said in page
     assert " eta: 0.1 " in cases
-    table, by_eta = (
-        pd.read_csv(ROOT / f"figures/published/{name}.csv", comment="#") for name in ("table_1", "figure_eta")
+    table, second, by_eta = (
+        pd.read_csv(ROOT / f"figures/published/{name}.csv", comment="#") for name in ("table_1", "table_2", "figure_eta")
     )
     by_b0 = table[table.problem.str.startswith("mnist, weights from vit_s14")].pivot(
         index="b0", columns="method", values="accuracy"
@@ -145,5 +146,8 @@ def test_the_readmes_sentence_on_pretrained_features_is_what_the_published_table
     assert spread.adaloss <= table_1.NEAR and spread.adagrad_norm <= table_1.NEAR
     assert by_b0.adaloss[0.01] - by_b0.adagrad_norm[0.01] == pytest.approx(5, abs=1)
     assert by_b0.adagrad_norm_rowwise.max() - by_b0.adagrad_norm_rowwise[0.01] <= table_1.FAR
+    cnn = second.pivot(index="b0", columns="method", values="accuracy")
+    lost = cnn.max() - cnn.loc[0.01]
+    assert lost.adagrad_norm_rowwise > 10 and lost.adaloss < table_1.FAR
     least = by_eta[by_eta.b0 == 0.01].pivot(index="eta", columns="method", values="accuracy")
     assert least.adaloss[0.1] - least.adaloss[1] > 20 and least.adagrad_norm[1] >= least.adagrad_norm[0.1]
