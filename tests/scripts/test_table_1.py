@@ -136,9 +136,8 @@ def test_the_readmes_sentence_on_pretrained_features_is_what_the_published_table
     ):
         assert said in page
     assert " eta: 0.1 " in cases
-    table, second, by_eta = (
-        pd.read_csv(ROOT / f"figures/published/{name}.csv", comment="#") for name in ("table_1", "table_2", "figure_eta")
-    )
+    names = ("table_1", "table_2", "figure_eta")
+    table, second, by_eta = (pd.read_csv(ROOT / f"figures/published/{name}.csv", comment="#") for name in names)
     by_b0 = table[table.problem.str.startswith("mnist, weights from vit_s14")].pivot(
         index="b0", columns="method", values="accuracy"
     )
