@@ -57,7 +57,8 @@ $(STAMP): pyproject.toml constraints.txt packaged.txt
 
 $(VENV)/.test $(VENV)/.mutants $(VENV)/.peers $(VENV)/.docs: $(VENV)/.%: $(STAMP)
 	@echo "installing what '$*' needs in addition (once)"
-	@$(PIP) --editable '.[$*]'
+	@# pip would call it an error that packaged.txt's packages, of which files are read, lack their dependencies
+	@$(PIP) --no-warn-conflicts --editable '.[$*]'
 	@$(COMPILE)
 	@touch $@
 
