@@ -67,12 +67,11 @@ class Same(nn.Conv2d):
     """A convolution padded so that the output has the input's size divided by the stride, rounded up."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Pad at the end where the padding is odd, which the convolution itself cannot do."""
+        """Pad what is odd at the end, which the convolution cannot do itself."""
         kernel, stride = self.kernel_size[0], self.stride[0]
         height, width = (max((-(-n // stride) - 1) * stride + kernel - n, 0) for n in x.shape[2:])
         if height % 2 or width % 2:
-            x = functional.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
-            height = width = 0
+            x = functional.pad(x, (0, width % 2, 0, height % 2))
         return functional.conv2d(x, self.weight, self.bias, stride, (height // 2, width // 2), groups=self.groups)
 
 
