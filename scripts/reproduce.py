@@ -3,9 +3,9 @@
 python -m scripts.reproduce --scale laptop --jobs 2
 
 ``make reproduce`` calls it. A line says what was there already, how long the stage took and how long it took when its
-runs were last made, here (figures/<scale>/times.json) or for the published figures. All other output of the stages goes
-to figures/<scale>/reproduce.log. Stopped at any point, the same command makes what is missing; a stage whose sources,
-runs and files are as they were is complete already (``scripts.shared.stages``).
+runs were last made, here (figures/<scale>/times.json) or for the published figures. All other output of a stage goes
+to figures/<scale>/logs. Stopped at any point, the same command makes what is missing; a stage whose sources, runs and
+files are as they were is complete already (``scripts.shared.stages``).
 """
 
 import argparse
@@ -14,11 +14,13 @@ import multiprocessing
 import os
 import re
 import runpy
+import shutil
 import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -35,12 +37,12 @@ TIMES = "times.json"
 COMPLETE = "complete already"
 # Each stage is forked from a process that has imported what takes seconds.
 PROCESSES = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
-IMPORTED = ("experiments.runs.sweeps", "scripts.claims.sentences", "adaloss.simulate", "adaloss.optim", "joblib")
+IMPORTED = ("experiments.runs.sweeps", "scripts.claims.sentences", "adaloss.simulate", "adaloss.optim", "torch._dynamo")
 TICK = 1.0  # seconds between two states of the line on a terminal
 
 
 def stages(scale: str, jobs: int) -> Iterator[Stage]:
-    """Yield the stages in order."""
+    """Yield the stages in the paper's order, each with ``jobs`` processes."""
     launcher = ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}"]
     for part in ("paper", "facts"):
         for sweep in [sweep for sweep in listed().values() if sweep.part == part]:
@@ -53,11 +55,26 @@ def stages(scale: str, jobs: int) -> Iterator[Stage]:
     yield Stage("agreement", ["scripts.claims.agree", "--scale", scale], shows=True)
 
 
-class Log:
-    """Where the stages' output goes, and the times that they took when they last had something to do."""
+class Running:
+    """A stage at work: ``python -m`` with its words, its output in a file."""
 
-    def __init__(self, folder: Path):
-        self.folder, self.file = folder, folder / "reproduce.log"
+    def __init__(self, stage: Stage, there: dict[str, str], output: Path):
+        self.stage, self.there, self.output, self.start = stage, there, output, time.monotonic()
+        output.write_bytes(b"")
+        self.process: BaseProcess = PROCESSES.Process(target=_stage, args=(stage.words, output))
+        self.process.start()
+
+
+class Reproduction:
+    """The stages that draw one folder of figures, one or two at a time.
+
+    Of two, one takes the next in order, so that the first picture is there after a minute, and the other the longest,
+    so that both end together. A figure waits for its runs and for the one that is being drawn; what has no sweep waits
+    for all before it. ``said`` has the last line of each stage that is complete.
+    """
+
+    def __init__(self, folder: Path, todo: list[Stage], lanes: int = 1):
+        self.folder, self.todo, self.lanes = folder, todo, lanes
         self.records = Records(folder, PUBLISHED, Store(Path("runs") / folder.name))
         self.times: dict[str, float] = {}
         published = PUBLISHED if folder.name == "laptop" else folder
@@ -65,57 +82,89 @@ class Log:
             with suppress(OSError, ValueError, TypeError, AttributeError):
                 found = json.loads((known / TIMES).read_bytes())
                 self.times |= {name: float(seconds) for name, seconds in found.items()}
-        folder.mkdir(parents=True, exist_ok=True)
-        self.file.write_bytes(b"")
+        (folder / "logs").mkdir(parents=True, exist_ok=True)
+        self.waiting, self.running, self.said = [*todo], [], {}
 
-    def run(self, stage: Stage, heading: str) -> str:
-        """Run a stage unless it is complete, print its line and return its own last one.
+    def run(self) -> dict[str, str]:
+        """Run the stages that are not complete; returns ``said``.
 
-        Raises SystemExit with its status, after what it said, if it fails.
+        Raises SystemExit with the status of one that fails, after what it said.
         """
-        known = self.records.said(stage)
-        if known is not None:
-            print(f"{heading}  {self._took(stage, time.monotonic())}, {COMPLETE}", flush=True)
-            return known
+        try:
+            while self._fill():
+                if wait([one.process.sentinel for one in self.running], TICK):
+                    for one in [one for one in self.running if not one.process.is_alive()]:
+                        self._end(one)
+                elif sys.stdout.isatty():
+                    now = ", ".join(f"{one.stage.name} {self._took(one.stage, one.start)}" for one in self.running)
+                    print(f"\r\033[K{now:.{shutil.get_terminal_size().columns - 1}}", end="", flush=True)
+        finally:
+            for one in self.running:
+                one.process.terminate()
+            for one in self.running:
+                one.process.join()
+        return self.said
+
+    def _fill(self) -> bool:
+        """Start what may run now; return whether anything runs."""
+        while len(self.running) < self.lanes and (stage := self._next()):
+            self.waiting.remove(stage)
+            if (known := self.records.said(stage)) is None:
+                self._begin(stage)
+            else:
+                self._print(stage, self._took(stage, time.monotonic()), f", {COMPLETE}")
+                self.said[stage.name] = known
+        return bool(self.running)
+
+    def _next(self) -> Stage | None:
+        """Return the stage to run now, if there is one that need not wait."""
+        busy = {one.stage.sweep for one in self.running}
+        drawing = any(one.stage.draws for one in self.running)
+        ready: dict[str | None, Stage] = {}
+        for stage in self.waiting:
+            if stage.sweep is None and (ready or busy):
+                break
+            if stage.sweep not in busy and not (stage.draws and drawing):
+                ready.setdefault(stage.sweep, stage)
+        drawn = [stage for stage in ready.values() if stage.draws]
+        longest = max(ready.values(), key=lambda stage: self.times.get(stage.name, 0), default=None)
+        in_order = next(iter(ready.values()), None)
+        return drawn[0] if drawn else longest if self.running else in_order
+
+    def _begin(self, stage: Stage) -> None:
         there = self.records.begin(stage)
-        start, before = time.monotonic(), self.file.stat().st_size
-        with started(stage.words, self.file) as process:
-            while process.join(TICK) or process.is_alive():
-                if sys.stdout.isatty():
-                    print(f"\r{heading}  {self._took(stage, start)}", end="", flush=True)
-        said = self.file.read_bytes()[before:].decode(errors="replace")
-        if process.exitcode:
-            print(f"{heading}  failed: {' '.join(['python', '-m', *stage.words])}", said, sep="\n", flush=True)
-            sys.exit(process.exitcode if process.exitcode > 0 else 128 - process.exitcode)
+        name = re.sub(r"\W+", "_", stage.name)
+        self.running.append(Running(stage, there, self.folder / f"logs/{name}.log"))
+
+    def _end(self, one: Running) -> None:
+        """Record a stage that has ended, and print its line. Raises SystemExit if it failed."""
+        self.running.remove(one)
+        one.process.join()
+        said, code, stage = one.output.read_text(errors="replace"), one.process.exitcode, one.stage
+        if code:
+            self._print(stage, f"failed: {' '.join(['python', '-m', *stage.words])}")
+            print(said, flush=True)
+            sys.exit(code if code > 0 else 128 - code)
         made = re.search(r"(\d+) runs in \d+ jobs, (\d+) to make", said)
         what = f", {f'{made[2]} of {made[1]} runs made' if int(made[2]) else COMPLETE}" if made else ""
-        again = "\r" if sys.stdout.isatty() else ""
-        print(f"{again}{heading}  {self._took(stage, start)}{what}", flush=True)
+        self._print(stage, self._took(stage, one.start), what)
         if made is None or int(made[2]):
-            self.times[stage.name] = round(time.monotonic() - start, 1)
-            content = json.dumps(self.times, indent=1).encode() + b"\n"
-            files.replace(self.folder / TIMES, content)
-        last = said.rstrip().rpartition("\n")[2]
-        self.records.end(stage, there, last)
-        return last
+            self.times[stage.name] = round(time.monotonic() - one.start, 1)
+            files.replace(self.folder / TIMES, json.dumps(self.times, indent=1).encode() + b"\n")
+        self.said[stage.name] = said.rstrip().rpartition("\n")[2]
+        self.records.end(stage, one.there, self.said[stage.name])
+
+    def _print(self, stage: Stage, *words: str) -> None:
+        """Print the line of a stage that has ended."""
+        number = len(self.todo) - len(self.waiting) - len(self.running)
+        width = max(len(other.name) for other in self.todo)
+        line = f"[{number:{len(str(len(self.todo)))}}/{len(self.todo)}] {stage.name:{width}}  {''.join(words)}"
+        clear = "\r\033[K" if sys.stdout.isatty() else ""
+        print(f"{clear}{line}", flush=True)
 
     def _took(self, stage: Stage, start: float) -> str:
         expected = f" of about {clock(self.times[stage.name])}" if stage.name in self.times else ""
         return clock(time.monotonic() - start) + expected
-
-
-@contextmanager
-def started(words: list[str], output: Path) -> Iterator[BaseProcess]:
-    """Start ``python -m`` with these words, its output at the end of a file, and end it with this process."""
-    process = PROCESSES.Process(target=_stage, args=(words, output))
-    process.start()
-    try:
-        yield process
-    except BaseException:
-        process.terminate()
-        raise
-    finally:
-        process.join()
 
 
 def _stage(words: list[str], output: Path) -> None:
@@ -144,15 +193,11 @@ def main() -> None:
     PROCESSES.set_forkserver_preload([*IMPORTED])
     sys.warnoptions.append("ignore:resource_tracker:UserWarning")  # it removes what a stop leaves behind
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    todo, begin = [*stages(args.scale, args.jobs)], time.monotonic()
-    log = Log(Path("figures") / args.scale)
-    width = max(len(stage.name) for stage in todo)
-    said = {}
-    for k, stage in enumerate(todo, 1):
-        if stage is todo[-1]:
-            report = f"report: {log.folder}/report.html; what is behind a verdict: {log.folder}/claims.md"
-            print(f"done in {clock(time.monotonic() - begin)}", said["claims"], report, sep="\n", flush=True)
-        said[stage.name] = log.run(stage, f"[{k:2}/{len(todo)}] {stage.name:{width}}")
+    lanes, begin = 2 - args.jobs % 2, time.monotonic()
+    folder = Path("figures") / args.scale
+    said = Reproduction(folder, [*stages(args.scale, args.jobs // lanes)], lanes).run()
+    print(f"done in {clock(time.monotonic() - begin)}", said["claims"], sep="\n")
+    print(f"report: {folder}/report.html; what is behind a verdict: {folder}/claims.md")
     print(said["agreement"], "read next: README.md, docs/theory.md, docs/architecture.md", sep="\n")
 
 

@@ -33,6 +33,11 @@ class Stage(NamedTuple):
     sweep: str | None = None
     shows: bool = False
 
+    @property
+    def draws(self) -> bool:
+        """Whether it writes into the folder of figures: only one at a time, so that what is new there is its own."""
+        return self.words[0].partition(".")[0] == SCRIPTS
+
 
 class Records:
     """Remember how the stages were made that draw a store's runs into a folder of figures."""
@@ -44,7 +49,7 @@ class Records:
         self.sources = _sources()
         self.packages = [sys.version, *sorted(f"{one.name} {one.version}" for one in distributions())]
         self.known: dict[str, dict] = {}
-        self._runs: dict[str, str] = {}  # the state of each sweep's, until the next stage begins
+        self._runs: dict[str, str] = {}  # the state of each sweep's, until a stage begins or ends
         with suppress(OSError, ValueError, AttributeError, TypeError):  # not there, not whole, of another version
             read = json.loads(self.file.read_bytes())
             self.known = {name: found for name, found in read.items() if {*found} == {"made", "wrote", "said"}}
@@ -63,7 +68,8 @@ class Records:
 
     def end(self, stage: Stage, before: dict[str, str], said: str) -> None:
         """Record a stage that has ended well, after ``begin``."""
-        now = _states(_drawn(self.figures))
+        self._runs.clear()
+        now = _states(_drawn(self.figures)) if stage.draws else {}
         wrote = sorted(name for name, state in now.items() if before.get(name) != state)
         self.known[stage.name] = {"made": self._made(stage, wrote), "wrote": wrote, "said": said}
         self._save()

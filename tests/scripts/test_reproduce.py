@@ -1,12 +1,12 @@
 """make reproduce's lines: each stage in its order, what it found and took, and what it said if it failed."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ from adaloss.runs import files
 from experiments.runs import identity
 from experiments.runs.registry import listed
 from experiments.runs.store import Store
-from scripts.reproduce import Log, Stage, stages
+from scripts.reproduce import Reproduction, Stage, stages
 from scripts.shared import stages as records
 from tests.scripts.synthetic import saved
 
@@ -39,21 +39,71 @@ def test_a_line_for_each_stage(tmp_path, monkeypatch, capsys):
     folder = tmp_path / "figures/smoke"
     folder.mkdir(parents=True)
     (folder / "times.json").write_text(json.dumps({"a: runs": 65, "b": 7.0}))
-    log = Log(folder)
-    log.run(Stage("a: runs", ["say", "a: 6 runs in 3 jobs, 0 to make in x", "0"]), "[1/4] a")
-    assert log.run(Stage("b", ["say", "drawn", "0"]), "[2/4] b") == "drawn"
-    log.run(Stage("c: runs", ["say", "c: 6 runs in 3 jobs, 2 to make in x", "0"]), "[3/4] c")
+    todo = [
+        Stage("a: runs", ["say", "a: 6 runs in 3 jobs, 0 to make in x", "0"], "a"),
+        Stage("b", ["say", "drawn", "0"], "b"),
+        Stage("c: runs", ["say", "c: 6 runs in 3 jobs, 2 to make in x", "0"], "c"),
+        Stage("d", ["say", "error: no disk", "3"]),
+        Stage("e", ["say", "never", "0"]),
+    ]
+    reproduction = Reproduction(folder, todo)
     with pytest.raises(SystemExit) as stop:
-        log.run(Stage("d", ["say", "error: no disk", "3"]), "[4/4] d")
-    assert stop.value.code == 3
+        reproduction.run()
+    assert stop.value.code == 3 and reproduction.said["b"] == "drawn" and "d" not in reproduction.said
     first, second, third, *failed = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(r"\[1/4\] a  0:0\d of about 1:05, complete already", first)
-    assert re.fullmatch(r"\[2/4\] b  0:0\d of about 0:07", second)
-    assert re.fullmatch(r"\[3/4\] c  0:0\d, 2 of 6 runs made", third)
-    assert failed[:2] == ["[4/4] d  failed: python -m say error: no disk 3", "error: no disk"]
+    assert re.fullmatch(r"\[1/5\] a: runs  0:0\d of about 1:05, complete already", first)
+    assert re.fullmatch(r"\[2/5\] b        0:0\d of about 0:07", second)
+    assert re.fullmatch(r"\[3/5\] c: runs  0:0\d, 2 of 6 runs made", third)
+    assert failed == ["[4/5] d        failed: python -m say error: no disk 3", "error: no disk", ""]
     times = json.loads((folder / "times.json").read_text())
     assert times["a: runs"] == 65 and times["b"] < 7 and times["c: runs"] < 7 and "d" not in times  # 0 made: no time
-    assert (folder / "reproduce.log").read_text().splitlines()[1] == "drawn"
+    assert (folder / "logs/b.log").read_text() == "drawn\n"
+
+
+def test_two_at_a_time(tmp_path, monkeypatch):
+    """Of two, one takes the next in order and the other the longest; figures wait for their runs and for each other."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "figures/smoke"
+    folder.mkdir(parents=True)
+    names = ["a", "b", "c", "d"]
+    (folder / "times.json").write_text(json.dumps({"b: runs": 5, "c: runs": 40, "d: runs": 10}))
+    todo = [
+        stage
+        for name in names
+        for stage in (
+            Stage(f"{name}: runs", ["experiments.train", name], name),
+            Stage(f"{name}: figure", ["scripts.draw", name], name),
+        )
+    ]
+    reproduction = Reproduction(
+        folder, [*todo, Stage("claims", ["scripts.claims"]), Stage("report", ["scripts.report"])], 2
+    )
+    began = []
+
+    def begin():
+        """Start what may start now."""
+        while len(reproduction.running) < 2 and (stage := reproduction._next()):
+            reproduction.waiting.remove(stage)
+            reproduction.running.append(SimpleNamespace(stage=stage))
+            began.append(stage.name)
+
+    def end(name):
+        """The stage ends."""
+        [reproduction.running.remove(one) for one in [*reproduction.running] if one.stage.name == name]
+        begin()
+        return began[-1]
+
+    begin()
+    assert began == ["a: runs", "c: runs"]  # the first and the longest
+    assert end("a: runs") == "a: figure"
+    assert end("c: runs") == "d: runs"  # its figure waits for the one being drawn
+    assert end("a: figure") == "c: figure"
+    assert end("d: runs") == "b: runs"
+    assert end("b: runs") == "b: runs"  # two figures wait
+    assert end("c: figure") == "b: figure"
+    assert end("b: figure") == "d: figure"
+    assert end("d: figure") == "claims" and len(reproduction.running) == 1
+    assert end("claims") == "report"
 
 
 # a project of three stages: what "sweep=a" makes is there, "draw" shows it, and "report" shows all
@@ -100,12 +150,19 @@ def lists(monkeypatch):
     store.save_sweep("a", [SimpleNamespace(folder=f"made_up/{chosen.path.name}")])
 
 
-@contextmanager
-def started(words, output):
-    """A process of its own: this one's is forked with the true project's packages."""
-    with output.open("ab") as file:
-        done = subprocess.run([sys.executable, "-m", *words], stdout=file, stderr=file, check=False)
-    yield SimpleNamespace(join=lambda _: None, is_alive=lambda: False, exitcode=done.returncode)
+class Running:
+    """A stage in a process of its own: this one's is forked with the true project's packages."""
+
+    def __init__(self, stage, there, output):
+        self.stage, self.there, self.output, self.start = stage, there, output, 0.0
+        with output.open("wb") as file:
+            done = subprocess.run([sys.executable, "-m", *stage.words], stdout=file, stderr=file, check=False)
+        self.reading, writing = os.pipe()
+        os.close(writing)  # it is over: ``wait`` returns at once
+        nothing = partial(bool, 0)
+        self.process = SimpleNamespace(
+            sentinel=self.reading, is_alive=nothing, join=nothing, terminate=nothing, exitcode=done.returncode
+        )
 
 
 @pytest.fixture
@@ -114,7 +171,7 @@ def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for module in (identity, records):
         monkeypatch.setattr(module, "ROOT", tmp_path)
-    monkeypatch.setattr("scripts.reproduce.started", started)
+    monkeypatch.setattr("scripts.reproduce.Running", Running)
     identity._tree.cache_clear()
     for name, text in FILES.items():
         Path(name).parent.mkdir(exist_ok=True)
@@ -128,10 +185,10 @@ def project(tmp_path, monkeypatch):
 
 def made():
     """The stages that one call runs."""
-    log = Log(Path("figures/small"))
-    ran, begin = [], log.records.begin
-    log.records.begin = lambda stage: ran.append(stage.name) or begin(stage)
-    assert [log.run(stage, stage.name) for stage in PROJECT][-1] == "said"
+    reproduction = Reproduction(Path("figures/small"), PROJECT)
+    ran, begin = [], reproduction.records.begin
+    reproduction.records.begin = lambda stage: ran.append(stage.name) or begin(stage)
+    assert reproduction.run()["report"] == "said"
     return ran
 
 
