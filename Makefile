@@ -79,7 +79,7 @@ campaign: $(VENV)/.test ## try to break everything (an hour or more; docs/reliab
 	@set -e; for kind in kill fuzz library damage paper_scale machines; do \
 	    echo "== $$kind"; $(PY) -m tests.campaign.$$kind; done
 
-smoke: ## the whole reproduction at the smallest scale (6 minutes)
+smoke: ## the whole reproduction at the smallest scale (4 minutes)
 	@$(MAKE) --no-print-directory reproduce SCALE=smoke JOBS=$(jobs)
 
 reproduce: $(STAMP) ## make all runs that are missing and each sweep's figure, then the claims and the report

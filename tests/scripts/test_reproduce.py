@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -104,6 +105,19 @@ def test_two_at_a_time(tmp_path, monkeypatch):
     assert end("b: figure") == "d: figure"
     assert end("d: figure") == "claims" and len(reproduction.running) == 1
     assert end("claims") == "report"
+
+
+def test_a_stage_that_fails_ends_the_other(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "fail.py").write_text("raise SystemExit(3)")
+    (tmp_path / "last.py").write_text("import time\ntime.sleep(600)")
+    reproduction = Reproduction(tmp_path / "figures/smoke", [Stage("a", ["last"], "a"), Stage("b", ["fail"], "b")], 2)
+    with pytest.raises(SystemExit) as stop:
+        reproduction.run()
+    [other] = reproduction.running
+    assert (stop.value.code, other.process.exitcode) == (3, -signal.SIGTERM)
+    assert capsys.readouterr().out == "[1/2] b  failed: python -m fail\n\n"
 
 
 # a project of three stages: what "sweep=a" makes is there, "draw" shows it, and "report" shows all
