@@ -68,9 +68,9 @@ class Running:
 class Reproduction:
     """The stages that draw one folder of figures, one or two at a time.
 
-    Of two, one takes the next in order, so that the first picture is there after a minute, and the other the longest,
-    so that both end together. A figure waits for its runs and for the one that is being drawn; what has no sweep waits
-    for all before it. ``said`` has the last line of each stage that is complete.
+    The first in order is the first to run, so that a picture is there after a minute; then it is always the longest, so
+    that two lanes end together. A figure comes before other runs, after its own and after the one that is being drawn;
+    what has no sweep waits for all before it. ``said`` has the last line of each stage that is complete.
     """
 
     def __init__(self, folder: Path, todo: list[Stage], lanes: int = 1):

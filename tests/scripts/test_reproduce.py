@@ -62,7 +62,7 @@ def test_a_line_for_each_stage(tmp_path, monkeypatch, capsys):
 
 
 def test_two_at_a_time(tmp_path, monkeypatch):
-    """Of two, one takes the next in order and the other the longest; figures wait for their runs and for each other."""
+    """The first in order, then the longest; figures wait for their runs and for each other, the claims for all."""
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "figures/smoke"
     folder.mkdir(parents=True)
