@@ -37,7 +37,10 @@ TIMES = "times.json"
 COMPLETE = "complete already"
 # Each stage is forked from a process that has imported what takes seconds.
 PROCESSES = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
-IMPORTED = ("experiments.runs.sweeps", "scripts.claims.sentences", "adaloss.simulate", "adaloss.optim", "torch._dynamo")
+IMPORTED = (
+    "experiments.runs.sweeps", "scripts.claims.sentences", "adaloss.simulate", "adaloss.optim",
+    "torch._dynamo", "joblib",
+)  # fmt: skip
 TICK = 1.0  # seconds between two states of the line on a terminal
 
 
@@ -83,13 +86,14 @@ class Reproduction:
                 found = json.loads((known / TIMES).read_bytes())
                 self.times |= {name: float(seconds) for name, seconds in found.items()}
         (folder / "logs").mkdir(parents=True, exist_ok=True)
-        self.waiting, self.running, self.said = [*todo], [], {}
+        self.waiting, self.running, self.said = [], [], {}
 
-    def run(self) -> dict[str, str]:
-        """Run the stages that are not complete; returns ``said``.
+    def run(self, some: list[Stage]) -> dict[str, str]:
+        """Run those of some stages that are not complete; returns ``said``.
 
         Raises SystemExit with the status of one that fails, after what it said.
         """
+        self.waiting = [*some]
         try:
             while self._fill():
                 if wait([one.process.sentinel for one in self.running], TICK):
@@ -112,7 +116,7 @@ class Reproduction:
             if (known := self.records.said(stage)) is None:
                 self._begin(stage)
             else:
-                self._print(stage, self._took(stage, time.monotonic()), f", {COMPLETE}")
+                self._print(stage, f"{self._took(stage, time.monotonic())}, {COMPLETE}")
                 self.said[stage.name] = known
         return bool(self.running)
 
@@ -126,10 +130,11 @@ class Reproduction:
                 break
             if stage.sweep not in busy and not (stage.draws and drawing):
                 ready.setdefault(stage.sweep, stage)
-        drawn = [stage for stage in ready.values() if stage.draws]
-        longest = max(ready.values(), key=lambda stage: self.times.get(stage.name, 0), default=None)
-        in_order = next(iter(ready.values()), None)
-        return drawn[0] if drawn else longest if self.running else in_order
+
+        def rank(stage: Stage) -> tuple[bool, float]:
+            return stage.draws, self.times.get(stage.name, 0.0) if self.running else 0.0
+
+        return max(ready.values(), key=rank, default=None)  # the first of equals
 
     def _begin(self, stage: Stage) -> None:
         there = self.records.begin(stage)
@@ -139,7 +144,6 @@ class Reproduction:
     def _end(self, one: Running) -> None:
         """Record a stage that has ended, and print its line. Raises SystemExit if it failed."""
         self.running.remove(one)
-        one.process.join()
         said, code, stage = one.output.read_text(errors="replace"), one.process.exitcode, one.stage
         if code:
             self._print(stage, f"failed: {' '.join(['python', '-m', *stage.words])}")
@@ -147,18 +151,17 @@ class Reproduction:
             sys.exit(code if code > 0 else 128 - code)
         made = re.search(r"(\d+) runs in \d+ jobs, (\d+) to make", said)
         what = f", {f'{made[2]} of {made[1]} runs made' if int(made[2]) else COMPLETE}" if made else ""
-        self._print(stage, self._took(stage, one.start), what)
+        self._print(stage, self._took(stage, one.start) + what)
         if made is None or int(made[2]):
             self.times[stage.name] = round(time.monotonic() - one.start, 1)
             files.replace(self.folder / TIMES, json.dumps(self.times, indent=1).encode() + b"\n")
         self.said[stage.name] = said.rstrip().rpartition("\n")[2]
         self.records.end(stage, one.there, self.said[stage.name])
 
-    def _print(self, stage: Stage, *words: str) -> None:
+    def _print(self, stage: Stage, words: str) -> None:
         """Print the line of a stage that has ended."""
-        number = len(self.todo) - len(self.waiting) - len(self.running)
-        width = max(len(other.name) for other in self.todo)
-        line = f"[{number:{len(str(len(self.todo)))}}/{len(self.todo)}] {stage.name:{width}}  {''.join(words)}"
+        count, width = len(self.todo), max(len(other.name) for other in self.todo)
+        line = f"[{len(self.said) + 1:{len(str(count))}}/{count}] {stage.name:{width}}  {words}"
         clear = "\r\033[K" if sys.stdout.isatty() else ""
         print(f"{clear}{line}", flush=True)
 
@@ -195,9 +198,12 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     lanes, begin = 2 - args.jobs % 2, time.monotonic()
     folder = Path("figures") / args.scale
-    said = Reproduction(folder, [*stages(args.scale, args.jobs // lanes)], lanes).run()
+    *making, agreement = todo = [*stages(args.scale, args.jobs // lanes)]
+    reproduction = Reproduction(folder, todo, lanes)
+    said = reproduction.run(making)
     print(f"done in {clock(time.monotonic() - begin)}", said["claims"], sep="\n")
-    print(f"report: {folder}/report.html; what is behind a verdict: {folder}/claims.md")
+    print(f"report: {folder}/report.html; what is behind a verdict: {folder}/claims.md", flush=True)
+    reproduction.run([agreement])  # fails if a verdict contradicts the published one
     print(said["agreement"], "read next: README.md, docs/theory.md, docs/architecture.md", sep="\n")
 
 

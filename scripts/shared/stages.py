@@ -35,7 +35,7 @@ class Stage(NamedTuple):
 
     @property
     def draws(self) -> bool:
-        """Whether it writes into the folder of figures: only one at a time, so that what is new there is its own."""
+        """Return whether it writes into the folder of figures: one at a time, so that what is new there is its own."""
         return self.words[0].partition(".")[0] == SCRIPTS
 
 
@@ -64,15 +64,18 @@ class Records:
         self._runs.clear()
         self.known.pop(stage.name, None)
         self._save()
-        return _states(_drawn(self.figures))
+        return self._writable(stage)
 
     def end(self, stage: Stage, before: dict[str, str], said: str) -> None:
         """Record a stage that has ended well, after ``begin``."""
         self._runs.clear()
-        now = _states(_drawn(self.figures)) if stage.draws else {}
-        wrote = sorted(name for name, state in now.items() if before.get(name) != state)
+        wrote = sorted(name for name, state in self._writable(stage).items() if before.get(name) != state)
         self.known[stage.name] = {"made": self._made(stage, wrote), "wrote": wrote, "said": said}
         self._save()
+
+    def _writable(self, stage: Stage) -> dict[str, str]:
+        """Return the states of the files that a stage may write."""
+        return _states(_drawn(self.figures)) if stage.draws else {}
 
     def _save(self) -> None:
         files.replace(self.file, json.dumps(self.known, indent=1).encode())

@@ -18,6 +18,7 @@ from adaloss.runs import files
 from experiments.runs import identity
 from experiments.runs.registry import listed
 from experiments.runs.store import Store
+from scripts import reproduce
 from scripts.reproduce import Reproduction, Stage, stages
 from scripts.shared import stages as records
 from tests.scripts.synthetic import saved
@@ -49,7 +50,7 @@ def test_a_line_for_each_stage(tmp_path, monkeypatch, capsys):
     ]
     reproduction = Reproduction(folder, todo)
     with pytest.raises(SystemExit) as stop:
-        reproduction.run()
+        reproduction.run(todo)
     assert stop.value.code == 3 and reproduction.said["b"] == "drawn" and "d" not in reproduction.said
     first, second, third, *failed = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"\[1/5\] a: runs  0:0\d of about 1:05, complete already", first)
@@ -76,25 +77,22 @@ def test_two_at_a_time(tmp_path, monkeypatch):
             Stage(f"{name}: figure", ["scripts.draw", name], name),
         )
     ]
-    reproduction = Reproduction(
-        folder, [*todo, Stage("claims", ["scripts.claims"]), Stage("report", ["scripts.report"])], 2
-    )
-    began = []
+    todo += [Stage(name, [f"scripts.{name}"]) for name in ("claims", "report")]
+    reproduction, began = Reproduction(folder, todo, 2), []
 
-    def begin():
-        """Start what may start now."""
-        while len(reproduction.running) < 2 and (stage := reproduction._next()):
-            reproduction.waiting.remove(stage)
-            reproduction.running.append(SimpleNamespace(stage=stage))
-            began.append(stage.name)
+    def begin(stage):
+        reproduction.running.append(SimpleNamespace(stage=stage))
+        began.append(stage.name)
 
     def end(name):
-        """The stage ends."""
-        [reproduction.running.remove(one) for one in [*reproduction.running] if one.stage.name == name]
-        begin()
+        """The stage ends; which one has begun last."""
+        reproduction.running = [one for one in reproduction.running if one.stage.name != name]
+        reproduction._fill()
         return began[-1]
 
-    begin()
+    monkeypatch.setattr(reproduction, "_begin", begin)
+    reproduction.waiting = [*todo]
+    reproduction._fill()
     assert began == ["a: runs", "c: runs"]  # the first and the longest
     assert end("a: runs") == "a: figure"
     assert end("c: runs") == "d: runs"  # its figure waits for the one being drawn
@@ -112,12 +110,32 @@ def test_a_stage_that_fails_ends_the_other(tmp_path, monkeypatch, capsys):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "fail.py").write_text("raise SystemExit(3)")
     (tmp_path / "last.py").write_text("import time\ntime.sleep(600)")
-    reproduction = Reproduction(tmp_path / "figures/smoke", [Stage("a", ["last"], "a"), Stage("b", ["fail"], "b")], 2)
+    todo = [Stage("a", ["last"], "a"), Stage("b", ["fail"], "b")]
+    reproduction = Reproduction(tmp_path / "figures/smoke", todo, 2)
     with pytest.raises(SystemExit) as stop:
-        reproduction.run()
+        reproduction.run(todo)
     [other] = reproduction.running
     assert (stop.value.code, other.process.exitcode) == (3, -signal.SIGTERM)
     assert capsys.readouterr().out == "[1/2] b  failed: python -m fail\n\n"
+
+
+def test_a_contradiction_comes_after_what_is_done(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "say.py").write_text("import sys\nprint(sys.argv[1])\nsys.exit(int(sys.argv[2]))")
+    todo = [Stage("claims", ["say", "2 claims", "0"]), Stage("agreement", ["say", "1 contradiction", "1"])]
+    monkeypatch.setattr(reproduce, "stages", lambda scale, jobs: todo)
+    processes = SimpleNamespace(Process=Process, set_forkserver_preload=list)
+    monkeypatch.setattr(reproduce, "PROCESSES", processes)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(sys, "warnoptions", [])
+    monkeypatch.setattr(sys, "argv", ["reproduce", "--scale", "smoke"])
+    with pytest.raises(SystemExit) as stop:
+        reproduce.main()
+    assert stop.value.code == 1
+    first, done, claims, report, *failed = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"\[1/2\] claims     0:0\d", first) and re.fullmatch(r"done in 0:0\d", done)
+    assert (claims, report.partition(";")[0]) == ("2 claims", "report: figures/smoke/report.html")
+    assert failed == ["[2/2] agreement  failed: python -m say 1 contradiction 1", "1 contradiction", ""]
 
 
 # a project of three stages: what "sweep=a" makes is there, "draw" shows it, and "report" shows all
@@ -164,19 +182,21 @@ def lists(monkeypatch):
     store.save_sweep("a", [SimpleNamespace(folder=f"made_up/{chosen.path.name}")])
 
 
-class Running:
-    """A stage in a process of its own: this one's is forked with the true project's packages."""
+class Process:
+    """A process of its own, over when it has started: those of multiprocessing have the true project's packages."""
 
-    def __init__(self, stage, there, output):
-        self.stage, self.there, self.output, self.start = stage, there, output, 0.0
-        with output.open("wb") as file:
-            done = subprocess.run([sys.executable, "-m", *stage.words], stdout=file, stderr=file, check=False)
-        self.reading, writing = os.pipe()
-        os.close(writing)  # it is over: ``wait`` returns at once
-        nothing = partial(bool, 0)
-        self.process = SimpleNamespace(
-            sentinel=self.reading, is_alive=nothing, join=nothing, terminate=nothing, exitcode=done.returncode
-        )
+    sentinel = os.open(os.devnull, os.O_RDONLY)  # which ``wait`` finds ready
+
+    def __init__(self, target, args):
+        self.words, self.output = args
+
+    def start(self):
+        with self.output.open("ab") as file:
+            done = subprocess.run([sys.executable, "-m", *self.words], stdout=file, stderr=file, check=False)
+        self.exitcode = done.returncode
+
+    def is_alive(self):
+        return False
 
 
 @pytest.fixture
@@ -185,7 +205,7 @@ def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for module in (identity, records):
         monkeypatch.setattr(module, "ROOT", tmp_path)
-    monkeypatch.setattr("scripts.reproduce.Running", Running)
+    monkeypatch.setattr(reproduce, "PROCESSES", SimpleNamespace(Process=Process))
     identity._tree.cache_clear()
     for name, text in FILES.items():
         Path(name).parent.mkdir(exist_ok=True)
@@ -202,7 +222,7 @@ def made():
     reproduction = Reproduction(Path("figures/small"), PROJECT)
     ran, begin = [], reproduction.records.begin
     reproduction.records.begin = lambda stage: ran.append(stage.name) or begin(stage)
-    assert reproduction.run()["report"] == "said"
+    assert reproduction.run(PROJECT)["report"] == "said"
     return ran
 
 
