@@ -22,7 +22,7 @@ def code_hash(*modules: str) -> str:
     """
     digest = hashlib.sha256()
     for name in sorted(reached(modules)):
-        digest.update(f"{name}\0{_shape(_tree(name))}\0".encode())
+        digest.update(f"{name}\0{_text(name)}\0".encode())
     return digest.hexdigest()[:12]
 
 
@@ -49,6 +49,12 @@ def _tree(name: str) -> ast.Module:
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             del node.body[0]
     return tree
+
+
+@cache
+def _text(name: str) -> str:
+    """Return the syntax tree of a module as text."""
+    return str(_shape(_tree(name)))
 
 
 def _imports(tree: ast.Module) -> set[str]:

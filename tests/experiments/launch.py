@@ -10,15 +10,20 @@ import tempfile
 import time
 import traceback
 from contextlib import redirect_stderr, redirect_stdout
+from functools import cache
 from pathlib import Path
 
+import hydra
 import pytest
 import torch
 import yaml
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
 from joblib.externals.loky import reusable_executor
 
 from experiments.runs import app, interrupt  # by the parent: a fork is to begin with its handlers
 from experiments.runs.checkpoint import Checkpoint
+from experiments.runs.command_line import CONFIGS
 from experiments.runs.store import Run, verify
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -132,6 +137,19 @@ def within(experiment, *arguments):
         finally:
             sys.argv = argv
     return subprocess.CompletedProcess(arguments, status, out.getvalue(), errors.getvalue())
+
+
+@cache
+def loader():
+    """Hydra's loader of this project's configurations."""
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return GlobalHydra.instance().config_loader()
+
+
+@cache
+def master(experiment, *words):
+    """The configuration of a multirun, from which those of its jobs are made."""
+    return loader().load_configuration(f"experiment/{experiment}", list(words), RunMode.MULTIRUN)
 
 
 def command(*arguments, experiment="linear_regression"):

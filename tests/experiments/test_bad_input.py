@@ -4,19 +4,17 @@ import errno
 import os
 import resource
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from tests.experiments.launch import ROOT, command, launch, made, within
+from experiments.runs.command_line import parsed
+from experiments.runs.jobs import Composer, composition
+from experiments.runs.schema import ConfigError
+from tests.experiments.launch import ROOT, command, launch, loader, made, master, within
 
-
-def sized(problem, word, line):
-    """A wrong size of a problem of ``compare``."""
-    return ["compare", f"problem={problem}", f"problems.{problem}.{word}"], [f"problems.{problem}.{word}: {line}"]
-
-
-WRONG = [
+VALUES = [
     # arguments, words that the line must have
     (["b0=0"], ["b0=0", "greater than 0"]),
     (["b0=nan"], ["b0=nan", "finite"]),
@@ -51,30 +49,10 @@ WRONG = [
     (["record.log_points=0"], ["record.log_points=0", "no iteration"]),
     (["record.columns=[los]"], ["record.columns='los'", "'loss'"]),
     (["scale=huge"], ["scale/huge", "laptop", "paper", "smoke"]),
-    (["sweep=figure_9"], ["sweep/figure_9", "figure_1"]),
     (["b0=${nothing}"], ["nothing", "not found"]),
     (["b0.x=1"], ["b0.x=1", "no such field", "b0 has no fields"]),
     (["record.column=[loss]"], ["record.column=[loss]", "no such field in record", "columns, log_points, windows"]),
     (["data=spectrum", "data.d=20"], ["data.d=20", "no such field in data=spectrum", "eigenvalues, name, s0"]),
-    (["-m", "data=gaussian,spectrum", "data.d=20"], ["data.d=20", "in data=spectrum", "eigenvalues, name, s0"]),
-    (["-m", "data=null,gaussian"], ["data=null: not understood", "names of configurations"]),
-    (["--cfg", "job", "-m", "b0=1,2"], ["Only one of", "--multirun", "--cfg"]),
-    (["--resolve"], ["--resolve", "--cfg"]),
-    (["-m", "hydra/launcher=nonsense"], ["hydra/launcher/nonsense", "joblib"]),
-    (["hydra.mode=x"], ["hydra.mode=x: Invalid value 'x', expected one of [RUN, MULTIRUN]"]),
-    (["sweep=cost"], ["sweep=cost: is made by experiments.cost"]),  # and not which of its fields are unknown here
-    (["sweep=table_1", "hydra.mode=RUN"], ["sweep=table_1: is made by experiments.vit"]),
-    (["-m", "sweep.name=figure_3"], ["sweep=figure_3: is made by experiments.ppo"]),
-    (["sweep.name=../x"], ["sweep.name='../x'", "letters"]),
-    (["-m", "sweep.name=.x"], ["sweep.name='.x'", "neither dot nor dash"]),
-    (["sweep.name=" + "x" * 101], ["sweep.name='xxx", "at most 100"]),
-    (["-m", "+sweep.names=x"], ["sweep.names='x'", "allowed are name, experiment, part"]),
-    (["-m", "b0=1,2,-3", "method=adaloss,sgd_constant"], ["b0=-3", "greater than 0"]),
-    (["-m", "hydra/launcher=joblib", "seed=0,-1"], ["seed=-1", "greater than or equal to 0"]),
-    (["seed=0,1", "-m", "b0=1"], ["-m: should come before the overrides or after them"]),
-    (["b0=1", "--config-dir=x", "eta=2"], ["--config-dir=x: should come before the overrides or after them"]),
-    (["sweep.name=2026"], ["sweep.name=2026: should be a word", "a number needs quotes", "sweep.name=\"'2026'\""]),
-    (["-m", "hydra.sweeper.max_batch_size=0"], ["hydra.sweeper.max_batch_size=0: should be at least 1"]),
     (["two_layer", "m=0"], ["m=0: input should be greater than or equal to 1"]),
     (["two_layer", "data=gaussian"], ["data='gaussian': allowed are sphere, near_orthogonal, clusters, digits"]),
     (["two_layer", "eta_unit=lambda"], ["eta_unit='lambda': input should be 'absolute' or 'gram'"]),
@@ -87,10 +65,6 @@ WRONG = [
     (["gram", "data=digits", "data.n=1798"], ["data.n=1798: input should be less than or equal to 1797"]),
     (["gram", "data=near_orthogonal", "data.n=201"], ["data.n=201: should be at most data.d=200 (orthogonal rows)"]),
     (["gram", "data.d=0"], ["data.d=0: input should be greater than or equal to 1"]),
-    (
-        ["gram", "sweep=figure_5", "data=sphere"],
-        ["data=sphere: sweep=figure_5 has a list in its place; give one of the two"],
-    ),
     (["gram", "b0=1"], ["b0=1: no such field; allowed are alpha, ", "data, decay, runs, scale, seed, sweep"]),
     (["ppo", "envs=0"], ["envs=0: input should be greater than or equal to 1"]),
     (["ppo", "method=adaloss"], ["method='adaloss': allowed are adam, adamloss, adam_sqrt"]),
@@ -136,10 +110,6 @@ WRONG = [
         ["weight_decay.by='step': should be eta (row by row"],
     ),
     (["vit", "eta=100", "weight_decay.value=0.01"], ["weight_decay.value=0.01: eta times it should be less than 1"]),
-    (
-        ["compare", "-m", "optimizer=adam,addam"],
-        ["optimizer='addam': allowed are adaloss, ", "momo_adam"],
-    ),
     (["compare", "step=0"], ["step=0: ", "greater than 0"]),
     (["compare", "step=[0.1,0.1]"], ["step=[0.1, 0.1]: ", "distinct"]),
     (["compare", "seed=-1"], ["seed=-1: ", "greater than or equal to 0"]),
@@ -176,6 +146,36 @@ WRONG = [
     (["cost", "size=9", "model.patch=4"], ["model.patch=4: should divide the images' 9 pixels"]),
     (["cost", "turns=0"], ["turns=0: input should be greater than or equal to 1"]),
 ]
+COMMANDS = [
+    (["sweep=figure_9"], ["sweep/figure_9", "figure_1"]),
+    (["-m", "data=gaussian,spectrum", "data.d=20"], ["data.d=20", "in data=spectrum", "eigenvalues, name, s0"]),
+    (["-m", "data=null,gaussian"], ["data=null: not understood", "names of configurations"]),
+    (["--cfg", "job", "-m", "b0=1,2"], ["Only one of", "--multirun", "--cfg"]),
+    (["--resolve"], ["--resolve", "--cfg"]),
+    (["-m", "hydra/launcher=nonsense"], ["hydra/launcher/nonsense", "joblib"]),
+    (["hydra.mode=x"], ["hydra.mode=x: Invalid value 'x', expected one of [RUN, MULTIRUN]"]),
+    (["sweep=cost"], ["sweep=cost: is made by experiments.cost"]),  # and not which of its fields are unknown here
+    (["sweep=table_1", "hydra.mode=RUN"], ["sweep=table_1: is made by experiments.vit"]),
+    (["-m", "sweep.name=figure_3"], ["sweep=figure_3: is made by experiments.ppo"]),
+    (["sweep.name=../x"], ["sweep.name='../x'", "letters"]),
+    (["-m", "sweep.name=.x"], ["sweep.name='.x'", "neither dot nor dash"]),
+    (["sweep.name=" + "x" * 101], ["sweep.name='xxx", "at most 100"]),
+    (["-m", "+sweep.names=x"], ["sweep.names='x'", "allowed are name, experiment, part"]),
+    (["-m", "b0=1,2,-3", "method=adaloss,sgd_constant"], ["b0=-3", "greater than 0"]),
+    (["-m", "hydra/launcher=joblib", "seed=0,-1"], ["seed=-1", "greater than or equal to 0"]),
+    (["seed=0,1", "-m", "b0=1"], ["-m: should come before the overrides or after them"]),
+    (["b0=1", "--config-dir=x", "eta=2"], ["--config-dir=x: should come before the overrides or after them"]),
+    (["sweep.name=2026"], ["sweep.name=2026: should be a word", "a number needs quotes", "sweep.name=\"'2026'\""]),
+    (["-m", "hydra.sweeper.max_batch_size=0"], ["hydra.sweeper.max_batch_size=0: should be at least 1"]),
+    (
+        ["gram", "sweep=figure_5", "data=sphere"],
+        ["data=sphere: sweep=figure_5 has a list in its place; give one of the two"],
+    ),
+    (
+        ["compare", "-m", "optimizer=adam,addam"],
+        ["optimizer='addam': allowed are adaloss, ", "momo_adam"],
+    ),
+]
 
 
 def refused(result, words, folder):
@@ -189,10 +189,36 @@ def refused(result, words, folder):
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize(("arguments", "words"), WRONG, ids=lambda v: " ".join(v) if isinstance(v, list) else None)
-def test_wrong_configuration(arguments, words, tmp_path):
-    experiment, *rest = arguments if arguments[0].isidentifier() else ("linear_regression", *arguments)
+def experiment_of(arguments):
+    return arguments if arguments[0].isidentifier() else ["linear_regression", *arguments]
+
+
+FIRST = {experiment_of(case[0])[0]: case for case in reversed(VALUES)}  # of each experiment
+
+
+@cache
+def composer(_):
+    """One for each experiment: it remembers what is common to its jobs."""
+    return Composer(loader())
+
+
+def shown(value):
+    return " ".join(value) if isinstance(value, list) else None
+
+
+@pytest.mark.parametrize(("arguments", "words"), [*COMMANDS, *FIRST.values()], ids=shown)
+def test_wrong_command(arguments, words, tmp_path):
+    experiment, *rest = experiment_of(arguments)
     refused(within(experiment, *rest, f"runs={tmp_path / 'runs'}"), words, tmp_path)
+
+
+@pytest.mark.parametrize(("arguments", "words"), VALUES, ids=shown)
+def test_wrong_value(arguments, words):
+    """As ``app.main`` composes and parses it before anything else: what that raises is the line."""
+    experiment, *rest = experiment_of(arguments)
+    with pytest.raises(ConfigError) as refusal:
+        parsed(experiment, composition(experiment, master(experiment), tuple(rest), composer(experiment)))
+    assert all(word in str(refusal.value) for word in words) and "\n" not in str(refusal.value)
 
 
 def test_read_only_folder():

@@ -2,34 +2,25 @@
 
 import re
 import sys
-from functools import cache
 from types import SimpleNamespace
 from unittest.mock import Mock
 
-import hydra
 import pytest
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper
-from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from experiments.runs.command_line import CONFIGS
 from experiments.runs.jobs import Composer, composed, expanded
 from experiments.runs.schema import ConfigError
+from tests.experiments import launch
+from tests.experiments.launch import master
 
 
 @pytest.fixture(scope="module")
 def loader():
-    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        yield GlobalHydra.instance().config_loader()
-
-
-@cache
-def master(loader, *words, experiment="linear_regression"):
-    return loader.load_configuration(f"experiment/{experiment}", list(words), RunMode.MULTIRUN)
+    return launch.loader()
 
 
 @pytest.mark.parametrize(
@@ -71,7 +62,7 @@ ALIKE = [
 @pytest.mark.parametrize(("experiment", "line"), ALIKE)
 def test_a_job_is_composed_as_by_hydra(experiment, line, loader):
     """Twice: first where its choice of groups is new, then from what is known of it."""
-    config = master(loader, experiment=experiment)
+    config = master(experiment)
     expected = loader.load_sweep_config(config, line.split())
     composer = Composer(loader)
     for _ in range(2):
@@ -82,7 +73,7 @@ def test_a_job_is_composed_as_by_hydra(experiment, line, loader):
 
 @pytest.mark.parametrize("line", ["bo=1 b0=2", "b0=1 data=spectrum data.d=3", "b0.x=1 method=nonsense", "b0=1,2"])
 def test_hydra_has_the_word_on_what_is_wrong(line, loader):
-    config = master(loader)
+    config = master("linear_regression")
     with pytest.raises(HydraException) as expected:
         loader.load_sweep_config(config, line.split())
     with pytest.raises(expected.type, match=re.escape(str(expected.value))):
@@ -93,7 +84,7 @@ def test_hydra_has_the_word_on_what_is_wrong(line, loader):
 def test_hydra_composes_once_for_each_choice_of_groups(process, loader, monkeypatch):
     counted = Mock(wraps=loader.load_sweep_config)
     composer = Composer(SimpleNamespace(get_sources=loader.get_sources, load_sweep_config=counted))
-    config = master(loader, "hydra/launcher=joblib")
+    config = master("linear_regression", "hydra/launcher=joblib")
     if process != "main":  # there Hydra imports its plugins twice
         monkeypatch.setattr(sys.modules["hydra_plugins.hydra_joblib_launcher.config"], "JobLibLauncherConf", None)
     jobs = expanded(["b0=1,2,3,4,5", "sweep.name=x", "method=adaloss,sgd_constant", "eta=1,2"], loader)
@@ -132,4 +123,4 @@ def test_values_of_a_sweep_are_those_that_were_meant(loader):
 )
 def test_a_sweep_without_values_is_refused(word, line, loader):
     with pytest.raises(ConfigError, match=re.escape(line)):
-        list(composed("linear_regression", master(loader, word), Composer(loader)))
+        list(composed("linear_regression", master("linear_regression", word), Composer(loader)))

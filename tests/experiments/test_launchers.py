@@ -23,15 +23,16 @@ LAUNCHERS = {
     "submitit_local": ("hydra/launcher=submitit_local",),
 }
 # The smallest sweep of each experiment: what all runs share, and the values of a list (not of cost.py: seconds differ).
+# The largest program comes first: joblib replaces a worker that has grown by 300 MB since its first job.
 SWEEPS = {
-    "linear_regression": ("method=adaloss,sgd_constant data.n=50 data.d=5 iterations=30", "b0=0.1,1"),
-    "bounds": ("problems=5 max_steps=50", "d=1,2"),
-    "gram": ("data.n=20 data.d=20", "seed=0,1"),
-    "two_layer": ("data.n=20 m=20 iterations=20", "b0=0.1,1"),
     "vit": (
         "data.test=1700 weights.share=0.5 weights.epochs=1 epochs=1 batch=16 model.width=8 model.depth=1 model.heads=2",
         "b0=0.1,1",
     ),
+    "linear_regression": ("method=adaloss,sgd_constant data.n=50 data.d=5 iterations=30", "b0=0.1,1"),
+    "bounds": ("problems=5 max_steps=50", "d=1,2"),
+    "gram": ("data.n=20 data.d=20", "seed=0,1"),
+    "two_layer": ("data.n=20 m=20 iterations=20", "b0=0.1,1"),
     "ppo": ("frames=64 envs=4 steps=8 epochs=1 batch=16 actor=[4] critic=[4]", "b0=1,100"),
     "lstm": ("data.articles=120 embedding=4 hidden=4 epochs=1", "b0=0.1,1"),
     "errata": ("", "number=2,3"),

@@ -182,6 +182,11 @@ def lists(monkeypatch):
     store.save_sweep("a", [SimpleNamespace(folder=f"made_up/{chosen.path.name}")])
 
 
+def install(monkeypatch, version):
+    """One package: to read what is said of all takes a third of a second, and a test reads it four times."""
+    monkeypatch.setattr(records, "distributions", lambda: [SimpleNamespace(name="torch", version=version)])
+
+
 class Process:
     """A process of its own, over when it has started: those of multiprocessing have the true project's packages."""
 
@@ -206,6 +211,7 @@ def project(tmp_path, monkeypatch):
     for module in (identity, records):
         monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.setattr(reproduce, "PROCESSES", SimpleNamespace(Process=Process))
+    install(monkeypatch, "2.13.0")
     identity._tree.cache_clear()
     for name, text in FILES.items():
         Path(name).parent.mkdir(exist_ok=True)
@@ -235,7 +241,7 @@ def made():
         (lambda _: write("adaloss/__pycache__/kernel.py311.nbi"), []),
         (lambda _: write("scripts/shared.py", "text = 'another'"), ["figure", "report"]),
         (lambda _: write("scripts/report.py", FILES["scripts/report.py"] + "\n"), ["report"]),
-        (lambda patch: patch.setattr(records, "distributions", lambda: []), ALL),
+        (lambda patch: install(patch, "2.13.1"), ALL),
         (lambda _: write(RUN), ALL),
         (lambda _: shutil.rmtree(Store("runs/small").load_sweep("a")[0].path), ALL),
         (lists, ALL),
