@@ -7,9 +7,9 @@ import gzip
 import hashlib
 import io
 import math
-import struct
 import zlib
 from functools import cache
+from os.path import exists, isdir  # which know no error
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +21,7 @@ from experiments.data.images import Images
 from experiments.runs.schema import ConfigError
 
 PARTS = ("train", "t10k")
+SIDE = 28
 MOST_BYTES = 2**26  # the largest file has 47 MB
 
 
@@ -40,26 +41,37 @@ def load(config: Config, split: int) -> Images:
 @cache
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray, str]:
     """Return all images, their labels, and the checksum of both."""
-    folder = path / "FashionMNIST/raw" if (path / "FashionMNIST/raw").is_dir() else path
-    x = np.concatenate([_idx(folder / f"{part}-images-idx3-ubyte", 3) for part in PARTS])
-    labels = np.concatenate([_idx(folder / f"{part}-labels-idx1-ubyte", 1) for part in PARTS])
-    if len(x) != len(labels):
-        raise ConfigError(f"data.path={path}: has {len(x)} images and {len(labels)} labels")
+    folder = path / "FashionMNIST/raw" if isdir(path / "FashionMNIST/raw") else path  # noqa: PTH112
+    x, labels = map(np.concatenate, zip(*(_part(folder, part) for part in PARTS), strict=True))
     return x, labels.astype(np.int64), hashlib.sha256(x.tobytes() + labels.tobytes()).hexdigest()
 
 
-def _idx(file: Path, dimensions: int) -> np.ndarray:
-    """Return the bytes of an IDX file: 0, 0, 8 (bytes), the number of dimensions, each size, the content."""
+def _part(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images and labels of one pair of files. Raises ConfigError if they are not of each other."""
+    x, labels = _idx(folder / f"{part}-images-idx3-ubyte", SIDE, SIDE), _idx(folder / f"{part}-labels-idx1-ubyte")
+    if len(x) != len(labels):
+        raise ConfigError(f"data.path={folder}: the {part} files have {len(x)} images and {len(labels)} labels")
+    return x, labels
+
+
+def _idx(file: Path, *shape: int) -> np.ndarray:
+    """Return the bytes of an IDX file: 0, 0, 8 (bytes), the number of dimensions, each size, the content.
+
+    All sizes but the first should be ``shape``. Raises ConfigError.
+    """
     packed = file.with_name(f"{file.name}.gz")
+    file = packed if exists(packed) else file  # noqa: PTH110
     try:
-        content = files.read(packed if packed.exists() else file, MOST_BYTES)
-        if packed.exists():
+        content = files.read(file, MOST_BYTES)
+        if file == packed:
             with gzip.GzipFile(fileobj=io.BytesIO(content)) as unpacked:
                 content = unpacked.read(MOST_BYTES)
-        head = struct.unpack_from(f">BBBB{dimensions}I", content)
-        sizes, first = head[4:], 4 + 4 * dimensions
-        if head[:4] != (0, 0, 8, dimensions) or math.prod(sizes) != len(content) - first or 0 in sizes:
+        first = 4 * (2 + len(shape))
+        sizes = tuple(int.from_bytes(content[k : k + 4]) for k in range(4, first, 4))
+        if content[:4] != bytes([0, 0, 8, len(sizes)]) or math.prod(sizes) != len(content) - first or 0 in sizes:
             raise ValueError("not an IDX file of bytes, or not whole")
-    except (OSError, EOFError, ValueError, zlib.error, struct.error) as error:
+        if sizes[1:] != shape:
+            raise ValueError(f"its images have {' x '.join(map(str, sizes[1:]))} pixels, should have {SIDE} x {SIDE}")
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise ConfigError(f"data.path={file}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     return np.frombuffer(content, np.uint8, offset=first).reshape(sizes)

@@ -28,7 +28,7 @@ class PoolConfig(Strict):
 
 
 def images(x: np.ndarray, labels: np.ndarray, config: PoolConfig, split: int, checksum: str) -> Images:
-    """Deal bytes (n, height, width). Raises ConfigError if a class has too few images."""
+    """Deal square images of bytes (n, side, side). Raises ConfigError if a class has too few images."""
     classes = int(labels.max()) + 1
     rng = np.random.default_rng([split])
     rows = [rng.permutation(np.flatnonzero(labels == label)) for label in range(classes)]
@@ -57,7 +57,7 @@ def images(x: np.ndarray, labels: np.ndarray, config: PoolConfig, split: int, ch
 
 
 def seen(images: torch.Tensor, size: int) -> torch.Tensor:
-    """Map bytes (n, 1, height, width) to three equal channels in the units of ImageNet, (n, 3, ``size``, ``size``)."""
+    """Map bytes (n, 1, side, side) to three equal channels in the units of ImageNet, (n, 3, ``size``, ``size``)."""
     images = images.float() / 255
     if images.shape[-1] != size:
         images = functional.interpolate(images, size=(size, size), mode="bilinear", antialias=True)
