@@ -102,6 +102,8 @@ def corpus(frames: Mapping[str, pd.DataFrame], config: NewsConfig, source: str) 
             counts[name] += 1
             articles.append(words[: config.length])
             labels.append(label)
+    if not articles:
+        raise ConfigError(f"{source}: no article has a word")
     y = np.array(labels, dtype=np.int64)
     rows = _dealt(y, config)
     for part, chosen in rows.items():

@@ -2,13 +2,15 @@
 
 ``path`` is a folder with True.csv and Fake.csv (title, text, subject, date), or with news.csv; or a file like news.csv
 (title, text, label: real or true, fake or false; or 1 and 0). Other columns are not read: the subject alone tells the
-classes apart. Files are UTF-8, with or without a byte order mark, else Latin-1; an empty cell is an empty text. Sizes
-are limited, well above those of the usual files, so that no file can take all time or memory.
+classes apart. Files are UTF-8, with or without a byte order mark, else Latin-1, unless most of what is not ASCII is
+UTF-8: such a file is damaged. An empty cell is an empty text. Sizes are limited, well above those of the usual files,
+so that no file can take all time or memory.
 """
 
 import csv
 import hashlib
 import io
+import re
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -98,12 +100,16 @@ def _table(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
 
 
 def decoded(content: bytes) -> str:
-    """Decode a text. Raises ValueError if it is not one."""
+    """Decode a text. Raises ValueError if it is not one, or UTF-8 with damage."""
     if b"\0" in content:
         raise ValueError("it has a byte 0")
     try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
+        return content.decode().removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        text = content.decode(errors="surrogateescape")
+        stray, beyond = (len(re.findall(letters, text)) for letters in (r"[\udc80-\udcff]", r"[^\x00-\x7f]"))
+        if 2 * stray <= beyond:  # Latin-1 hardly ever has bytes that look like UTF-8
+            raise ValueError(f"its byte {error.start} is not UTF-8, most others are") from error
         return content.decode("latin-1")
 
 

@@ -79,6 +79,20 @@ def test_encodings(encoding, tmp_path):
     assert words_of(" ".join(tables["true"].values[-1])) == ["ça", "coûte", "10", "pesos", "señor", "no"]
 
 
+def test_one_wrong_byte_does_not_spoil_all_others(tmp_path):
+    """Of a UTF-8 file; the same text in Latin-1 is read, whose bytes are all wrong in UTF-8."""
+    line = "café,Ärger in Zürich,news,\n"
+    for text, marked in (((HEAD + line).encode(), b""), ((HEAD + "plain,text,news,\n").encode("utf-8-sig"), b"\xef")):
+        spoilt = text + b"x\xe9,y,news,\n"
+        assert spoilt.startswith(marked)
+        (folder(tmp_path) / "True.csv").write_bytes(spoilt)
+        why = rf"its byte {spoilt.index(bytes([0xE9]) + b',')} is not UTF-8, most others are"
+        with pytest.raises(ConfigError, match=rf"^data\.path={tmp_path}/True\.csv: not a CSV file \({why}\)$"):
+            news.read(tmp_path)
+    (tmp_path / "True.csv").write_bytes((HEAD + line).encode("latin-1") + b"x\xe9,y,news,\n")
+    assert news.read(tmp_path)["true"].values.tolist() == [["café", "Ärger in Zürich"], ["xé", "y"]]
+
+
 def test_one_file_with_labels(tmp_path):
     lines = [f"{k},Title {k},Text {k},{('FAKE', 'REAL')[k % 2]}" for k in range(16)]
     file = tmp_path / "news.csv"
@@ -125,6 +139,7 @@ FIELDS = "text, subject, date"
         ),
         (REAL | {"Fake.csv": HEAD}, "", "/Fake.csv: has no article"),
         (REAL | {"Fake.csv": HEAD + ",,news,\n" * 9}, "", ": too few articles for a train part (0 fake, 8 true)"),
+        (dict.fromkeys(("True.csv", "Fake.csv"), HEAD + ",!?,news,\n"), "", ": no article has a word"),
         (REAL | {"Fake.csv": articles("hoax", 1) * 5}, "", ": too few articles for a test part (2 fake, 8 true)"),
         (
             {"news.csv": "title,text,label\na,b,FAKE\nc,d,\n"},
