@@ -1,13 +1,16 @@
 """Pretrained weights from safetensors: a file, or one of a repository on the Hugging Face hub at a pinned revision."""
 
 import hashlib
+import re
 from collections.abc import Mapping
-from functools import cache
+from contextlib import suppress
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
 from huggingface_hub import hf_hub_download, model_info
+from huggingface_hub.errors import LocalEntryNotFoundError
 from pydantic import Field, ValidationInfo, field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load as parse
@@ -19,6 +22,7 @@ from experiments.runs.schema import ConfigError, Strict
 FILE = "model.safetensors"
 HEAD = ("head.", "fc.")
 MOST_BYTES = 2**32
+SECONDS = 10  # in which the hub should answer
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -44,35 +48,64 @@ class File(Strict):
 
 @cache
 def newest(repo: str) -> str:
-    """Ask the hub for the commit of a repository's main branch, and print it. Raises ConfigError if that fails."""
+    """Ask the hub for the commit of a repository's main branch, and print it; without the hub, the cache's.
+
+    Raises ConfigError if neither knows it.
+    """
+    print(f"asking the hub for the newest commit of {repo}", flush=True)
     try:
-        commit = model_info(repo).sha
+        commit, source = model_info(repo, timeout=SECONDS).sha, ""
     except Exception as error:  # of many packages, as below
-        raise ConfigError(
-            f"weights.revision=null: the newest of {repo} cannot be asked for ({files.one_line(error)}); give one"
-        ) from error
-    print(f"{repo}: weights.revision={commit}", flush=True)
+        why = files.one_line(error)
+        try:
+            commit = Path(hf_hub_download(repo, FILE, local_files_only=True)).parent.name
+        except Exception:
+            raise ConfigError(
+                f"weights.revision=null: the newest of {repo} cannot be asked for ({why}); give one"
+            ) from error
+        source = f", the newest in the cache ({why})"
+    print(f"{repo}: weights.revision={commit}{source}", flush=True)
     return commit
 
 
 def download(config: Hub) -> Path:
-    """Download the repository's weights into the hub's cache. Raises ConfigError if that fails."""
+    """Return the repository's weights in the hub's cache, downloaded if need be. Raises ConfigError if that fails."""
+    get = partial(hf_hub_download, config.repo, FILE, revision=config.revision)
     try:
-        return Path(hf_hub_download(config.repo, FILE, revision=config.revision))
+        with suppress(LocalEntryNotFoundError):
+            return Path(get(local_files_only=True))
+        print(f"asking the hub for {FILE} of {config.repo}", flush=True)
+        model_info(config.repo, revision=config.revision, timeout=SECONDS)  # the other tries for minutes
+        return Path(get())
     except Exception as error:  # of many packages: the hub's own, the network's, the file system's
         raise ConfigError(
             f"weights.repo={config.repo!r}: {FILE} cannot be downloaded ({files.one_line(error)})"
         ) from error
 
 
-def read(path: Path) -> tuple[dict[str, torch.Tensor], str]:
-    """Return the tensors of a safetensors file and its SHA-256. Raises ConfigError if there is no such file."""
+def cached(path: Path) -> tuple[dict[str, torch.Tensor], str]:
+    """Return the same as ``read`` of a file in the hub's cache.
+
+    It is a link to one whose name is its SHA-256. Raises ConfigError also if that is another, as of a file not whole.
+    """
+    name = path.readlink().name if path.is_symlink() else ""
+    return read(path, name if re.fullmatch("[0-9a-f]{64}", name) else None)
+
+
+def read(path: Path, sha256: str | None = None) -> tuple[dict[str, torch.Tensor], str]:
+    """Return the tensors of a safetensors file and its SHA-256, which should be ``sha256`` if that is given.
+
+    Raises ConfigError if there is no such file.
+    """
     try:
         content = files.read(path, MOST_BYTES)
     except (OSError, ValueError) as error:  # ValueError: no name that a file can have
         raise ConfigError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    found = hashlib.sha256(content).hexdigest()
+    if sha256 not in (None, found):
+        raise ConfigError(f"{path.resolve()}: has the sha256 {found}, not {sha256}; delete it to download it again")
     try:
-        return parse(content), hashlib.sha256(content).hexdigest()
+        return parse(content), found
     # what safetensors raises; KeyError: a type that torch lacks; the others: a shape that torch cannot make.
     except (SafetensorError, KeyError, AssertionError, RuntimeError, TypeError, ValueError) as error:
         raise ConfigError(f"{path}: not a safetensors file ({files.one_line(error)})") from error

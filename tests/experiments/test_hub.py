@@ -4,12 +4,17 @@ import hashlib
 import json
 import math
 import os
+import socket
 import struct
+import time
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from huggingface_hub import constants, model_info
+from huggingface_hub.errors import LocalEntryNotFoundError
+from safetensors.torch import save, save_file
 
 from experiments.models import hub
 from experiments.models.vit import VisionTransformer
@@ -130,29 +135,113 @@ def test_a_pipe_or_folder_in_place_of_weights_is_one_line(tmp_path):
 HUB = {"name": "hub", "repo": "timm/vit_small_patch16_224.augreg_in21k_ft_in1k", "revision": 40 * "a"}
 
 
+TINY_HUB = HUB | {"repo": "me/tiny"}
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """The hub's cache as ``hf download me/tiny`` leaves it."""
+    content, folder = save(tiny(5).state_dict()), tmp_path / "models--me--tiny"
+    file = folder / f"snapshots/{40 * 'a'}/model.safetensors"
+    blob = folder / "blobs" / hashlib.sha256(content).hexdigest()
+    for path in (file, blob, folder / "refs/main"):
+        path.parent.mkdir(parents=True)
+    blob.write_bytes(content)
+    file.symlink_to(f"../../blobs/{blob.name}")
+    (folder / "refs/main").write_text(40 * "a")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    hub.newest.cache_clear()
+    return SimpleNamespace(file=file, blob=blob, main=folder / "refs/main")
+
+
+def newest(**changed):
+    return validated(hub.Hub, TINY_HUB | {"revision": None} | changed, "weights")
+
+
+def test_what_is_in_the_cache_needs_no_hub(cache, monkeypatch, capsys):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert hub.download(validated(hub.Hub, TINY_HUB)) == cache.file and not capsys.readouterr().out
+    assert newest().model_dump() == TINY_HUB
+    asking, line = capsys.readouterr().out.splitlines()
+    assert asking == "asking the hub for the newest commit of me/tiny"
+    assert line.startswith(f"me/tiny: weights.revision={40 * 'a'}, the newest in the cache (") and "offline" in line
+    cache.main.unlink()  # as after the download of a commit: which was the newest is not known
+    hub.newest.cache_clear()
+    with pytest.raises(ConfigError, match=r"^weights\.revision=null: the newest of me/tiny .*offline.*; give one$"):
+        newest()
+    cache.blob.unlink()
+    with pytest.raises(ConfigError, match=r"^weights\.repo='me/tiny': model\.safetensors cannot be downloaded \("):
+        hub.download(validated(hub.Hub, TINY_HUB))
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_hub_that_stays_silent_is_not_waited_for(monkeypatch, capsys):
+    other = TINY_HUB | {"revision": 40 * "b"}
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, never answers
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setattr(constants, "ENDPOINT", address)
+        monkeypatch.setattr(model_info.__self__, "endpoint", address)
+        monkeypatch.setattr(hub, "SECONDS", 0.2)
+        start = time.perf_counter()
+        assert newest().revision == 40 * "a"
+        with pytest.raises(ConfigError, match=r"^weights\.repo='me/tiny': model\.safetensors cannot be downloaded \("):
+            hub.download(validated(hub.Hub, other))
+        assert time.perf_counter() - start < 5
+    asked = [line for line in capsys.readouterr().out.splitlines() if line.startswith("asking")]
+    assert asked == [f"asking the hub for {what} of me/tiny" for what in ("the newest commit", "model.safetensors")]
+
+
+def test_a_file_of_the_cache_is_compared_with_its_name(cache):
+    found, checksum = hub.cached(cache.file)
+    assert checksum == cache.blob.name and found.keys() == tiny(5).state_dict().keys()
+    content = cache.blob.read_bytes()
+    for damaged in (content[:-1] + bytes([content[-1] ^ 1]), content[:100], b""):  # the first is read without complaint
+        cache.blob.write_bytes(damaged)
+        other = hashlib.sha256(damaged).hexdigest()
+        with pytest.raises(ConfigError) as caught:
+            hub.cached(cache.file)
+        line = f"{cache.blob}: has the sha256 {other}, not {checksum}; delete it to download it again"
+        assert str(caught.value) == line
+    renamed = cache.blob.with_name(40 * "c")  # of a small file: not the name of its content alone
+    renamed.write_bytes(content)
+    cache.file.unlink()
+    cache.file.symlink_to(renamed)
+    assert hub.cached(cache.file)[1] == checksum
+    renamed.replace(cache.file)  # where there are no links
+    assert hub.cached(cache.file)[1] == checksum
+
+
+@pytest.mark.usefixtures("cache")
 def test_the_hub_is_asked_for_the_pinned_revision(tmp_path, monkeypatch):
-    asked = Mock(return_value=tmp_path / "x")
-    monkeypatch.setattr(hub, "hf_hub_download", asked)
+    def get(*which, local_files_only=False, **words):
+        asked.append((*which, words))
+        if local_files_only:
+            raise LocalEntryNotFoundError("not there")
+        return tmp_path / "x"
+
+    asked, info = [], Mock()
+    monkeypatch.setattr(hub, "hf_hub_download", get)
+    monkeypatch.setattr(hub, "model_info", info)
     assert hub.download(validated(hub.Hub, HUB)) == tmp_path / "x"
-    asked.assert_called_once_with(HUB["repo"], "model.safetensors", revision=40 * "a")
-    asked.side_effect = OSError("no\nnetwork")
+    assert asked == 2 * [(HUB["repo"], "model.safetensors", {"revision": 40 * "a"})]
+    info.side_effect = OSError("no\nnetwork")
     with pytest.raises(ConfigError) as caught:
         hub.download(validated(hub.Hub, HUB))
     assert str(caught.value) == f"weights.repo={HUB['repo']!r}: model.safetensors cannot be downloaded (no network)"
 
 
+@pytest.mark.usefixtures("cache")
 def test_without_a_revision_it_is_the_newest_asked_for_once(monkeypatch, capsys):
     asked = Mock(return_value=Mock(sha=40 * "b"))
     monkeypatch.setattr(hub, "model_info", asked)
-    hub.newest.cache_clear()
-    found = [validated(hub.Hub, HUB | {"revision": None}, "weights") for _ in range(2)]
-    assert [one.model_dump() for one in found] == 2 * [HUB | {"revision": 40 * "b"}]
-    asked.assert_called_once_with(HUB["repo"])
-    assert capsys.readouterr().out == f"{HUB['repo']}: weights.revision={40 * 'b'}\n"
-    hub.newest.cache_clear()
+    assert [newest().model_dump() for _ in range(2)] == 2 * [TINY_HUB | {"revision": 40 * "b"}]
+    asked.assert_called_once_with("me/tiny", timeout=10)
+    assert capsys.readouterr().out.splitlines()[1:] == [f"me/tiny: weights.revision={40 * 'b'}"]
     asked.side_effect = OSError("no\nnetwork")
-    with pytest.raises(ConfigError, match=r"^weights\.revision=null: the newest of timm/.* \(no network\)"):
-        validated(hub.Hub, HUB | {"revision": None}, "weights")
+    with pytest.raises(
+        ConfigError, match=r"^weights\.revision=null: the newest of me/other .* \(no network\); give one$"
+    ):
+        newest(repo="me/other")
 
 
 @pytest.mark.parametrize("wrong", [{"revision": "main"}, {"repo": "vit_small_patch16_224"}])
