@@ -25,6 +25,7 @@ from experiments.optimizers import make
 from experiments.runs.checkpoint import Checkpoint
 from experiments.runs.identity import code_hash
 from experiments.runs.schema import (
+    ConfigError,
     Count,
     Experiment,
     Outcome,
@@ -163,9 +164,10 @@ class Vit(Experiment):
             state = hub.first_blocks(vit_s14.load(weights, images.size // self.model.patch), self.model.depth)
         elif weights.name == "efficientnet_lite0":
             state = efficientnet.load(weights, self.model.depth)
+        elif weights.name == "file":
+            source, (state, checksum) = weights.path, hub.read(Path(weights.path))
         else:
-            source = weights.path if weights.name == "file" else str(hub.download(weights))
-            state, checksum = hub.read(Path(source))
+            source, (state, checksum) = weights.repo, hub.cached(hub.download(weights))
         if weights.name in PACKAGED:
             source, checksum = weights.name, weights.sha256
         state = hub.backbone(state, build(self.model, images, 0, HEAD_STREAM), source)
@@ -181,6 +183,11 @@ class Vit(Experiment):
 
     def _train(self, run: Run, progress: Progress) -> Outcome:
         b0, seed = run.config["b0"], run.config["seed"]
+        if self.weights.name == "file" and not run.data.endswith(f" {self._weights.sha256}"):
+            raise ConfigError(
+                f"weights.path={self.weights.path}: has the sha256 {self._weights.sha256}, not that of the run "
+                f"({run.data.split()[-1]}): it was changed meanwhile; run the same command again"
+            )
         net, images = start(self._weights, self.model, self._images(seed), seed, self.frozen, self.head)
         net, decay = deepcopy(net), self.weight_decay
         by_step = {"weight_decay": decay.value} if decay.by == "step" else {}

@@ -1,5 +1,6 @@
 """Fine-tuning as a user starts it: pretraining found again, kills, several processes, the paper's path cut to size."""
 
+import hashlib
 import json
 import os
 import re
@@ -14,11 +15,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import save_file
+from huggingface_hub import constants
+from safetensors.torch import load_file, save_file
 
 from experiments import distributed
 from experiments.methods import SGD_FAMILY
 from experiments.models.vit import VisionTransformer
+from experiments.vit.experiment import Vit
 from tests.experiments.launch import ROOT, Fork, content, finish, made, option
 from tests.experiments.launch import launch as launch_experiment
 from tests.experiments.test_cifar import members, parts, write
@@ -32,7 +35,7 @@ SHORT = (
     "batch=8",
     *(f"model.{name}={value}" for name, value in MODEL.items()),
 )
-
+WITHOUT_PRETRAINING = tuple(word for word in SHORT if not word.startswith("weights"))
 
 launch = partial(launch_experiment, experiment="vit")
 
@@ -119,7 +122,7 @@ def random_weights(path, **model):
 def test_two_processes_train_what_one_does(method, b0, tmp_path):
     weights = random_weights(tmp_path / "w.safetensors", size=8, patch=4, channels=1, **MODEL)
     # 9 images of a minibatch and 6 of the last: with 9 the processes' parts differ
-    short = [word for word in SHORT if not word.startswith(("weights", "batch"))]
+    short = [word for word in WITHOUT_PRETRAINING if not word.startswith("batch")]
     arguments = (*short, "weights=file", f"weights.path={weights}", f"method={method}", f"b0={b0}", "batch=9")
     one = launch(*arguments, f"runs={tmp_path / 'one'}")
     two = fork_two(*arguments, f"runs={tmp_path / 'two'}")
@@ -175,6 +178,54 @@ def test_what_is_not_there_or_fits_not_is_one_line_and_makes_nothing(tmp_path):
         result = launch(*words, f"runs={tmp_path / 'runs'}")
         assert (result.returncode, result.stdout) == (2, "") and result.stderr.startswith(f"error: {line}")
         assert result.stderr.count("\n") == 1 and not content(tmp_path / "runs", "vit")
+
+
+def test_weights_that_change_before_they_are_used_make_no_run(tmp_path):
+    """The runs are of the file as it was; the same command then makes those of the file as it is."""
+    weights = random_weights(tmp_path / "w.safetensors", size=8, patch=4, channels=1, **MODEL)
+    before = hashlib.sha256(weights.read_bytes()).hexdigest()
+
+    def swapped():
+        whole = Vit.prepare
+
+        def prepare(*args):
+            state = load_file(weights)
+            save_file(state | {"norm.weight": 5 * state["norm.weight"]}, weights)
+            whole(*args)
+
+        Vit.prepare = prepare
+
+    words = (*WITHOUT_PRETRAINING, "weights=file", f"weights.path={weights}", "b0=1", f"runs={tmp_path / 'runs'}")
+    result = launch(*words, prepare=swapped)
+    after = hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert result.returncode == 2 and not content(tmp_path / "runs", "vit")
+    assert result.stderr == (
+        f"error: weights.path={weights}: has the sha256 {after}, not that of the run ({before}): "
+        "it was changed meanwhile; run the same command again\n"
+    )
+    assert made(launch(*words)) == 1
+    [(*_, found)] = content(tmp_path / "runs", "vit").values()
+    assert found["weights_sha256"] == after
+
+
+def test_weights_of_the_hub_come_from_a_cache_that_is_whole(tmp_path):
+    weights = random_weights(tmp_path / "w.safetensors", size=8, patch=4, channels=1, **MODEL)
+    blob = tmp_path / "models--me--tiny/blobs" / hashlib.sha256(weights.read_bytes()).hexdigest()
+    file = blob.parents[1] / f"snapshots/{40 * 'a'}/model.safetensors"
+    blob.parent.mkdir(parents=True), file.parent.mkdir(parents=True)
+    weights.rename(blob)
+    file.symlink_to(blob)
+
+    def run(b0):
+        of_hub = ("weights=hub", "weights.repo=me/tiny", f"weights.revision={40 * 'a'}")
+        cache = partial(setattr, constants, "HF_HUB_CACHE", str(tmp_path))
+        return launch(*WITHOUT_PRETRAINING, *of_hub, f"b0={b0}", f"runs={tmp_path / 'runs'}", prepare=cache)
+
+    assert made(run(1)) == 1
+    blob.write_bytes(blob.read_bytes()[:-1] + b"?")
+    result = run(2)
+    assert result.returncode == 2 and result.stderr.startswith(f"error: {blob}: has the sha256 ")
+    assert len(content(tmp_path / "runs", "vit")) == 1
 
 
 def test_the_page_covers_every_method():
