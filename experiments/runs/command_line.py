@@ -25,6 +25,7 @@ from experiments import methods
 from experiments.runs import registry
 from experiments.runs.schema import ConfigError, Experiment, validated
 from experiments.runs.store import Store
+from experiments.runs.terminal import override
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 # Groups that are one file each, an option under each key; configs/GROUP/mine.yaml is one more option. Files that begin
@@ -32,6 +33,7 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 GROUPS = {file.stem: file for file in CONFIGS.glob("[!.]*.yaml") if file.stem != "base"}
 # Fields that say where and how often, not what: they never reach a run's identity.
 AROUND = ("runs", "scale", "sweep", "alpha", "decay")
+TEXTS = ("runs", ".path", "sweep.name")  # fields whose value may have any character
 
 
 def _help(config_name: str, *, _root_: DictConfig) -> str:
@@ -149,7 +151,9 @@ def _hydra_line(name: str, error: Exception, words: list[str]) -> str:
         text = text.split(tail)[0]
     text = text.replace(f"In 'experiment/{name}': ", "")
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: not understood ({text})"
+        key, _, value = error.override.partition("=")
+        hint = f"; write it with quotes inside: {override(key, value)}" if key.endswith(TEXTS) else ""
+        return f"{error.override}: not understood ({text}){hint}"
     own = re.search(r"In 'sweep/(\w+)': .*Cannot merge", text)
     if own:
         groups = [word for word in words if _is_group(key_of(word)) and key_of(word) not in AROUND]

@@ -7,6 +7,8 @@ cannot show is spelled out. An error is one line on stderr, and the status is 1.
 import argparse
 import errno
 import os
+import re
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,7 @@ from experiments.runs.store import Store, StoreError
 from experiments.runs.streams import guard, lost
 
 SCALES = ("smoke", "laptop", "paper")
+PLAIN = re.compile(r"[\w.-]*/[\w./-]*", re.ASCII)  # a path that Hydra takes as it is: no number, no list, no null
 UNREAD = (errno.EPIPE, errno.EBADF)  # the reader has seen enough: no error
 
 
@@ -55,6 +58,15 @@ def reason(error: OSError) -> str:
     """Return which file, and the system's word for what is wrong with it."""
     file = error.filename2 or error.filename
     return f"{file}: {error.strerror}" if file is not None and error.strerror else " ".join(str(error).split())
+
+
+def override(key: str, path: object) -> str:
+    """Return ``key=path`` as a shell's word; a path that Hydra's grammar would not take has quotes inside."""
+    text = str(path)
+    if not PLAIN.fullmatch(text):
+        text = re.sub(r'(\\+)(?="|\Z)', r"\1\1", text).replace('"', '\\"')  # a backslash counts before a quote alone
+        text = f'"{text}"'
+    return shlex.quote(f"{key}={text}")
 
 
 def parser(description: str, *, figures: str | None = None) -> argparse.ArgumentParser:

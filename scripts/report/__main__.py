@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from adaloss.theory.errata import ERRATA
 from experiments.methods import METHODS
 from experiments.runs.store import SavedRun
-from experiments.runs.terminal import RefusalError, filled, parser, run_main, store_of
+from experiments.runs.terminal import RefusalError, filled, override, parser, run_main, store_of
 from scripts import table_1
 from scripts.claims.agree import PUBLISHED, compare
 from scripts.provenance import SCALE_OF_PUBLISHED
@@ -161,7 +161,7 @@ def main() -> None:
     decided = claims(figures, store)
     making, drawing = f"scale={args.scale}", f"--scale {args.scale}"
     if args.runs:
-        making = f"{making} {shlex.quote(f'runs={args.runs}')}"
+        making = f"{making} {override('runs', args.runs)}"
         drawing = f"{drawing} --runs {shlex.quote(str(args.runs))}"
     if args.figures:
         drawing += f" --figures {shlex.quote(str(args.figures))}"

@@ -9,7 +9,6 @@ folder of its own, or one line about what the script needs.
 
 import argparse
 import io
-import shlex
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from matplotlib.ticker import NullLocator
 
 from experiments.runs.registry import NAME, maker
 from experiments.runs.store import SavedRun, Store, StoreError
-from experiments.runs.terminal import RefusalError, parser, run_main, store_of
+from experiments.runs.terminal import RefusalError, override, parser, run_main, store_of
 from scripts.claims.intervals import Undecided
 from scripts.shared.changed import Apart, check, refused, shows_something
 from scripts.shared.marks import comment, mark, seal
@@ -144,7 +143,7 @@ def write(folder: Path, files: dict[str, bytes]) -> None:
 
 def command(sweep: str, scale: str, runs: Path | None) -> str:
     """Return the command that makes a sweep's runs; ``runs`` if they are not in the default place."""
-    elsewhere = f" {shlex.quote(f'runs={runs}')}" if runs else ""
+    elsewhere = f" {override('runs', runs)}" if runs else ""
     return f"python -m experiments.{maker(sweep)} sweep={sweep} scale={scale}{elsewhere}"
 
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import shlex
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -268,6 +269,18 @@ def test_folder_that_the_locale_cannot_name(tmp_path):
     words = command(f'runs="{tmp_path}/é"')
     result = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     refused(result, ["runs=", "needs UTF-8"], tmp_path)
+
+
+def test_a_text_that_needs_quotes_is_shown_with_them(tmp_path):
+    """What is shown, pasted into a shell, makes the runs there; other fields are no texts."""
+    folder = tmp_path / "renée's (1)"
+    [line] = within("linear_regression", f"runs={folder}").stderr.splitlines()
+    assert line.startswith(f"error: runs={folder}: not understood (")
+    assert made(launch("iterations=10", *shlex.split(line.split("; write it with quotes inside: ")[1]))) == 1
+    assert len([*folder.glob("linear_regression/*")]) == 1
+    for word, hint in (("data.path=a=b", "'data.path=\"a=b\"'"), ("sweep.name=é", "'sweep.name=\"é\"'"), ("b0=é", "")):
+        [line] = within("lstm", word).stderr.splitlines()
+        assert line.endswith(f"; write it with quotes inside: {hint}" if hint else ")")
 
 
 def test_no_folder():

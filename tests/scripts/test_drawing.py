@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from experiments.runs.registry import listed
 from scripts import figure_6, table_1_controls
@@ -54,9 +55,17 @@ def controls(root):
     return saved(root, "table_1_controls", whole + changed(0.5, frozen=2) + changed(0.4, data={"name": "mnist"}))
 
 
-def test_a_command_that_is_named_can_be_pasted():
-    words = shlex.split(command("figure_5", "smoke", Path("my runs")))
-    assert words == ["python", "-m", "experiments.gram", "sweep=figure_5", "scale=smoke", "runs=my runs"]
+@pytest.mark.parametrize("place", [
+    "/tmp/a-b.c/d_1", "runs", "my runs", "renée", "old (1)", "[x]", "{a}", "a,b", "a=b", "~/x", "<&;#$>", "null", "12",
+    "1e5", "o'b", 'say "hi"', "back\\slash", "at the end\\", '\\"', '\\\\"\\\\', "two\nlines", "${x}",
+])  # fmt: skip
+def test_a_command_that_is_named_can_be_pasted(place):
+    *words, runs = shlex.split(command("figure_5", "smoke", Path(place)))
+    assert words == ["python", "-m", "experiments.gram", "sweep=figure_5", "scale=smoke"]
+    found = OverridesParser.create().parse_override(runs)
+    assert (found.key_or_group, found.value()) == ("runs", place)
+    if place == "/tmp/a-b.c/d_1":  # quotes only where they are needed
+        assert runs == f"runs={place}"
 
 
 def test_what_the_controls_say():

@@ -5,11 +5,13 @@ import html
 import io
 import json
 import re
+import shlex
 import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from matplotlib.colors import to_rgb
 from PIL import Image
 
@@ -130,9 +132,18 @@ def test_runs_and_errata_are_named(made, page):
     assert f"<dd>{errata.erratum_1()['t']}</dd>" in section(page, "errata")
 
 
-def test_without_claims_the_command_is_named(root, monkeypatch):
-    (root / "figures/claims.csv").unlink()
-    assert "<code>python -m scripts.claims --scale smoke --runs" in section(written(root, monkeypatch), "overview")
+def test_commands_can_be_pasted_and_without_claims_theirs_is_named(root, monkeypatch):
+    odd = root / "renée's (1)"
+    odd.mkdir()
+    for name in ("runs", "figures"):
+        (root / name).rename(odd / name)
+    (odd / "figures/claims.csv").unlink()
+    page = html.unescape(written(odd, monkeypatch))
+    [claims] = re.findall("<code>(python -m scripts.claims .*?)</code>", page)
+    makes, draws = re.search("<code>(python -m experiments.*)\n(.*)</code>", section(page, "figure-1")).groups()
+    assert OverridesParser.create().parse_override(shlex.split(makes)[-1]).value() == str(odd / "runs")
+    for command in (claims, draws):
+        assert shlex.split(command)[-4:] == ["--runs", str(odd / "runs"), "--figures", str(odd / "figures")]
 
 
 def test_corrupt_runs_are_named_and_the_report_is_still_written(root, monkeypatch):
