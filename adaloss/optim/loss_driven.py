@@ -49,11 +49,11 @@ class LossDriven(RuleDriven):
         process_group: (by keyword) the ranks over which the loss is averaged: None, the default, is torch.distributed's
             default group where there is one, False is this rank alone.
         **kwargs: the torch optimizer's. Where it has an argument called ``b0``, ``alpha``, ``c`` or ``nonfinite``
-            (RMSprop and ASGD have an ``alpha``), that name is the torch optimizer's, and the rule's is ``loss_alpha``.
+            (RMSprop has an ``alpha``), that name is the torch optimizer's, and the rule's is ``loss_alpha``.
 
     Raises:
-        TypeError: naming the argument, for one of the wrong type; for a class over LBFGS or Rprop, which use no
-            learning rate once a step.
+        TypeError: naming the argument, for one of the wrong type; for a class over LBFGS, Rprop or ASGD, whose step is
+            not that of the present learning rate; for a class that has a ``b`` or ``t`` of its own in its groups.
         ValueError: naming the argument, for a value that cannot be used; for ``differentiable=True``, too.
 
     Examples:
