@@ -83,10 +83,11 @@ def _among(value: Any, allowed: Sequence[Any]) -> bool:
     return isinstance(value, str | int | np.integer) and not isinstance(value, bool) and value in allowed
 
 
-def power_of(p: Any) -> None:
-    """Raise ValueError if p is neither 1 nor 2."""
+def power_of(p: Any) -> int:
+    """Return p as int. Raises ValueError if it is neither 1 nor 2."""
     if not _among(p, (1, 2)):
         raise ValueError(f"p={_short(p)}: should be 2 (AdaGrad-Norm) or 1 (AdaLoss)")
+    return int(p)
 
 
 def one_of(name: str, value: Any, allowed: Sequence[Any]) -> None:
@@ -110,8 +111,11 @@ def shaped(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
         raise ValueError(f"{name}.shape={array.shape}: should be {shape}")
 
 
-def rule_of(method: Any, b0: Any, hyper: Any) -> None:
-    """Raise ValueError for an unknown rule or a value outside its range, TypeError for a hyperparameter it has not."""
+def rule_of(method: Any, b0: Any, hyper: Any) -> dict[str, Any]:
+    """Return the hyperparameters, numbers as float64 arrays.
+
+    Raises ValueError for an unknown rule or a value outside its range, TypeError for a hyperparameter it has not.
+    """
     one_of("method", method, tuple(RULES))
     real("b0", b0, above=0.0)
     known = {name: word.default for name, word in signature(RULES[method]).parameters.items() if word.kind.value == 3}
@@ -122,8 +126,10 @@ def rule_of(method: Any, b0: Any, hyper: Any) -> None:
             raise TypeError(f"{method} got an unexpected keyword argument {_short(name)}; it has {', '.join(known)}")
         if name == "form":
             one_of("hyper form", value, ("linear", "root"))
-        else:
-            real(f"hyper {name}", value, above=None if name == "c" else 0.0)
+    return {
+        name: value if name == "form" else real(f"hyper {name}", value, above=None if name == "c" else 0.0)
+        for name, value in hyper.items()
+    }
 
 
 def recorded(record: Sequence[int], iterations: int) -> None:

@@ -129,6 +129,7 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
         if self.param_groups[0]["granularity"] == "global":
             super()._advance(loss)
         else:
+            self._check_rates()
             # numbers that are not finite are found at the end, as on other devices
             with torch.no_grad(), np.errstate(all="ignore"):
                 self._advance_by_row()

@@ -32,10 +32,10 @@ class AdaLoss(LossDriven, torch.optim.SGD):
         maximize: (by keyword) whether to go up the gradient instead of down.
         foreach: (by keyword) torch's implementation over lists of tensors; None, the default, lets torch choose.
         fused: (by keyword) torch's fused kernel; on the CPU it runs where it computes what the others do.
-        bound: (by keyword) k > 1, where one bad batch should not count for more: :math:`|f - c|` is taken as at most k
-            times its running median, over the last 100 losses that are not c. None, the default, is no bound.
-        steps: (by keyword) about how many steps T the training takes, where :math:`\alpha` should have the loss's
-            unit: it is divided by :math:`\tfrac34 T |f_1 - c|`, with the first loss (see :meth:`like`).
+        bound: (by keyword) k > 1 caps :math:`|f - c|` at k times its running median, over the last 100 losses that are
+            not c, so that one bad batch cannot end the training. None, the default, is no bound.
+        steps: (by keyword) about how many steps T the training takes: :math:`\alpha` is then divided by
+            :math:`\tfrac34 T |f_1 - c|`, with the first loss, so that its scale does not count (see :meth:`like`).
         nonfinite: (by keyword) what a loss that is NaN or infinite does: ``"raise"``, the default, a RuntimeError that
             names the step, or ``"skip"`` the step. Parameters, the optimizer's state and b stay as they were.
         process_group: (by keyword) the ranks over which the loss is averaged: None, the default, is torch.distributed's
@@ -104,10 +104,10 @@ class AdamLoss(LossDriven, torch.optim.Adam):
         fused: (by keyword) torch's fused kernel; on the CPU it runs where it computes what the others do.
         capturable: (by keyword) whether the update may be captured in a CUDA graph.
         decoupled_weight_decay: (by keyword) whether weight decay is AdamW's, the step size times it, past the averages.
-        bound: (by keyword) k > 1, where one bad batch should not count for more: :math:`|f - c|` is taken as at most k
-            times its running median, over the last 100 losses that are not c. None, the default, is no bound.
-        steps: (by keyword) about how many steps T the training takes, where :math:`\alpha` should have the loss's
-            unit: it is divided by :math:`\tfrac34 T |f_1 - c|`, with the first loss (see :meth:`like`).
+        bound: (by keyword) k > 1 caps :math:`|f - c|` at k times its running median, over the last 100 losses that are
+            not c, so that one bad batch cannot end the training. None, the default, is no bound.
+        steps: (by keyword) about how many steps T the training takes: :math:`\alpha` is then divided by
+            :math:`\tfrac34 T |f_1 - c|`, with the first loss, so that its scale does not count (see :meth:`like`).
         nonfinite: (by keyword) what a loss that is NaN or infinite does: ``"raise"``, the default, a RuntimeError that
             names the step, or ``"skip"`` the step. Parameters, the optimizer's state and b stay as they were.
         process_group: (by keyword) the ranks over which the loss is averaged: None, the default, is torch.distributed's

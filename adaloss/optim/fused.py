@@ -6,6 +6,7 @@ Everywhere a first step that the kernel skips leaves a momentum that nobody has 
 """
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -15,6 +16,9 @@ DTYPES = {
     "cpu": {torch.float32, torch.float64},
     "cuda": {torch.float32, torch.float64, torch.float16, torch.bfloat16},
 }
+
+
+kind = attrgetter("shape", "dtype", "device", "layout")
 
 
 def exact(group: dict[str, Any], state: Mapping[torch.Tensor, Any], *, skips: bool = False) -> bool:
@@ -33,41 +37,17 @@ def exact(group: dict[str, Any], state: Mapping[torch.Tensor, Any], *, skips: bo
     columns = [column for column in columns if any(value is not None for value in column)]  # an empty momentum
     if skips and group.get("momentum") and not columns:
         return False
-    columns += [[p.grad for p in params]]
+    columns = [params, [p.grad for p in params], *columns]
     steps = [of["step"] for of in kept] if "step" in kept[0] else []
     try:
+        kinds = list(map(kind, params))
         return (
             set(map(type, params)) <= PLAIN
-            and {p.dtype for p in params} <= DTYPES.get(params[0].device.type, set())
-            and _alike(params, columns)
+            and {dtype for _, dtype, _, _ in kinds} <= DTYPES.get(params[0].device.type, set())
+            and len({(device, layout) for *_, device, layout in kinds}) == 1
+            and all(list(map(kind, column)) == kinds for column in columns[1:])
+            and all(all(map(torch.Tensor.is_contiguous, column)) for column in columns)
             and all(step.dtype is torch.float32 for step in steps)
         )
     except (AttributeError, TypeError, RuntimeError):  # no tensor, or none that is strided
         return False
-
-
-def seen(group: dict[str, Any]) -> tuple[int, torch.dtype] | None:
-    """Return the number of gradients and their dtype, or None if one is missing, or not dense and contiguous.
-
-    While this and whether there is a momentum are the same and the kernel took the last step, :func:`exact` would say
-    yes again, at ten times the cost, unless the group's tensors are replaced by hand.
-    """
-    gradients = [p.grad for p in group["params"]]
-    try:
-        return (len(gradients), gradients[0].dtype) if all(map(torch.Tensor.is_contiguous, gradients)) else None
-    except (TypeError, RuntimeError, IndexError):  # None, a sparse one, none at all
-        return None
-
-
-def _alike(params: list[torch.Tensor], columns: list[list[torch.Tensor]]) -> bool:
-    shapes, dtypes = [p.shape for p in params], [p.dtype for p in params]
-    everything = [*params]
-    for column in columns:
-        if [t.dtype for t in column] != dtypes or [t.shape for t in column] != shapes:
-            return False
-        everything += column
-    return (
-        all(map(torch.Tensor.is_contiguous, everything))
-        and len({t.device for t in everything}) == 1
-        and len({t.layout for t in everything}) == 1
-    )

@@ -15,6 +15,7 @@ from adaloss.optim.losses import Losses, Value
 
 positive = functools.partial(number, above=0.0)
 SKIPS = "nonfinite='skip' leaves such steps out"
+KEPT = ("rule", "b", "t", "effective_lr", "unit", "recent")  # what a rule keeps in the groups
 JUMP, SETTLED = 3.0, 10  # a loss that multiplies b by more than JUMP after SETTLED steps is worth a warning
 
 
@@ -58,6 +59,7 @@ class InGroups(torch.optim.Optimizer):
         if "lr" in kwargs:
             kwargs["lr"] = _rate(kwargs["lr"])
         self.process_group = process_group
+        self._hooks: list[Any] = []  # in the modules that are watched
         self._ready()
         super().__init__(params, *args, **kwargs)
         if self.defaults.get("differentiable"):
@@ -66,7 +68,6 @@ class InGroups(torch.optim.Optimizer):
     def _ready(self) -> None:
         """Start what is not saved in a state."""
         self._losses = Losses()
-        self._fused: dict[int, Any] = {}  # what the fused kernel was given in a group's last step, if it was fit for it
         # on the device: the steps of the first non-finite value and of the first jump of b, 0 for none
         self._news: torch.Tensor | None = None
         # they, on their way to the host, and the event that says they are there
@@ -77,8 +78,11 @@ class InGroups(torch.optim.Optimizer):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group as torch does. Raises ValueError if its ``b0``, ``alpha``, ... differ from the other groups'."""
-        self.defaults.update(vars(self).pop("_own", {}))
-        self._fused.clear()
+        if "_own" in vars(self):
+            taken = {*KEPT} & {*self.defaults}
+            if taken:
+                raise TypeError(f"{type(self).__name__} has {', '.join(sorted(taken))} in its groups, as the rule has")
+            self.defaults.update(vars(self).pop("_own"))
         super().add_param_group(param_group)
         try:
             self._complete(param_group)
@@ -94,7 +98,7 @@ class InGroups(torch.optim.Optimizer):
         for name, check in self.options.items():
             group[self._key[name]] = check(self._key[name], group[self._key[name]])
         if group is first:
-            self._check_range(group)
+            self._check_range(self._key["b0"], group[self._key["b0"]], group)
         state = {"rule": self.rule.__name__, "b": first[self._key["b0"]], "t": 0}
         for name in (*self._key.values(), *state):
             should = state["rule"] if name == "rule" else first.get(name, state.get(name))
@@ -106,16 +110,15 @@ class InGroups(torch.optim.Optimizer):
         """Return what a group holds of the losses so far next to b and t, as its ``first`` one does."""
         return {}
 
-    def _check_range(self, group: dict[str, Any]) -> None:
-        """Raise ValueError if the rule leaves float64 before any loss came in."""
-        key = self._key["b0"]
-        b0, hyper = group[key], self._hyper(group)
+    def _check_range(self, name: str, b: float, group: dict[str, Any]) -> None:
+        """Raise ValueError if the rule leaves float64 from this b, before any loss came in."""
+        hyper = self._hyper(group)
         try:
-            b, step = self.rule(b0, hyper.get("c", 0.0), 0.0, 1, **hyper)
+            after, step = self.rule(b, hyper.get("c", 0.0), 0.0, 1, **hyper)
         except ZeroDivisionError:
-            b, step = 0.0, math.inf
-        if not (math.isclose(b, b0, rel_tol=1e-9) and 0.0 < step < math.inf):
-            raise ValueError(f"{key}={b0!r}: should be from about 1e-150 to 1e150, so that float64 holds its square")
+            after, step = 0.0, math.inf
+        if not (math.isclose(after, b, rel_tol=1e-9) and 0.0 < step < math.inf):
+            raise ValueError(f"{name}={b!r}: should be from about 1e-150 to 1e150, so that float64 holds its square")
 
     def _hyper(self, group: dict[str, Any]) -> dict[str, Any]:
         return {name: group[self._key[name]] for name in self.hyper}
@@ -123,13 +126,16 @@ class InGroups(torch.optim.Optimizer):
     # State
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "process_group": self.process_group, "_losses": self._losses}
+        own = {name: getattr(self, name) for name in ("process_group", "_losses", "_hooks")}
+        return {**super().__getstate__(), **own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         if "defaults" not in state:  # load_state_dict calls this with what its hooks have made of the state
             self._accept(state["param_groups"])
         self._ready()
         super().__setstate__(state)
+        for hook in vars(self).setdefault("_hooks", []):  # a copy's, too
+            hook.optimizers.add(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         memo[id(self.process_group)] = self.process_group  # which cannot be copied
@@ -138,7 +144,10 @@ class InGroups(torch.optim.Optimizer):
         return twin
 
     def _accept(self, groups: list[dict[str, Any]]) -> None:
-        """Raise ValueError if the groups to load are of another rule; they keep ``nonfinite`` as it is here."""
+        """Raise ValueError if the groups to load are of another rule, or differ in what all groups have in common.
+
+        They keep ``nonfinite`` as it is here.
+        """
         for group, ours in zip(groups, self.param_groups, strict=True):
             missing = [name for name in ("b", "t", *self._key.values()) if name not in group]
             if missing:
@@ -149,6 +158,9 @@ class InGroups(torch.optim.Optimizer):
                     f"the state to load has rule={rule!r}: {type(self).__name__}'s is {self.rule.__name__!r}"
                 )
             group["nonfinite"] = ours["nonfinite"]
+            for name in ("b", "t", *self._key.values()):
+                if group[name] != groups[0][name]:
+                    raise ValueError(f"{name}={group[name]!r} in a group to load: the first has {groups[0][name]!r}")
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as torch does; ``b`` of every group is a float64 tensor, whatever holds it in training."""
@@ -204,7 +216,7 @@ class InGroups(torch.optim.Optimizer):
         """The rule's state :math:`b_t`: a copy, a float64 scalar on the device that holds it.
 
         Setting it lets the rule go on from there: ``optimizer.b = optimizer.defaults["b0"]``. Raises ValueError where
-        it is not above 0.
+        it is not above 0, or float64 does not hold its square.
         """
         self.raise_failure()
         return scalar(self.param_groups[0]["b"])
@@ -212,6 +224,7 @@ class InGroups(torch.optim.Optimizer):
     @b.setter
     def b(self, value: Value) -> None:
         value = positive("b", float(value) if isinstance(value, torch.Tensor) else value)
+        self._check_range("b", value, self.param_groups[0])
         for group in self.param_groups:
             group["b"] = value
 

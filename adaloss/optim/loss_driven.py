@@ -40,20 +40,20 @@ class LossDriven(RuleDriven):
             :math:`b / \eta` has the unit of a curvature.
         alpha: (by keyword) :math:`\alpha > 0`, how fast b grows; 1 if left out.
         c: (by keyword) the optimal value :math:`f^*` of the loss where it is known and not 0.
-        bound: (by keyword) k > 1, where one bad batch should not count for more: :math:`|f - c|` is taken as at most k
-            times its running median, over the last 100 losses that are not c. None, the default, is no bound.
-        steps: (by keyword) about how many steps T the training takes, where :math:`\alpha` should have the loss's
-            unit: it is divided by :math:`\tfrac34 T |f_1 - c|`, with the first loss (see :meth:`like`).
+        bound: (by keyword) k > 1 caps :math:`|f - c|` at k times its running median, over the last 100 losses that are
+            not c, so that one bad batch cannot end the training. None, the default, is no bound.
+        steps: (by keyword) about how many steps T the training takes: :math:`\alpha` is then divided by
+            :math:`\tfrac34 T |f_1 - c|`, with the first loss, so that its scale does not count (see :meth:`like`).
         nonfinite: (by keyword) what a loss that is NaN or infinite does: ``"raise"``, the default, a RuntimeError that
             names the step, or ``"skip"`` the step. Parameters, the optimizer's state and b stay as they were.
         process_group: (by keyword) the ranks over which the loss is averaged: None, the default, is torch.distributed's
             default group where there is one, False is this rank alone.
         **kwargs: the torch optimizer's. Where it has an argument called ``b0``, ``alpha``, ``c`` or ``nonfinite``
-            (RMSprop and ASGD have an ``alpha``), that name is the torch optimizer's, and the rule's is ``loss_alpha``.
+            (RMSprop has an ``alpha``), that name is the torch optimizer's, and the rule's is ``loss_alpha``.
 
     Raises:
-        TypeError: naming the argument, for one of the wrong type; for a class over LBFGS or Rprop, which use no
-            learning rate once a step.
+        TypeError: naming the argument, for one of the wrong type; for a class over LBFGS, Rprop or ASGD, whose step is
+            not that of the present learning rate; for a class that has a ``b`` or ``t`` of its own in its groups.
         ValueError: naming the argument, for a value that cannot be used; for ``differentiable=True``, too.
 
     Examples:

@@ -5,16 +5,19 @@ or an infinity under a GradScaler asks for. Where they would not be exact, and f
 for the device once.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
+from adaloss.optim.fused import exact
 from adaloss.optim.groups import JUMP, SETTLED
 from adaloss.optim.update import TorchUpdate
 
 
 class OnDevice(TorchUpdate):
     """The part of :class:`~adaloss.optim.rule_driven.RuleDriven` that runs on an accelerator."""
+
+    _skips: ClassVar[bool]  # whether the step that is driven is that of torch's SGD or Adam
 
     def _advance_on_device(self, loss: torch.Tensor | None) -> None:
         self._tell_what_arrived()
@@ -53,10 +56,8 @@ class OnDevice(TorchUpdate):
 
     def _may_fuse(self, group: dict[str, Any]) -> bool:
         """Return whether the fused kernel runs: if it is asked for or left open, and exact."""
-        if not isinstance(self, torch.optim.SGD | torch.optim.Adam):
-            return False
-        open_ = group["fused"] is None and group["foreach"] is None
-        return (group["fused"] or open_) and self._fuses(group, skips=True)
+        open_ = group.get("fused") is None and group.get("foreach") is None
+        return self._skips and (group["fused"] or open_) and exact(group, self.state, skips=True)
 
     def _fused_update(self, steps: list[torch.Tensor], skip: torch.Tensor) -> None:
         """Run torch's fused kernels, which do nothing where ``skip`` holds."""

@@ -47,9 +47,11 @@ class RuleDriven(OnDevice):
             return  # not mixed with an optimizer yet
         if issubclass(driven, torch.optim.LBFGS):
             raise TypeError("LBFGS evaluates its closure several times a step: no rule of one loss a step can drive it")
-        if issubclass(driven, torch.optim.Rprop):
-            raise TypeError("Rprop uses lr only in its first step: a rule for it would do nothing")
+        if issubclass(driven, torch.optim.Rprop | torch.optim.ASGD):
+            says = "only in its first step" if issubclass(driven, torch.optim.Rprop) else "one step late"
+            raise TypeError(f"{driven.__name__} uses lr {says}: no rule can drive it")
         owner: Any = next(k for k in cls.__mro__[at:] if "step" in vars(k) and not issubclass(k, RuleDriven))
+        cls._skips = owner in (torch.optim.SGD, torch.optim.Adam)
         # Without torch's hooks and profiler, which go around our step. torch's own steps also set the gradient mode, as
         # ours does; what anybody else has put around a step stays.
         whole = owner.step.__wrapped__ if getattr(owner.step, "hooked", False) else owner.step
@@ -66,7 +68,7 @@ class RuleDriven(OnDevice):
         The rule sees :math:`\sum_i w_i f_i / \sum_i w_i` over all calls since the last step, on all ranks; a rule that
         needs no loss sees none. ``zero_grad()`` drops what was observed, except a loss whose ``backward()`` runs later.
         Raises TypeError for what is not a real scalar, ValueError for a ``weight`` that is not above 0. Warns once
-        where gradients are off: the loss of an evaluation has no part in the coming step.
+        where gradients are off: such a loss counts in the coming step, and an evaluation's should not.
         """
         if self.of_loss and not torch.is_grad_enabled():
             self._warn("off", "observe() was called where gradients are off; the loss of an evaluation counts too")
@@ -83,14 +85,17 @@ class RuleDriven(OnDevice):
         A torch module is hooked where it is, and its calls count in training mode only; in place of another function
         call what is returned. Its result is the loss, or a mapping with the ``"loss"``. Where gradients are off, or
         there is none in the mapping, nothing is observed. Each optimizer watches a criterion of its own: one that two
-        of them watch counts for both. What is copied or pickled with the optimizer is watched by the copy.
+        of them watch counts for both. A module that is copied or pickled with the optimizer is watched by the copy, one
+        that is copied alone by none.
         Raises TypeError for what cannot be called, and at a call whose loss is not a scalar.
         """
         if not callable(criterion):
             raise TypeError(f"criterion is a {type(criterion).__name__}: should be a module or a function")
 
         if isinstance(criterion, torch.nn.Module):
-            criterion.register_forward_hook(Hook(self))
+            self._hooks.append(Hook())
+            self._hooks[-1].optimizers.add(self)
+            criterion.register_forward_hook(self._hooks[-1])
             return criterion
 
         @functools.wraps(criterion)
@@ -135,9 +140,10 @@ class RuleDriven(OnDevice):
         """Take one step; return what the closure returns, or ``loss``.
 
         Where the closure itself observes, what it returns has no part in the rule. Without a loss and without any
-        gradient it is no step. A rule that needs no loss ignores it. Raises RuntimeError if a loss is needed and
-        none or two came in, or where one was not finite (see ``nonfinite``); parameters and b are unchanged then, and
-        what was observed is forgotten.
+        gradient it is no step; with gradients that are all 0 and no state yet it only fills the state, as
+        torch.distributed.checkpoint and Horovod ask. A rule that needs no loss ignores it. Raises RuntimeError if a
+        loss is needed and none or two came in, or where one was not finite (see ``nonfinite``), ValueError where a
+        group's lr is not finite; parameters and b are unchanged then, and what was observed is forgotten.
         """
         before, returned = 0, None
         if closure is not None:
@@ -190,16 +196,13 @@ class RuleDriven(OnDevice):
     def _fills_state(self) -> bool:
         """Return whether this step is only taken to fill the state.
 
-        torch.distributed.checkpoint does so with every eta and gradient 0, Horovod with every gradient 0. A rule that
-        needs no loss cannot tell the latter from a step of the training.
+        Where there is no state yet, torch.distributed.checkpoint does so with every eta and gradient 0, Horovod with
+        every gradient 0. A rule that needs no loss cannot tell the latter from a step of the training.
         """
-        etas = [group["lr"] for group in self.param_groups]
-        waits = any(isinstance(eta, torch.Tensor) and eta.device.type != "cpu" for eta in etas)
-        still = not waits and not any(eta != 0.0 for eta in etas)
-        if still or self.of_loss:
-            zero = not any(bool((whole(entries(gradient)) != 0).any()) for gradient in self._gradients())
-            return zero or (still and self.of_loss)
-        return False
+        rates = [group["lr"] for group in self.param_groups]
+        if self.state if self.of_loss else any(_waits(lr) or lr != 0.0 for lr in rates):
+            return False
+        return not any(bool((whole(entries(gradient)) != 0).any()) for gradient in self._gradients())
 
     def _step_uncounted(self) -> None:
         if self.of_loss:
@@ -214,6 +217,7 @@ class RuleDriven(OnDevice):
 
     def _advance(self, loss: Value | None) -> None:
         """Take one step of rule and update. ``loss`` is what the rule sees, None if it needs none."""
+        self._check_rates()
         gradients = torch.is_grad_enabled()
         torch.set_grad_enabled(False)  # which takes half the time of no_grad
         try:
@@ -223,6 +227,13 @@ class RuleDriven(OnDevice):
                 self._advance_on_device(loss)
         finally:
             torch.set_grad_enabled(gradients)
+
+    def _check_rates(self) -> None:
+        """Raise ValueError for an lr that is not finite, as 0/0 in a schedule is; a device's is not waited for."""
+        for i, group in enumerate(self.param_groups):
+            if not _waits(group["lr"]) and not math.isfinite(group["lr"]):
+                lr = float(group["lr"])
+                raise ValueError(f"lr={lr} in parameter group {i}: should be finite; parameters and b are unchanged")
 
     def _advance_on_host(self, loss: Value | None) -> None:
         groups = self.param_groups
@@ -254,17 +265,25 @@ class RuleDriven(OnDevice):
 
 
 class Hook:
-    """Lets an optimizer, while there is one, see what a module computes in training."""
+    """Lets an optimizer, while there is one, see what a module computes in training.
 
-    def __init__(self, *optimizers: RuleDriven) -> None:
-        self._optimizers = WeakSet(optimizers)  # a criterion may serve many trainings
+    The optimizer holds its hooks, so that copies of both belong together, and a module's own copy has no optimizer.
+    """
+
+    def __init__(self) -> None:
+        self.optimizers: WeakSet[RuleDriven] = WeakSet()  # one, or none
 
     @uncompiled
     def __call__(self, module: torch.nn.Module, _: Any, result: Any) -> None:
         """See the result, unless the module is in eval mode."""
         if module.training:
-            for optimizer in self._optimizers:
+            for optimizer in self.optimizers:
                 optimizer._see(result)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), tuple(self._optimizers)
+        return type(self), ()
+
+
+def _waits(lr: Any) -> bool:
+    """Return whether to read it the host would wait for a device."""
+    return isinstance(lr, torch.Tensor) and lr.device.type != "cpu"

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from adaloss.optim.fused import exact, seen
+from adaloss.optim.fused import exact
 from adaloss.optim.groups import InGroups
 from adaloss.optim.losses import Value
 
@@ -58,27 +58,15 @@ class TorchUpdate(InGroups):
                 etas.append(group["lr"])
                 group["lr"] = step
                 # Other devices' kernels refuse what they cannot take.
-                if group.get("fused") and not self._fuses(group) and self._device.type in ("cpu", "meta"):
+                if group.get("fused") and self._device.type in ("cpu", "meta") and not exact(group, self.state):
                     unfit.append(group)
                     group["fused"] = False
             self._torch_step(self)
-        except BaseException:
-            self._fused.clear()  # nobody knows how far it came
-            raise
         finally:
             for group, eta in zip(self.param_groups, etas, strict=False):
                 group["lr"] = eta
             for group in unfit:
                 group["fused"] = True
-
-    def _fuses(self, group: dict[str, Any], *, skips: bool = False) -> bool:
-        """Return what :func:`exact` says, without asking again if it would say yes."""
-        now = seen(group), bool(group.get("momentum"))
-        if now[0] is not None and self._fused.get(id(group)) == now:
-            return True
-        fuses = exact(group, self.state, skips=skips)
-        self._fused[id(group)] = now if fuses else None
-        return fuses
 
     def _unscale(self) -> None:
         """Divide the gradients by GradScaler's scale, which it leaves to this step; it has looked for infinities."""

@@ -36,8 +36,10 @@ def simulate_eigenbasis(
     shaped("s0", s0, eigenvalues.shape)
     b, f_star, iterations = real("b0", b0, axes=1), real("f_star", f_star), whole("iterations", iterations)
     shaped("f_star", f_star, ())
-    rule_of(method, b, hyper)
-    broadcast(b0=b, **{name: value for name, value in hyper.items() if name != "form"})
+    hyper = rule_of(method, b, hyper)
+    for name, value in hyper.items():
+        if name != "form" and broadcast(b0=b, **{f"hyper {name}": value}) != b.shape:
+            raise ValueError(f"hyper {name}.shape={value.shape}: should be () or that of b0, {b.shape}")
     rule = RULES[method]
     s = np.broadcast_to(s0, (len(b), len(eigenvalues)))
     out = {name: np.empty((iterations, len(b))) for name in ("loss", "step")}

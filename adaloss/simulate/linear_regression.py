@@ -192,8 +192,8 @@ class _State:
 
 def check(
     problems: Sequence, seeds: Sequence[int], cells: Sequence, iterations: int, record: Sequence[int], batch: int | None
-) -> None:
-    """Check the arguments of both simulators."""
+) -> tuple[int, int | None]:
+    """Check the arguments of both simulators; return ``iterations`` and ``batch`` as Python's numbers."""
     if not (len(problems) and len(cells)) or len(seeds) != len(problems):
         raise ValueError(
             f"problems, seeds, cells: {len(problems)}, {len(seeds)}, {len(cells)} given; should be one or more, "
@@ -203,9 +203,9 @@ def check(
         shaped("x of a problem", problem.x, problems[0].x.shape)
     for seed in seeds:
         whole("seeds", seed)
-    if batch is not None:
-        whole("batch", batch, 1)
-    recorded(record, whole("iterations", iterations, 1))
+    iterations = whole("iterations", iterations, 1)
+    recorded(record, iterations)
+    return iterations, None if batch is None else whole("batch", batch, 1)
 
 
 def simulate(
@@ -239,7 +239,7 @@ def simulate(
     from 0 for each, ``iterations`` or ``batch`` below 1, a ``record`` that is not one or more different iterations, or
     columns that are not known.
     """
-    check(problems, seeds, cells, iterations, record, batch)
+    iterations, batch = check(problems, seeds, cells, iterations, record, batch)
     for name in columns:
         one_of("columns", name, ("loss", "step", "gap", "s"))
     groups, b0, place = _layout(cells)

@@ -216,7 +216,7 @@ def simulate(
 
     Raises ValueError as :func:`adaloss.simulate.linear_regression.simulate` does.
     """
-    check(problems, seeds, cells, iterations, record, batch)
+    iterations, batch = check(problems, seeds, cells, iterations, record, batch)
     for name in columns:
         one_of("columns", name, COLUMNS)
     out = {}

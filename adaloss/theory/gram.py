@@ -30,7 +30,7 @@ NEURONS = 4096  # neurons whose activation patterns h_empirical holds at once
 class ExtremeEigenvalues(NamedTuple):
     r"""Both ends of a spectrum, and :math:`\|Hv - \lambda v\|` of their unit vectors v.
 
-    Some eigenvalue of H lies within the residual of each value; it is inf or nan where a square leaves float64.
+    Some eigenvalue of H lies within the residual of each value.
     """
 
     lambda_min: float
@@ -103,14 +103,14 @@ def extreme_eigenvalues(h: np.ndarray) -> ExtremeEigenvalues:
     :func:`largest_eigenvalue`.
     Raises ValueError where ``h`` is not a symmetric matrix of finite real numbers.
     """
-    h = _symmetric(h)
+    h, power = _scaled(_symmetric(h))
     if len(h) <= SMALL:
         values, vectors = np.linalg.eigh(h)
         (least, residual_min), (most, residual_max) = (_with_residual(h, values[i], vectors[:, i]) for i in (0, -1))
     else:
         least, residual_min = _dense(h, 0)
         most, residual_max = _largest(h)
-    return ExtremeEigenvalues(least, most, residual_min, residual_max)
+    return ExtremeEigenvalues(*(_times(value, power) for value in (least, most, residual_min, residual_max)))
 
 
 def largest_eigenvalue(h: np.ndarray) -> float:
@@ -118,7 +118,8 @@ def largest_eigenvalue(h: np.ndarray) -> float:
 
     They end at the accuracy of float64, or are replaced by a dense solver. Raises as :func:`extreme_eigenvalues` does.
     """
-    return _largest(_symmetric(h))[0]
+    h, power = _scaled(_symmetric(h))
+    return _times(_largest(h)[0], power)
 
 
 def marchenko_pastur(n: int, d: int) -> tuple[float, float]:
@@ -153,8 +154,7 @@ def _dense(h: np.ndarray, index: int) -> tuple[float, float]:
 
 
 def _with_residual(h: np.ndarray, value: float, vector: np.ndarray) -> tuple[float, float]:
-    with np.errstate(over="ignore", invalid="ignore"):
-        return float(value), float(np.linalg.norm(h @ vector - value * vector))
+    return float(value), float(np.linalg.norm(h @ vector - value * vector))
 
 
 def _matrix(name: str, value: np.ndarray) -> np.ndarray:
@@ -179,6 +179,17 @@ def _symmetric(h: np.ndarray) -> np.ndarray:
     if off > 8 * np.finfo(float).eps * np.abs(h).max():
         raise ValueError(f"h: should be symmetric, h and its transpose differ by {off:.3g}")
     return h
+
+
+def _scaled(h: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return h divided by a power of two, and the power, 0 where the squares of its largest entries stay in float64."""
+    power = math.frexp(np.abs(h).max())[1]
+    return (h, 0) if abs(power) < 400 else (np.ldexp(h, -power), power)
+
+
+def _times(value: float, power: int) -> float:
+    with np.errstate(over="ignore"):
+        return float(np.ldexp(value, power))
 
 
 def _refuse_other_lengths(x: np.ndarray) -> None:

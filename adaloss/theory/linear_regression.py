@@ -46,7 +46,7 @@ class State:
     p: int
 
     def __post_init__(self):
-        power_of(self.p)
+        object.__setattr__(self, "p", power_of(self.p))
         eigenvalues = real("eigenvalues", self.eigenvalues, least=0.0)
         s, b = real("s", self.s, least=0.0, infinite=True), real("b", self.b, above=0.0, infinite=True)
         eta = real("eta", self.eta, above=0.0)

@@ -30,13 +30,13 @@ from adaloss.theory.roots import EPS, hroot
 
 def _checked(
     b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray, p: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The four as float64 arrays. Raises ValueError where they are no arguments of a bound."""
-    power_of(p)
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]:
+    """The four as float64 arrays, and p as int. Raises ValueError where they are no arguments of a bound."""
+    p = power_of(p)
     b0, eta, s_max = (real(n, value, above=0.0) for n, value in (("b0", b0), ("eta", eta), ("s_max", s_max)))
     d0 = real("d0", d0, least=0.0)
     broadcast(b0=b0, eta=eta, s_max=s_max, d0=d0)
-    return b0, eta, s_max, d0
+    return b0, eta, s_max, d0, p
 
 
 def _scale_free(b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray, p: int) -> tuple:
@@ -52,7 +52,7 @@ def error_limit(b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarr
     :math:`D_0 + \eta^2 S^{2-p}\,\ell_0(b_0 / (\eta S))`, which is D_0 where 2 b_0 >= eta S: there the error never
     grows (docs B1).
     """
-    b0, eta, s_max, d0 = _checked(b0, eta, s_max, d0, p)
+    b0, eta, s_max, d0, p = _checked(b0, eta, s_max, d0, p)
     _, f = _scale_free(b0, eta, s_max, d0, p)
     return np.maximum(f * eta**2 * s_max ** (2 - p) * (1 + 8 * EPS), d0)
 
@@ -65,7 +65,7 @@ def b_limit(b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray, 
     :math:`x = \max(b_0/(\eta S), \tfrac12)`, :math:`f = S^{p-2}D_0/\eta^2 + \ell_0(b_0/(\eta S))` and
     :math:`\kappa = 1 + x/\sqrt{x^2 + f}`.
     """
-    b0, eta, s_max, d0 = _checked(b0, eta, s_max, d0, p)
+    b0, eta, s_max, d0, p = _checked(b0, eta, s_max, d0, p)
     x, f = _scale_free(b0, eta, s_max, d0, p)
     x = np.maximum(x, 0.5)
     kappa = 1 + x / np.sqrt(x**2 + f)
@@ -79,7 +79,7 @@ def b_limit_headline(b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.
     :math:`\max(b_0, \eta S) + S^{p-1} D_0 / \eta + \eta S\,\ell_0(b_0 / (\eta S))`; the last term is 0 where
     2 b_0 >= eta S.
     """
-    b0, eta, s_max, d0 = _checked(b0, eta, s_max, d0, p)
+    b0, eta, s_max, d0, p = _checked(b0, eta, s_max, d0, p)
     _, f = _scale_free(b0, eta, s_max, d0, p)
     return (np.maximum(b0, eta * s_max) + eta * s_max * f) * (1 + 8 * EPS)
 
@@ -88,7 +88,7 @@ def _least_decrease(
     b0: np.ndarray, eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray, mu_n: np.ndarray, p: int
 ) -> np.ndarray:
     """The expected relative decrease of D per step that B3 proves, -inf where 2 b_0 < eta S."""
-    b0, eta, s_max, d0 = _checked(b0, eta, s_max, d0, p)
+    b0, eta, s_max, d0, p = _checked(b0, eta, s_max, d0, p)
     limit, mu_n = b_limit(b0, eta, s_max, d0, p), real("mu_n", mu_n, least=0.0)
     broadcast(mu_n=mu_n, b0=limit)
     step, last = eta / b0, eta / limit
@@ -166,7 +166,7 @@ def iterations_of_equal_rows(
     For rows of one length, :math:`\|x_i\|^2 = S`; a whole float, inf where no rate is proved (``d0`` or ``mu_n`` 0).
     From a b_0 past the window it is :func:`iterations`, or what is less.
     """
-    b0, eta, s_max, d0 = _checked(b0, eta, s_max, d0, p)
+    b0, eta, s_max, d0, p = _checked(b0, eta, s_max, d0, p)
     (eps, delta), mu_n = _probabilities(eps, delta), real("mu_n", mu_n, least=0.0)
     shape = broadcast(b0=b0, eta=eta, s_max=s_max, d0=d0, mu_n=mu_n, eps=eps, delta=delta)
     b0, eta, s_max, d0, mu_n, eps, delta = (np.broadcast_to(v, shape) for v in (b0, eta, s_max, d0, mu_n, eps, delta))
@@ -202,7 +202,7 @@ def iterations_to_a_minimum(
 
     ``mu_p`` is :math:`\lambda_{\min}(\tfrac1n\sum_i\|x_i\|^{2(p-1)}x_ix_i^\top)`, which is ``mu_n`` at p = 1.
     """
-    b0, eta, s_max, d0 = _checked(b0, eta, s_max, d0, p)
+    b0, eta, s_max, d0, p = _checked(b0, eta, s_max, d0, p)
     (eps, delta), mu_n, mu_p = _probabilities(eps, delta), real("mu_n", mu_n, least=0.0), real("mu_p", mu_p, least=0.0)
     broadcast(b0=b0, eta=eta, s_max=s_max, d0=d0, mu_n=mu_n, mu_p=mu_p, eps=eps, delta=delta)
     total = np.maximum(1 - (b0 / (eta * s_max)) ** 2, 0) * eta**2 * s_max ** (2 - p) / eps
@@ -232,7 +232,7 @@ def of_rows(x: np.ndarray, error: np.ndarray, p: int) -> tuple[float, float, flo
     that are not 0 (docs B8). Singular values below :math:`\max(n, d)` roundings of the largest count as 0; nothing is
     rounded to the safe side. Raises ValueError for arrays of other shapes, entries above 1e100 and rows that are all 0.
     """
-    power_of(p)
+    p = power_of(p)
     x, error = real("x", x, most=HUGE, axes=2), real("error", error, most=HUGE, axes=1)
     shaped("error", error, x.shape[1:])
     _, values, directions = np.linalg.svd(x, full_matrices=False)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from adaloss.optim import AdaLoss, LossDriven, update
+from adaloss.optim import AdaGradNorm, AdaLoss, AdamLoss, LossDriven, update
 from tests.optim.problems import ALL, COMPILES, b_after, par
 
 dynamo_warns = pytest.mark.filterwarnings("ignore::DeprecationWarning:torch", "ignore::RuntimeWarning")
@@ -96,6 +96,44 @@ def test_each_parameter_may_step_in_the_backward_pass():
             optimizer.observe(loss)
         loss.backward()
         assert [float(optimizer.b) for optimizer in optimizers.values()] == pytest.approx([b, b], rel=1e-15)
+
+
+@pytest.mark.parametrize("hosts", [("cpu",), ()], ids=["host", "device"])
+@pytest.mark.parametrize("nonfinite", ["raise", "skip"])
+def test_a_rate_that_is_not_finite_is_named(nonfinite, hosts, monkeypatch):
+    """A schedule's 0/0: it is not the loss that is to be skipped, for ever."""
+    monkeypatch.setattr(update, "NUMBERS_ON_THE_HOST", hosts)
+    for cls, options in (*((cls, {}) for cls in ALL), (AdaGradNorm, {"granularity": "row"})):
+        first, second = par(1), par(1)
+        optimizer = cls([{"params": [first]}, {"params": [second]}], nonfinite=nonfinite, **options)
+        for rate in (math.nan, math.inf, torch.tensor(math.nan)):
+            optimizer.param_groups[1]["lr"] = rate
+            with pytest.raises(ValueError, match=f"lr={float(rate)} in parameter group 1: should be finite"):
+                optimizer.step(loss=1.0)
+        assert (first.item(), second.item(), optimizer.param_groups[0]["t"]) == (1.0, 1.0, 0)
+
+
+def test_a_forgotten_loss_is_told_where_all_gradients_or_rates_are_0():
+    """A warm-up from lr = 0; gradients of 0 only fill the state (Horovod, torch.distributed.checkpoint), once."""
+    for rate, gradient in ((0.0, 1.0), (1.0, 0.0)):
+        p = par(2)
+        optimizer = AdamLoss([p])
+        optimizer.step(loss=1.0)
+        kept = {name: value.clone() for name, value in optimizer.state[p].items()}
+        optimizer.param_groups[0]["lr"] = rate
+        p.grad.fill_(gradient)
+        with pytest.raises(RuntimeError, match="got no loss"):
+            optimizer.step()
+        assert all(torch.equal(kept[name], value) for name, value in optimizer.state[p].items())
+
+
+def test_groups_with_a_b_or_t_of_their_own_are_refused():
+    class Own(torch.optim.SGD):
+        def __init__(self, params, lr=0.1):
+            torch.optim.Optimizer.__init__(self, params, {"lr": lr, "t": 0, "b": 2.0})
+
+    with pytest.raises(TypeError, match="Driven has b, t in its groups, as the rule has"):
+        type("Driven", (LossDriven, Own), {})([par(1)])
 
 
 def test_a_first_step_of_zeros_is_a_step():

@@ -192,6 +192,24 @@ def test_parameters_may_have_names():
     assert torch.equal(other.b, optimizer.b)
 
 
+def test_groups_that_differ_in_what_all_have_in_common_are_not_loaded():
+    optimizer = AdaLoss([{"params": [par(1)]}, {"params": [par(1)]}])
+    for name, value in (("alpha", 9.0), ("c", 5.0), ("b", torch.tensor(3.0)), ("t", 4)):
+        state = optimizer.state_dict()
+        state["param_groups"][1][name] = value
+        with pytest.raises(ValueError, match=f"{name}=.* in a group to load: the first has"):
+            optimizer.load_state_dict(state)
+    assert [group["alpha"] for group in optimizer.param_groups] == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("b", [1e-200, 1e200])
+def test_b_is_set_within_the_range_of_b0(b):
+    optimizer = AdaLoss([par(1)])
+    with pytest.raises(ValueError, match=r"b=1e.200: should be from about 1e-150 to 1e150"):
+        optimizer.b = b
+    assert float(optimizer.b) == 1.0
+
+
 def test_what_a_loss_that_is_not_finite_does_is_not_loaded():
     skipping = AdaLoss([par(1)], nonfinite="skip")
     skipping.load_state_dict(AdaLoss([par(1)]).state_dict())
@@ -269,12 +287,15 @@ def test_schedulers_act_on_eta():
     assert len(seen) == len({eta for eta, _ in seen}) == len({momentum for _, momentum in seen}) == 20
 
 
-def test_a_step_of_length_zero_needs_no_loss():
-    """torch.distributed.checkpoint fills the state by such a step."""
+def test_a_first_step_of_gradients_zero_needs_no_loss():
+    """torch.distributed.checkpoint fills the state by such a step, with every lr 0."""
     network = Network()
     parameters = network.parameters()
     optimizer = AdamLoss(parameters, lr=0.0, b0=2.0)
     network.loss(parameters, 1).backward()
+    with pytest.raises(RuntimeError, match="got no loss"):
+        optimizer.step()
+    optimizer.zero_grad(set_to_none=False)
     optimizer.step()
     assert all(torch.equal(p, q) for p, q in zip(parameters, network.parameters(), strict=True))
     assert (float(optimizer.b), optimizer.param_groups[0]["t"]) == (2.0, 0)

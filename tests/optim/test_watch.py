@@ -119,6 +119,22 @@ def test_a_criterion_may_outlive_its_optimizer(copied):
     copied(criterion)(p, torch.zeros(1)).backward()
 
 
+@pytest.mark.parametrize("copied", COPIES)
+def test_a_model_is_copied_without_the_optimizer_that_watches_it(copied):
+    """An average of the weights, or a file of the model."""
+    model = torch.nn.Linear(300, 1)
+    before = len(pickle.dumps(model))
+    optimizer = AdamLoss(model.parameters(), process_group=lambda: None)  # which, like a process group, has no copy
+    model(torch.ones(1, 300)).sum().backward()
+    optimizer.step(loss=1.0)
+    optimizer.watch(model)
+    assert len(pickle.dumps(model)) < before + 300  # an empty hook; the moments alone have 2408 bytes
+    copied(model)(torch.ones(1, 300)).sum().backward()
+    assert not len(optimizer._losses)
+    model(torch.ones(1, 300)).sum().backward()
+    assert len(optimizer._losses) == 1
+
+
 def test_a_mapping_without_loss_is_not_observed():
     """transformers' Trainer takes the labels away and computes the loss itself (label_smoothing_factor)."""
     p = par(1)

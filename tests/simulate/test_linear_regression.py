@@ -163,6 +163,26 @@ def test_the_minibatch_loss_estimates_the_full_one():
     np.testing.assert_allclose(out["gap"][0, 0, 0] + problem.optimal_loss(10), full, rtol=1e-12)
 
 
+def test_hyperparameters_of_the_eigenbasis_are_numbers_or_one_for_each_b0():
+    problem = np.array([4.0, 1.0]), np.array([0.1, 0.2])
+    for method, hyper in (("sgd_decay_sqrt", {"c_s": [1.0, 2.0], "form": "root"}), ("adaloss", {"eta": [1, 2]})):
+        found = simulate_eigenbasis(*problem, method, [1.0, 2.0], hyper, 3)
+        for k in range(2):
+            own = {name: value if name == "form" else value[k] for name, value in hyper.items()}
+            alone = simulate_eigenbasis(*problem, method, [1.0 + k], own, 3)
+            np.testing.assert_array_equal(found["s"][:, k], alone["s"][:, 0])
+    with pytest.raises(ValueError, match=r"hyper eta.shape=\(3,\): should be \(\) or that of b0, \(1,\)"):
+        simulate_eigenbasis(*problem, "adaloss", [1.0], {"eta": [1.0, 2.0, 3.0]}, 3)
+
+
+def test_numbers_of_numpy_count_like_pythons():
+    """255 iterations and one more are 0 in eight bits."""
+    of = {"record": (255,), "batch": 5}
+    expected = simulate([gaussian(1)], [1], CELLS[:1], iterations=255, **of)
+    found = simulate([gaussian(1)], [1], CELLS[:1], iterations=np.uint8(255), **(of | {"batch": np.uint8(5)}))
+    np.testing.assert_array_equal(found["loss"], expected["loss"])
+
+
 def test_a_rule_refuses_a_hyperparameter_it_does_not_have():
     with pytest.raises(TypeError, match="alpha"):
         simulate([gaussian(1)], [1], [Cell("sgd_constant", 1.0, {"alpha": 1.0})], iterations=1, record=(1,))

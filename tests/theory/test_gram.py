@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -120,6 +122,17 @@ def test_extreme_eigenvalues_are_those_of_a_dense_solver(n, d):
     assert abs(least - dense[0]) <= rounding and abs(most - dense[-1]) <= rounding
     assert abs(largest_eigenvalue(h) - dense[-1]) <= rounding
     assert max(residual_min, residual_max) <= rounding
+
+
+@pytest.mark.parametrize("power", [-1000, -560, 500, 1000])
+@pytest.mark.parametrize("n", [100, 250])
+def test_eigenvalues_of_a_matrix_times_a_power_of_two(n, power):
+    """Squares of these entries leave float64, and Lanczos' own test of convergence knows no number below 1e-11."""
+    h = h_infinity(unit_rows(n, 50))
+    expected, found = extreme_eigenvalues(h), extreme_eigenvalues(np.ldexp(h, power))
+    for one, other in zip(found, expected, strict=True):
+        assert math.ldexp(one, -power) == pytest.approx(other, rel=1e-13, abs=n * EPS)
+    assert largest_eigenvalue(np.ldexp(h, power)) == pytest.approx(found.lambda_max, rel=1e-13, abs=0)
 
 
 def test_the_greatest_eigenvalue_where_lanczos_gives_up(monkeypatch):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from adaloss.simulate.linear_regression import Cell, Problem, simulate
 from adaloss.theory import linear_regression as theory
+from adaloss.theory import stochastic
 from adaloss.theory.linear_regression import State
 from experiments.bounds.experiment import random_problems
 from experiments.bounds.measure import Measurement
@@ -152,6 +153,17 @@ def test_a_direction_without_error_may_never_let_b_out():
     state = State([4.0, 1.0], [0.0, 1e-6], 0.01, 1.0, 1)
     assert theory.exit_bounds(state)["best"] == np.inf
     assert trajectory(state, 5000)[0][-1] < 2.0
+
+
+def test_a_power_of_numpy_counts_like_pythons():
+    """p - 2 is 255 in eight bits without a sign."""
+    for p in (1, 2):
+        state, same = (State([4.0, 1.0], [1.0, 1.0], 0.01, 1.0, power) for power in (p, np.uint8(p)))
+        assert float(same.u) == float(state.u) and float(theory.b_max(same)) == float(theory.b_max(state))
+        limits = [float(stochastic.b_limit(0.1, 1.0, 0.5, 300.0, power)) for power in (p, np.uint8(p))]
+        assert limits[0] == limits[1]
+        rows = [stochastic.of_rows(np.eye(2) * 3, np.ones(2), power) for power in (p, np.uint8(p))]
+        assert rows[0] == rows[1]
 
 
 @pytest.mark.parametrize(
