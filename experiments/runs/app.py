@@ -40,16 +40,16 @@ def main(name: str) -> None:
     """Run the experiment module ``experiments.<name>`` on the command line's overrides."""
     streams.guard()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing its own traceback
-    task = hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=f"experiment/{name}")(
-        partial(job, name)
-    )
+    task = partial(job, name)
+    task.__module__ = f"experiments.{name}"  # the last word of which Hydra takes as hydra.job.name
+    start = hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=f"experiment/{name}")(task)
     restore = interrupt.watch(name)
     try:
         _check_order(sys.argv[1:])
         for word in sys.argv[1:]:  # another experiment's sweep, or a wrong file of one: Hydra would speak of fields
             if key_of(word) == "sweep":
                 registry.check_maker(word.partition("=")[2], name)
-        task()
+        start()
     except JobError as error:
         sys.stderr.write(str(error))
         sys.exit(1)
