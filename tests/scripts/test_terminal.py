@@ -96,6 +96,12 @@ def test_a_bug_is_no_line():
         run_main(lambda: 1 / 0)
 
 
+def test_agreement_is_asked_for_at_a_scale(monkeypatch):
+    allowed = "error: --scale nonsense: allowed are smoke, laptop, paper"
+    for words in ((), ("--runs", "runs", "--figures", "figures")):
+        assert refusal("scripts.claims.agree", monkeypatch, "--scale", "nonsense", *words) == allowed
+
+
 @pytest.mark.parametrize("script", ["claims", "report"])
 def test_a_scale_without_runs_is_no_table_of_claims_not_run(script, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
