@@ -8,8 +8,8 @@ python -m experiments.runs delete --stale
 python -m experiments.runs verify
 
 A filter is FIELD=VALUE, or != < <= > >= in place of =; a run is chosen where all filters hold. Commas separate values
-of which any will do. An id or a commit may be a beginning; ``commit=3f2a-dirty`` leaves out what unchanged files made. A
-field is a column of the table, or one of the configuration or the summary, with dots for what is inside (``data.n``,
+of which any will do. An id or a commit may be a beginning; ``commit=3f2a-dirty`` leaves out what unchanged files made.
+A field is a column of the table, or one of the configuration or the summary, with dots for what is inside (``data.n``,
 ``result.final_gap``); a group is given by its name (``method=adaloss``), and ``sweep`` is every sweep that lists the
 run. A run that lacks the field is not chosen. MB is the peak memory, "made" the time in UTC, and the status "corrupt"
 that of a run whose files are not what was saved.
