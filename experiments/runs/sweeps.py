@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from adaloss.runs.files import printable
 from experiments.runs import interrupt, registry
-from experiments.runs.app import JobError, make, reported, tell
+from experiments.runs.app import JobError, enlist, make, reported, tell
 from experiments.runs.command_line import CONFIGS, key_of, parsed
 from experiments.runs.jobs import Composer, composed, composition, given, spelled_out
 from experiments.runs.schema import ConfigError
@@ -171,7 +171,7 @@ class PlanningSweeper(Sweeper):
 
     def _list(self) -> None:
         if self.listed:
-            self.store.save_sweep(self.listed, self.runs)
+            enlist(self.store, self.listed, self.runs)
 
     def _named(self, sweep: str | None) -> tuple[str | None, str]:
         """Return the name under which to list the runs, and a line if that is not the one that was asked for."""

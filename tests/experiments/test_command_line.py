@@ -192,6 +192,34 @@ def test_a_field_that_follows_another_follows_it_in_each_job(tmp_path):
     assert values(tmp_path, "eta") == values(tmp_path, "b0") == [0.5, 2.0]
 
 
+@pytest.mark.parametrize("way", [(), ("-m",)])
+def test_a_name_that_is_used_again_says_which_runs_it_loses(way, tmp_path):
+    words = (*way, "iterations=20", "sweep.name=two", f"runs={tmp_path}")
+    said, before = [], set()
+    for b0 in ("b0=[1,2]", "b0=[2,3,4]", "b0=[2,3,4]", "b0=[1,2,3,4]"):
+        out = launch(*words, b0).stdout
+        now = {*Store(tmp_path).listed("two")}
+        said.append(
+            (len(before - now), re.findall(r"note: two lists other runs now, and no longer (\d+) of those", out))
+        )
+        before = now
+    assert said == [(0, []), (1, ["1"]), (0, []), (0, [])]
+
+
+@pytest.mark.parametrize("way", [(), ("-m",)])
+def test_a_folder_that_was_deleted_is_named(way, tmp_path):
+    (tmp_path / "gone").mkdir()
+
+    def deleted():
+        os.chdir(tmp_path / "gone")
+        os.environ["PWD"] = str(tmp_path / "gone")
+        (tmp_path / "gone").rmdir()
+
+    done = launch(*way, "iterations=20", f"runs={tmp_path}", prepare=deleted)
+    line = f"error: {tmp_path}/gone: the folder of this command was deleted; go to another one (cd)\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", line)
+
+
 @pytest.mark.parametrize("word", ["hydra.sweep.subdir=${hydra.job.num}", "hydra.sweep.subdir=${hydra.job.id}"])
 def test_a_folder_of_hydras_may_be_named_by_the_job(word, tmp_path):
     assert made(launch("-m", "b0=1,2", "iterations=20", word, f"runs={tmp_path}")) == 2
