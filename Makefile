@@ -1,7 +1,8 @@
 # Everything runs in the project's own .venv. Each target first installs what it needs if that is missing or older than the
 # pins: the main job's packages, and an extra of pyproject.toml where it needs more.
 SCALE ?= laptop
-JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+# of cores, however few threads each process shall take
+JOBS ?= $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null || echo 2)
 PYTHON ?= python3
 MODULE ?= adaloss.stepsizes
 

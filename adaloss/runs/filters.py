@@ -95,8 +95,9 @@ def _holds(name: str, value: Any, sign: str, text: str, word: str) -> bool:
 
 
 def _is(name: str, value: Any, text: str) -> bool:
-    if name == "id":
-        return bool(text) and value.startswith(text)
+    if name in ("id", "commit"):
+        start = text.removesuffix("-dirty")  # which is of another length than what the table shows of a commit
+        return bool(text) and value.startswith(start) and value.endswith(text[len(start) :])
     if isinstance(value, tuple):  # the sweeps of a run
         return text in value
     return text == str(value) or (not isinstance(value, str) and value == _value(text))  # str: True, None, as shown

@@ -50,11 +50,11 @@ def load(store: str | os.PathLike, *filters: str) -> Runs:
     """Return the runs below a folder for which all filters hold, one row each, in the order of their labels.
 
     ``load("runs/laptop", "method=adaloss,adagrad_norm", "b0<1", "sweep=figure_1")``. A filter is FIELD=VALUE, or !=
-    < <= > >= in place of =; commas separate values of which any will do, an ``id`` may be a beginning. Columns: ``id``,
-    ``experiment``, ``label``, ``status`` (completed, diverged, failed, or corrupt if its files are not what was saved),
-    ``sweep`` (all that list it, with commas), ``made`` (UTC), ``seconds``, ``MB``, ``commit`` and ``path``; then the
-    configuration with dots for what is inside (``data.n``; a group's own name is its ``name``), and ``result.`` with
-    what was computed.
+    < <= > >= in place of =; commas separate values of which any will do, an ``id`` or a ``commit`` may be a beginning.
+    Columns: ``id``, ``experiment``, ``label``, ``status`` (completed, diverged, failed, or corrupt if its files are not
+    what was saved), ``sweep`` (all that list it, with commas), ``made`` (UTC), ``seconds``, ``MB``, ``commit`` and
+    ``path``; then the configuration with dots for what is inside (``data.n``; a group's own name is its ``name``), and
+    ``result.`` with what was computed.
 
     Raises StoreError if there is no store, ArgumentError if a filter is not understood.
     """

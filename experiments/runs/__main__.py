@@ -8,10 +8,11 @@ python -m experiments.runs delete --stale
 python -m experiments.runs verify
 
 A filter is FIELD=VALUE, or != < <= > >= in place of =; a run is chosen where all filters hold. Commas separate values
-of which any will do, and an id may be a beginning. A field is a column of the table, or one of the configuration or the
-summary, with dots for what is inside (``data.n``, ``result.final_gap``); a group is given by its name
-(``method=adaloss``), and ``sweep`` is every sweep that lists the run. A run that lacks the field is not chosen. MB is
-the peak memory, "made" the time in UTC, and the status "corrupt" that of a run whose files are not what was saved.
+of which any will do. An id or a commit may be a beginning; ``commit=3f2a-dirty`` leaves out what unchanged files made.
+A field is a column of the table, or one of the configuration or the summary, with dots for what is inside (``data.n``,
+``result.final_gap``); a group is given by its name (``method=adaloss``), and ``sweep`` is every sweep that lists the
+run. A run that lacks the field is not chosen. MB is the peak memory, "made" the time in UTC, and the status "corrupt"
+that of a run whose files are not what was saved.
 ``adaloss.runs.load`` gives the same to Python.
 
 A run is **stale** if no listed sweep has it and no run of one starts from it: what old code or settings left, and

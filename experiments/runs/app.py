@@ -40,16 +40,17 @@ def main(name: str) -> None:
     """Run the experiment module ``experiments.<name>`` on the command line's overrides."""
     streams.guard()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing its own traceback
-    task = hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=f"experiment/{name}")(
-        partial(job, name)
-    )
+    task = partial(job, name)
+    task.__module__ = f"experiments.{name}"  # the last word of which Hydra takes as hydra.job.name
+    start = hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=f"experiment/{name}")(task)
     restore = interrupt.watch(name)
     try:
+        _check_folder()
         _check_order(sys.argv[1:])
         for word in sys.argv[1:]:  # another experiment's sweep, or a wrong file of one: Hydra would speak of fields
             if key_of(word) == "sweep":
                 registry.check_maker(word.partition("=")[2], name)
-        task()
+        start()
     except JobError as error:
         sys.stderr.write(str(error))
         sys.exit(1)
@@ -75,7 +76,7 @@ def job(name: str, config: DictConfig) -> None:
                 tell(store, runs)
             complete, made = make(experiment, store, runs, wait=alone)
             if sweep:
-                store.save_sweep(sweep, runs)
+                enlist(store, sweep, runs)
     except REFUSALS as error:
         _stop(str(error))  # here, since Hydra writes lines of its own about an exception that leaves a job
     # One write: the lines of jobs that run side by side stay whole.
@@ -83,6 +84,14 @@ def job(name: str, config: DictConfig) -> None:
     done = f"{complete} of {len(runs)} were complete{f', {left} left to other processes' if left else ''}, {made} made"
     sys.stdout.write(f"{name}: {_folders(runs)}: {done}\n")
     sys.stdout.flush()
+
+
+def enlist(store: Store, sweep: str, runs: list[Run]) -> None:
+    """List the runs under a sweep's name; print how many a list of one's own has lost by that. Raises StoreError."""
+    gone = store.save_sweep(sweep, runs)
+    if gone and sweep not in registry.listed():
+        lost = f"{len(gone)} of those before"
+        print(f"note: {sweep} lists other runs now, and no longer {lost}; another sweep.name keeps both", flush=True)
 
 
 def _own(sweep: str | None) -> str | None:
@@ -190,6 +199,15 @@ def _six_digits(value: Any) -> str:
 def _folders(runs: list[Run]) -> str:
     first = runs[0].label.split("_b0=")[0]
     return f"{first} ({len(runs)} runs)" if len(runs) > 1 else runs[0].label
+
+
+def _check_folder() -> None:
+    """Refuse to start in a folder that was deleted, where no name leads anywhere."""
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        where = printable(os.environ.get("PWD", "."))
+        raise ConfigError(f"{where}: the folder of this command was deleted; go to another one (cd)") from error
 
 
 def _check_order(words: list[str]) -> None:

@@ -26,7 +26,7 @@ def composed(name: str, config: DictConfig, composer: "Composer") -> Iterator[tu
     """Yield the overrides and the configuration of each job of a multirun. Raises ConfigError if Hydra refuses."""
     params = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
     try:
-        jobs = expanded([*params, *given(config)], composer.loader)
+        jobs = expanded([*params, *given(config, "task")], composer.loader)
     except HydraException as error:
         raise ConfigError(refusal(name, error, ())) from error
     for words in jobs:
@@ -45,9 +45,9 @@ def composition(name: str, config: DictConfig, words: tuple[str, ...], composer:
     return found
 
 
-def given(config: DictConfig) -> list[str]:
-    """Return the overrides of the command line as they were given: b0=${eta} means each job's own eta."""
-    return OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
+def given(config: DictConfig, kind: str) -> list[str]:
+    """Return the overrides (kind: task or hydra) as they were given: b0=${eta} means each job's own eta."""
+    return OmegaConf.to_container(config.hydra.overrides[kind], resolve=False)
 
 
 def expanded(words: Iterable[str], loader: ConfigLoader) -> list[tuple[str, ...]]:

@@ -184,15 +184,19 @@ class Store(Reader):
         """Record a run that broke: status failed, which the next call repeats."""
         self.save(run, "failed", pd.DataFrame(), {"error": error}, 0.0)
 
-    def save_sweep(self, name: str, runs: Iterable[Run]) -> None:
-        """List the runs of a sweep under its name, in place of what was. Raises StoreError if that is not possible.
+    def save_sweep(self, name: str, runs: Iterable[Run]) -> set[str]:
+        """List the runs of a sweep under its name, in place of what was; returns the folders it no longer lists.
 
-        What is removed was there before the new list: two processes at once never remove each other's.
+        What is removed was there before the new list: two processes at once never remove each other's. Raises
+        StoreError if that is not possible.
         """
         folders = [run.folder for run in runs]
         text = json.dumps({"sweep": name, "runs": folders}, indent=1) + "\n"
         digest = sha256("\n".join(sorted(folders)).encode())[:12]
         target = self.root / "sweeps" / f"{name}@{digest}.json"
+        gone: set[str] = set()
+        with suppress(StoreError):  # it is new, or what was there cannot be read
+            gone = {folder for listed in self.every_list(name) for folder in listed} - {*folders}
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             before = self._lists().get(name, [])
@@ -205,6 +209,7 @@ class Store(Reader):
                 f"{target}: the sweep is not listed ({reason(error)}); its runs are saved: "
                 "fix the folder and run the same command again"
             ) from error
+        return gone
 
     def _temporary(self) -> Path:
         path = self.root / f"{TEMPORARY}{origin()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"

@@ -21,20 +21,20 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from adaloss.runs.files import printable
 from experiments.runs import interrupt, registry
-from experiments.runs.app import JobError, make, reported, tell
+from experiments.runs.app import JobError, enlist, make, reported, tell
 from experiments.runs.command_line import CONFIGS, key_of, parsed
 from experiments.runs.jobs import Composer, composed, composition, given, spelled_out
 from experiments.runs.schema import ConfigError
 from experiments.runs.store import Run, StoreError
 
-ELSEWHERE = ("runs", "scale", "sweep.name")  # they do not change a sweep
+ELSEWHERE = ("runs", "scale", "sweep.name", "hydra.sweeper.max_batch_size")  # they do not change a sweep
 
 
 class Named:
     """The name of a sweep under the command line's overrides, and what they change in it."""
 
     def __init__(self, config: DictConfig, name: str | None, loader: ConfigLoader):
-        words = OverridesParser.create().parse_overrides(spelled_out(given(config)))
+        words = OverridesParser.create().parse_overrides(spelled_out(given(config, "task")))
         by_hand = any(word.key_or_group == "sweep.name" for word in words)
         choice = config.hydra.runtime.choices.get("sweep")
         choice = choice if isinstance(choice, str) else None  # null, or several at once
@@ -44,7 +44,8 @@ class Named:
         self.paper = meant if meant in known else None
         self.scale = config.hydra.runtime.choices.get("scale")
         self.changes = [word.input_line for word in words if word.key_or_group not in (*ELSEWHERE, "sweep")]
-        self.changes += [word for word in config.hydra.overrides.hydra if word.startswith("hydra.sweeper.params.")]
+        of_sweeper = [word for word in given(config, "hydra") if key_of(word).startswith("hydra.sweeper")]
+        self.changes += [word for word in of_sweeper if key_of(word) not in ELSEWHERE]
         self.plain = choice == self.paper and not self.changes
         self._other = [f"sweep={choice}"] if choice != self.paper else []
 
@@ -170,7 +171,7 @@ class PlanningSweeper(Sweeper):
 
     def _list(self) -> None:
         if self.listed:
-            self.store.save_sweep(self.listed, self.runs)
+            enlist(self.store, self.listed, self.runs)
 
     def _named(self, sweep: str | None) -> tuple[str | None, str]:
         """Return the name under which to list the runs, and a line if that is not the one that was asked for."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from experiments.runs.terminal import RefusalError, parser, run_main
+from experiments.runs.terminal import RefusalError, parser, run_main, store_of
 from scripts.claims.claim import NOT_CHECKABLE, NOT_RUN, UNDECIDED
 from scripts.provenance import SCALE_OF_PUBLISHED
 
@@ -97,6 +97,7 @@ def _ranges(ours: Path, theirs: Path) -> list[pd.Series]:
 def main() -> None:
     """Print the comparison; a contradiction ends it with status 1."""
     args = parser("Compare this machine's verdicts and figures with the published ones.", figures="tables").parse_args()
+    store_of(args.scale, None)  # wherever the runs are, it should be a scale
     if args.scale != SCALE_OF_PUBLISHED:
         print(f"the published verdicts are of the scale {SCALE_OF_PUBLISHED}: nothing to compare at {args.scale}")
         return

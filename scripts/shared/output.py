@@ -128,17 +128,19 @@ def _thin(fig: plt.Figure) -> None:
 
 
 def write(folder: Path, files: dict[str, bytes]) -> None:
-    """Write files into a folder, each of them whole."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write files into a folder, each of them whole. Raises RefusalError if it has no room for one, or is closed."""
+    name = ""
     try:
-        temporary = tempfile.TemporaryDirectory(prefix=".drawing-", dir=folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".drawing-", dir=folder) as made:
+            for name, content in files.items():
+                (Path(made) / name).write_bytes(content)
+            for name in files:
+                (Path(made) / name).replace(folder / name)
     except OSError as error:
-        raise OSError(error.errno, error.strerror, str(folder)) from error
-    with temporary as made:
-        for name, content in files.items():
-            (Path(made) / name).write_bytes(content)
-        for name in files:
-            (Path(made) / name).replace(folder / name)
+        raise RefusalError(
+            f"{folder / name}: not written ({error.strerror}); fix the folder or name another one with --figures"
+        ) from error
 
 
 def command(sweep: str, scale: str, runs: Path | None) -> str:

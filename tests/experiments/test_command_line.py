@@ -11,7 +11,7 @@ import pytest
 from experiments.runs import streams
 from experiments.runs.registry import maker
 from experiments.runs.store import Store
-from tests.experiments.launch import ROOT, launch, made
+from tests.experiments.launch import ROOT, launch, made, within
 
 pytestmark = pytest.mark.usefixtures("compiled")
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
@@ -47,6 +47,12 @@ def test_a_changed_sweep_has_a_list_of_its_own(paper):
     assert "nothing to train" in launch(*order).stdout
     assert launch(*words, "hydra.sweeper.params.method=adaloss").returncode == 0
     assert sorted(lists(paper).values()) == [1, 2]
+
+
+@pytest.mark.parametrize("word", ["+hydra.sweeper.params.seed=7", "~hydra.sweeper.params.method"])
+def test_what_changes_the_jobs_changes_the_sweep(word, paper):
+    assert made(launch("sweep=figure_burn_in", "scale=smoke", f"runs={paper}", word)) > 0
+    assert len(lists(paper)) == 1
 
 
 def test_where_and_how_a_sweep_is_made_does_not_change_it(tmp_path):
@@ -184,6 +190,45 @@ def test_a_field_that_follows_another_follows_it_in_each_job(tmp_path):
     """hydra#725: ``b0=${eta}`` means the job's eta, not the default one."""
     assert made(launch("-m", "eta=0.5,2", "b0=${eta}", "iterations=20", f"runs={tmp_path}")) == 2
     assert values(tmp_path, "eta") == values(tmp_path, "b0") == [0.5, 2.0]
+
+
+@pytest.mark.parametrize("way", [(), ("-m",)])
+def test_a_name_that_is_used_again_says_which_runs_it_loses(way, tmp_path):
+    words = (*way, "iterations=20", "sweep.name=two", f"runs={tmp_path}")
+    said, before = [], set()
+    for b0 in ("b0=[1,2]", "b0=[2,3,4]", "b0=[2,3,4]", "b0=[1,2,3,4]"):
+        out = launch(*words, b0).stdout
+        now = {*Store(tmp_path).listed("two")}
+        said.append(
+            (len(before - now), re.findall(r"note: two lists other runs now, and no longer (\d+) of those", out))
+        )
+        before = now
+    assert said == [(0, []), (1, ["1"]), (0, []), (0, [])]
+
+
+@pytest.mark.parametrize("way", [(), ("-m",)])
+def test_a_folder_that_was_deleted_is_named(way, tmp_path):
+    (tmp_path / "gone").mkdir()
+
+    def deleted():
+        os.chdir(tmp_path / "gone")
+        os.environ["PWD"] = str(tmp_path / "gone")
+        (tmp_path / "gone").rmdir()
+
+    done = launch(*way, "iterations=20", f"runs={tmp_path}", prepare=deleted)
+    line = f"error: {tmp_path}/gone: the folder of this command was deleted; go to another one (cd)\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", line)
+
+
+@pytest.mark.parametrize("word", ["hydra.sweep.subdir=${hydra.job.num}", "hydra.sweep.subdir=${hydra.job.id}"])
+def test_a_folder_of_hydras_may_be_named_by_the_job(word, tmp_path):
+    assert made(launch("-m", "b0=1,2", "iterations=20", word, f"runs={tmp_path}")) == 2
+    assert values(tmp_path, "b0") == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["linear_regression", "vit"])  # a module, and a package
+def test_hydra_calls_a_job_by_its_experiment(name):
+    assert within(name, "--cfg", "hydra", "-p", "hydra.job.name").stdout.split() == [name]
 
 
 @pytest.mark.parametrize("words", [["hydra.job.chdir=true"], ["-m", "hydra.job.chdir=true", "b0=1,2"]], ids=str)

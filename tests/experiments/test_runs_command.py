@@ -118,6 +118,22 @@ def test_values_are_written_as_the_command_line_of_a_run_takes_them():
         assert runs.chosen(rows, [word]) == [], word
 
 
+def test_a_commit_is_taken_as_the_table_shows_it():
+    clean, changed, other = rows = [{"commit": text} for text in ("a1" * 20, "a1" * 20 + "-dirty", "unknown")]
+    shown = [runs.listing([row], ["commit"]).split()[-1] for row in rows]
+    for word, found in (
+        (f"commit={shown[0]}", [clean, changed]),
+        (f"commit={shown[1]},{shown[2]}", rows),
+        (f"commit!={shown[0]}", [other]),
+        (f"commit={changed['commit']}", [changed]),
+        (f"commit={shown[0]}-dirty", [changed]),
+        (f"commit!={shown[0]}-dirty", [clean, other]),
+        ("commit=", []),
+        ("commit=1a", []),
+    ):
+        assert runs.chosen(rows, [word]) == found, word
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [

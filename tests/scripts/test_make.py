@@ -15,11 +15,11 @@ ALONE = {name: value for name, value in os.environ.items() if not name.startswit
 INSTALLED = [word for name in ("reproduce", "test", "peers") for word in ("-o", f".venv/.{name}")]
 
 
-def make(*words):
+def make(*words, **environment):
     """What make would do, and what it says instead."""
     done = subprocess.run(
         ["make", "--no-print-directory", "-n", *INSTALLED, *words],
-        cwd=ROOT, env=ALONE, capture_output=True, text=True, check=False,
+        cwd=ROOT, env=ALONE | environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr
 
@@ -47,6 +47,12 @@ def test_a_scale_or_jobs_that_are_none(words, says):
 def test_what_is_allowed(scale):
     status, out, error = make("sweep", "EXPERIMENT=gram", f"SCALE={scale}", "JOBS=10")
     assert (status, error) == (0, "") and f"scale={scale}" in out and "n_jobs=10" in out
+
+
+def test_there_is_a_job_for_each_core_however_many_threads_one_may_have():
+    cores = len(os.sched_getaffinity(0))
+    for few in ({"OMP_NUM_THREADS": "1"}, {"OMP_THREAD_LIMIT": "1"}, {"OMP_NUM_THREADS": str(cores + 1)}):
+        assert f"n_jobs={cores} " in make("sweep", "EXPERIMENT=gram", **few)[1]
 
 
 def test_the_report_waits_for_what_it_shows_and_decides_no_claims():

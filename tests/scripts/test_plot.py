@@ -1,10 +1,14 @@
 """scripts.plot: what is drawn of any runs is their median, and what cannot be one curve is refused."""
 
+import shutil
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.runs.store import Store
+from experiments.runs.store import Run, Store
+from scripts import plot
 from scripts.report.sweeps import own
 from tests.scripts.synthetic import check, refusal, saved, start
 
@@ -42,6 +46,17 @@ def drawn(root, monkeypatch, name, *words):
     return pd.read_csv(root / f"figures/plots/{name}.csv", comment="#")
 
 
+def pictured(root, monkeypatch, *words):
+    """The figure, and its title in one line."""
+    figures, picture = [], plot.picture
+    places = ("--runs", root / "runs", "--figures", root / "figures")
+    with monkeypatch.context() as patch:
+        patch.setattr(plot, "picture", lambda *args: figures.append(picture(*args)) or figures[0])
+        patch.setattr(sys, "argv", ["plot", *map(str, [*words, *places])])
+        plot.main()
+    return figures[0], figures[0].get_suptitle().replace("\n", " ")
+
+
 def expected(t, row, n):
     values = sorted(loss_of(row.method, n, row.b0, seed)[t] for seed in range(4))
     return pytest.approx([np.median(values), *np.quantile(values, (0.25, 0.75), method="nearest")])
@@ -77,6 +92,8 @@ def test_curves_and_results(root, monkeypatch):
         (["--hue", "seed"], "the runs differ in data.n: choose one, as data.n=... of 20, 50"),
         (["data.n=20", "--at", "0.5"], "--at 0.5: the first recorded iteration is 1"),
         (["--x", "iteration", "--y", "final"], "--y result.final: one number a run; --x should be a field, data.n, b0"),
+        (["--y", "final", "--at", "10"], "--at 10: --y result.final is one number a run; it is for a recorded"),
+        (["--x", "iteration", "b0=1", "--at", "10"], "--at 10: --x iteration draws all that was recorded; it is for"),
         (["--name", "../x"], "--name '../x': should be a word of letters"),
         (["b0=7"], "b0=7: no run in "),
         (["bo=7"], "bo=7: no such field; there are "),
@@ -141,3 +158,74 @@ def test_every_name_that_a_sweep_may_have_is_drawn_and_checked(tmp_path, monkeyp
     assert (status, problems) == (0, []) and out.count(f"sweep {name}, 2 runs; ") == 3
     [sweep] = own(Store(tmp_path / "runs"), tmp_path / "figures")
     assert [file.name for file in sweep.drawn if file.picture] == [name]
+
+
+@pytest.mark.parametrize("damage", ["missing", "corrupt", "failed"])
+def test_a_run_without_numbers_is_told(damage, root, tmp_path, monkeypatch, capsys):
+    """A list is whole or refused; of runs that other filters choose, those that are left out are counted."""
+    shutil.copytree(root / "runs", tmp_path / "runs")
+    places = ("--runs", tmp_path / "runs", "--figures", tmp_path / "figures")
+    store = Store(tmp_path / "runs")
+    victim = store.load_sweep("mine")[0]  # of adaloss
+    if damage == "corrupt":
+        (victim.path / "config.yaml").write_text("edited: by hand")
+    else:
+        shutil.rmtree(victim.path)
+    if damage == "failed":
+        store.save_failure(Run("made_up", "cell_0", victim.config, "none", "none"), "why")
+    for words in (["sweep=mine"], ["sweep=mine", "method=of_mine"], ["sweep==other,mine", "--list"]):
+        if "other" in words[0]:
+            saved(tmp_path / "runs", "other", [({"b0": 5.0}, {"iteration": [1]}, {})])
+        line = refusal("plot", monkeypatch, *words, *places)
+        assert line.startswith(f"error: {victim.path}") and line.endswith("run the sweep again")
+    capsys.readouterr()
+    for word, told in (
+        ("method=adaloss", 1),
+        ("method=of_mine", damage == "corrupt"),
+        ("status=diverged,completed", 0),
+    ):
+        start("plot", monkeypatch, word, "--list", *places)
+        note = f"note: runs left out: 1 {damage}; python -m experiments.runs verify names them\n"
+        assert capsys.readouterr().out.count(note) == (told and damage != "missing"), word
+    line = refusal("plot", monkeypatch, "sweep=mine,none", "--runs", root / "runs")
+    assert "the sweep 'none' has not been finished" in line
+
+
+def test_title_and_legend_lie_in_the_picture(root, tmp_path, monkeypatch):
+    """The title of docs/runs.md's command; and names as long as those of the methods."""
+    words = ("--x", "b0", "--y", "loss", "--at", "1000", "--hue", "method", "--facet", "data.name", "--name", "at_1000")
+    fig, title = pictured(root, monkeypatch, "experiment=made_up", "data.n=50", "b0=0.01,1,100,1000,10000", *words)
+    assert title.endswith("median and middle half of 4 runs, up to iteration 100")
+    assert pictured(root, monkeypatch, "data.n=50", "--at", "99")[1].endswith("up to iteration 10")
+    cells = [
+        ({"method": {"name": f"{k}-MethodWithALongName"}, "b0": b0}, {"iteration": [1], "loss": [b0]}, {})
+        for k in range(5)
+        for b0 in (1.0, 2.0)
+    ]
+    saved(tmp_path / "runs", "mine", cells)
+    for drawn_here in (fig, pictured(tmp_path, monkeypatch, "sweep=mine")[0]):
+        for artist in (drawn_here._suptitle, *drawn_here.legends):
+            box = artist.get_window_extent()
+            assert drawn_here.bbox.x0 <= box.x0 < box.x1 <= drawn_here.bbox.x1
+            assert drawn_here.bbox.y0 <= box.y0 < box.y1 <= drawn_here.bbox.y1
+
+
+def test_null_is_a_value_of_a_field_and_no_number(tmp_path, monkeypatch, capsys):
+    cells = [
+        ({"batch": batch, "b0": b0}, {"iteration": [1], "loss": [b0]}, {})
+        for batch in (None, 5, 10)
+        for b0 in (1.0, 2.0)
+    ]
+    saved(tmp_path / "runs", "mine", cells)
+    start("plot", monkeypatch, "--list", "--runs", tmp_path / "runs")
+    assert "  batch                5, 10, null\n" in capsys.readouterr().out
+    fig, _ = pictured(tmp_path, monkeypatch, "sweep=mine")
+    assert [text.get_text() for text in fig.legends[0].get_texts()] == ["5", "10", "null"]
+    fig, _ = pictured(tmp_path, monkeypatch, "sweep=mine", "--facet", "batch")
+    assert [ax.get_title() for ax in fig.axes] == ["batch = 5", "batch = 10", "batch = null"]
+    words = ("--runs", tmp_path / "runs", "--x", "batch")
+    line = refusal("plot", monkeypatch, *words)
+    assert line == "error: --x batch: null or missing in some of these runs; choose the others by batch!=null"
+    assert refusal("plot", monkeypatch, *words[:2], "--x", "no") == "error: --x no: there are iteration, loss, b0"
+    fig, _ = pictured(tmp_path, monkeypatch, "batch!=null", "--x", "batch", "--hue", "b0")
+    assert [[*line.get_xdata()] for line in fig.axes[0].lines] == [[5, 10], [5, 10]]

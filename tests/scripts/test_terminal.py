@@ -1,6 +1,7 @@
 """A script at a terminal: nothing that happens to stdout costs a file, and every error is one line."""
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 
 from experiments.runs.store import StoreError
 from experiments.runs.terminal import RefusalError, run_main
+from scripts.shared.output import write
 from tests.experiments.launch import ROOT
 from tests.scripts.synthetic import refusal
 from tests.scripts.test_drawing import burn_in
@@ -27,6 +29,7 @@ def main():
 
 run_main(main)
 """
+REMEDY = "fix the folder or name another one with --figures"
 
 
 def shell(command, folder, **environment):
@@ -96,6 +99,12 @@ def test_a_bug_is_no_line():
         run_main(lambda: 1 / 0)
 
 
+def test_agreement_is_asked_for_at_a_scale(monkeypatch):
+    allowed = "error: --scale nonsense: allowed are smoke, laptop, paper"
+    for words in ((), ("--runs", "runs", "--figures", "figures")):
+        assert refusal("scripts.claims.agree", monkeypatch, "--scale", "nonsense", *words) == allowed
+
+
 @pytest.mark.parametrize("script", ["claims", "report"])
 def test_a_scale_without_runs_is_no_table_of_claims_not_run(script, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -138,4 +147,20 @@ def test_a_folder_that_may_not_be_read_is_one_line(script, locked, tmp_path):
     plain = "setpriv --bounding-set -dac_override,-dac_read_search --inh-caps -dac_override,-dac_read_search"
     done = shell(f"{plain} $PYTHON -m scripts.{script} --runs runs --figures figures", tmp_path)
     (tmp_path / locked).chmod(0o755)
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"error: {locked}: Permission denied\n")
+    assert (done.returncode, done.stdout) == (1, "")
+    writing = locked == "figures" and script != "report"  # which reads them first
+    says = f"not written (Permission denied); {REMEDY}" if writing else "Permission denied"
+    assert done.stderr == f"error: {locked}: {says}\n"
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_figures_as_they_were(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"before")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(RefusalError) as refused:
+            write(tmp_path, {"a.csv": b"after", "a.png": bytes(5000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert str(refused.value) == f"{tmp_path}/a.png: not written (File too large); {REMEDY}"
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("a.csv", b"before")]
