@@ -252,7 +252,7 @@ def picture(table: pd.DataFrame, axes: Axes, title: str) -> plt.Figure:
 
 
 def _shown(value: object) -> str:
-    """Return a value as a configuration has it: beside a null, pandas keeps whole numbers as floats."""
+    """Return a value as a configuration has it: pandas keeps whole numbers next to a null as floats."""
     if pd.isna(value):
         return "null"
     return f"{value:.0f}" if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else str(value)
