@@ -18,6 +18,7 @@ import pytest
 import torch
 import yaml
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from joblib.externals.loky import reusable_executor
 
@@ -127,15 +128,19 @@ def launch(*arguments, experiment="linear_regression", prepare=None):
 
 
 def within(experiment, *arguments):
-    """The same in this process, which spares it the imports: for what ends soon."""
+    """The same in this process, which spares it the imports: for what ends soon.
+
+    --cfg leaves a configuration of Hydra's behind, in whose folder the process's next multirun would save its runs.
+    """
     argv, sys.argv, status = sys.argv, [experiment, *map(str, arguments)], 0
+    of_hydra, before = HydraConfig.instance(), HydraConfig.instance().cfg
     with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as errors:
         try:
             app.main(experiment)
         except SystemExit as stop:
             status = stop.code
         finally:
-            sys.argv = argv
+            sys.argv, of_hydra.cfg = argv, before
     return subprocess.CompletedProcess(arguments, status, out.getvalue(), errors.getvalue())
 
 

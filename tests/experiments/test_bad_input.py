@@ -272,7 +272,7 @@ def test_folder_that_the_locale_cannot_name(tmp_path):
 
 
 def test_a_text_that_needs_quotes_is_shown_with_them(tmp_path):
-    """What is shown, pasted into a shell, makes the runs there; other fields are no texts."""
+    """The hint, pasted into a shell, makes the runs there; a field that is no text gets none."""
     folder = tmp_path / "renée's (1)"
     [line] = within("linear_regression", f"runs={folder}").stderr.splitlines()
     assert line.startswith(f"error: runs={folder}: not understood (")
