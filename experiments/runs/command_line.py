@@ -61,12 +61,18 @@ OmegaConf.register_new_resolver("methods", lambda family: ",".join(getattr(metho
 
 def parsed(name: str, config: DictConfig) -> tuple[Experiment, Store, str | None]:
     """Return a job's configuration as the experiment's model. Raises ConfigError."""
-    try:
-        values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    try:  # a scale has the sizes of all sweeps, and is only referred to
+        values = {key: _resolved(config[key]) for key in config if key != "scale"}
     except OmegaConfBaseException as error:
         raise ConfigError(refusal(name, error, ())) from error
     around = {key: values.pop(key, None) for key in AROUND}
     return validated(model(name), values), _store(around["runs"]), _sweep_name(around["sweep"])
+
+
+def _resolved(value: Any) -> Any:
+    """Return a field's value without what is Hydra's. Raises OmegaConf's errors."""
+    whole = OmegaConf.is_config(value)
+    return OmegaConf.to_container(value, resolve=True, throw_on_missing=True) if whole else value
 
 
 @cache
