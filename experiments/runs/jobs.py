@@ -36,13 +36,9 @@ def composed(name: str, config: DictConfig, composer: "Composer") -> Iterator[tu
 def composition(name: str, config: DictConfig, words: tuple[str, ...], composer: "Composer") -> DictConfig:
     """Return the configuration of one job, without Hydra's own part. Raises ConfigError if Hydra refuses."""
     try:
-        found = composer.load_sweep_config(config, words)
+        return composer.fields(config, words)
     except Exception as error:
         raise ConfigError(refusal(name, error, words)) from error
-    OmegaConf.set_readonly(found, False)
-    OmegaConf.set_struct(found, False)
-    del found["hydra"]
-    return found
 
 
 def given(config: DictConfig, kind: str) -> list[str]:
@@ -104,16 +100,26 @@ class Composer:
     def __init__(self, loader: ConfigLoader):
         self.loader = loader
         self._id = uuid.uuid4()
+        self._groups: dict[str, bool] = {}
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: Iterable[str]) -> DictConfig:
         """Return the same as the loader. Raises its errors."""
         words = list(sweep_overrides)
         try:
-            return self._load(master_config, words)
+            config = self._load(master_config, words, whole=True)
+            _sign(config, [_parsed(word) for word in words])
+            return config
         except Exception:  # of any kind: Hydra reports it
             return self.loader.load_sweep_config(master_config, words)
 
-    def _load(self, master: DictConfig, words: list[str]) -> DictConfig:
+    def fields(self, master: DictConfig, words: tuple[str, ...]) -> DictConfig:
+        """Return the same without Hydra's own part, which is most of it. Raises the loader's errors."""
+        try:
+            return self._load(master, words, whole=False)
+        except Exception:
+            return _without_hydra(self.loader.load_sweep_config(master, list(words)))
+
+    def _load(self, master: DictConfig, words: Iterable[str], whole: bool) -> DictConfig:
         overrides = [_parsed(word) for word in words]
         if master.hydra.searchpath:  # groups may lie anywhere
             raise LookupError
@@ -123,20 +129,30 @@ class Composer:
         ]
         base = tuple(o.input_line for o in overrides if not any(o is other for other in plain))
         if (self._id, base) not in _bases:
-            _bases[self._id, base] = _copier(self.loader.load_sweep_config(master, list(base)))
-        config = _bases[self._id, base]()
+            everything = _copier(self.loader.load_sweep_config(master, list(base)))
+            _bases[self._id, base] = everything, _copier(_without_hydra(everything()))
+        everything, fields = _bases[self._id, base]
+        config = everything() if whole else fields()
         for override in plain:
             OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
-        _sign(config, overrides)
         return config
 
     def _chooses(self, override: Override) -> bool:
         """Return whether the word chooses a configuration of a group, which Hydra does before it sets any field."""
-        group = any(source.is_group(override.key_or_group) for source in self.loader.get_sources())
-        return group and not isinstance(override.value(), dict)
+        key = override.key_or_group
+        if key not in self._groups:
+            self._groups[key] = any(source.is_group(key) for source in self.loader.get_sources())
+        return self._groups[key] and not isinstance(override.value(), dict)
 
 
-_bases: dict[tuple[uuid.UUID, tuple[str, ...]], Callable[[], DictConfig]] = {}
+# What makes copies of a configuration, with Hydra's own part and without it
+_bases: dict[tuple[uuid.UUID, tuple[str, ...]], tuple[Callable[[], DictConfig], Callable[[], DictConfig]]] = {}
+
+
+def _without_hydra(config: DictConfig) -> DictConfig:
+    with open_dict(config):
+        del config["hydra"]
+    return config
 
 
 def _copier(config: DictConfig) -> Callable[[], DictConfig]:

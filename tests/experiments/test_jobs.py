@@ -66,9 +66,11 @@ def test_a_job_is_composed_as_by_hydra(experiment, line, loader):
     expected = loader.load_sweep_config(config, line.split())
     composer = Composer(loader)
     for _ in range(2):
-        found = composer.load_sweep_config(config, line.split())
+        found, fields = composer.load_sweep_config(config, line.split()), composer.fields(config, tuple(line.split()))
         assert found == expected
         assert OmegaConf.to_yaml(found) == OmegaConf.to_yaml(expected)
+        whole = OmegaConf.to_container(expected)
+        assert OmegaConf.to_container(fields) == {key: value for key, value in whole.items() if key != "hydra"}
 
 
 @pytest.mark.parametrize("line", ["bo=1 b0=2", "b0=1 data=spectrum data.d=3", "b0.x=1 method=nonsense", "b0=1,2"])
@@ -78,6 +80,8 @@ def test_hydra_has_the_word_on_what_is_wrong(line, loader):
         loader.load_sweep_config(config, line.split())
     with pytest.raises(expected.type, match=re.escape(str(expected.value))):
         Composer(loader).load_sweep_config(config, line.split())
+    with pytest.raises(expected.type, match=re.escape(str(expected.value))):
+        Composer(loader).fields(config, tuple(line.split()))
 
 
 @pytest.mark.parametrize("process", ["main", "launcher's"])
@@ -90,6 +94,7 @@ def test_hydra_composes_once_for_each_choice_of_groups(process, loader, monkeypa
     jobs = expanded(["b0=1,2,3,4,5", "sweep.name=x", "method=adaloss,sgd_constant", "eta=1,2"], loader)
     for _ in ("the plan", "the launcher"):
         for words in jobs:
+            composer.fields(config, words)
             composer.load_sweep_config(config, words)
     assert (len(jobs), counted.call_count) == (20, 2)
 
