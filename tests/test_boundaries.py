@@ -30,6 +30,7 @@ def test_the_library_needs_torch_and_numpy_and_its_extras_the_rest():
 sys.modules |= dict.fromkeys(sys.argv[1:])  # None: not to be had
 import torch
 import adaloss.theory.linear_regression, adaloss.theory.stochastic, adaloss.theory.two_layer
+import adaloss.simulate.linear_regression, adaloss.simulate.eigenbasis
 from adaloss.optim import AdaLoss
 w = torch.nn.Parameter(torch.ones(1))
 w.grad = torch.full((1,), 8.0)
@@ -45,11 +46,11 @@ for name in ("simulate.two_layer", "theory.gram", "runs"):
         return subprocess.check_output([sys.executable, "-c", code, *names], cwd=ROOT, text=True)
 
     runs = "adaloss.runs needs pyarrow: pip install 'adaloss[runs]'\n"
-    simulate = "adaloss.simulate needs {}: pip install 'adaloss[theory]'\n"
+    simulate = "adaloss.simulate.two_layer needs numba: pip install 'adaloss[theory]'\n"
     gram = "adaloss.theory.gram needs scipy: pip install 'adaloss[theory]'\n"
     first = "-0.600000\n"  # 1 - 8 / sqrt(9 + 16)
-    assert without("scipy", "numba", "pyarrow") == first + simulate.format("numba") + gram + runs
-    assert without("scipy") == first + simulate.format("scipy") + gram
+    assert without("scipy", "numba", "pyarrow") == first + simulate + gram + runs
+    assert without("scipy") == first + gram
     assert without("torch", "hydra", "omegaconf", code="import adaloss.runs") == ""
 
 

@@ -4,9 +4,14 @@ Compiled at their first call and kept in numba's cache. Sums marked ``SUMS`` may
 on one machine.
 """
 
+from importlib.util import find_spec
+
 import numpy as np
 
 from adaloss.compiled import compiled
+
+if find_spec("numba") is None:
+    raise ModuleNotFoundError("adaloss.simulate.two_layer needs numba: pip install 'adaloss[theory]'", name="numba")
 
 SUMS = {"reassoc", "nsz"}
 

@@ -11,9 +11,9 @@ Setting (paper, Section 3), written in the error :math:`e_t = w_t - w^*` and the
 * full gradient (``batch=None``): :math:`f = \tfrac12\|Xw - y\|^2` as in equation (3), gradient :math:`X^\top r`.
 
 How it is fast. Cells are held in tiles of 32 that share a method and a seed, and every iteration does two matrix
-products a tile: ``R = E A'`` and ``E -= step R A``, the second accumulated in place by BLAS. A tile always has the same
-shape (short ones are padded), so a cell goes through the same floating-point operations whichever cells run with it:
-a cell simulated alone and the same cell in a batch agree to the last bit on one machine with single-threaded BLAS.
+products a tile: ``R = E A'`` and ``step R A``, which E is reduced by. A tile always has the same shape (short ones are
+padded), so a cell goes through the same floating-point operations whichever cells run with it: a cell simulated alone
+and the same cell in a batch agree to the last bit on one machine with single-threaded BLAS.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
-from scipy.linalg.blas import dgemm
 
 from adaloss.arguments import HUGE, one_of, real, recorded, rule_of, shaped, whole
 from adaloss.stepsizes import OF_GRADIENT, RULES
@@ -154,11 +153,8 @@ class _State:
         self.diverged = np.zeros(self.b.shape, dtype=bool)
         self.error = np.empty((*self.b.shape, data.rows.shape[-1]))
         self.error[:] = np.stack([problem.error0 for problem in problems])[:, None, :]
+        self.change = np.empty_like(self.error)
         self.residual = np.empty((*self.b.shape, data.rows.shape[1]))
-        # Transposed C-ordered arrays are the Fortran-ordered ones that BLAS updates in place.
-        self.products = [
-            (data.rows[s].T, self.residual[k, s].T, self.error[k, s].T) for k, s in np.ndindex(self.b.shape[:2])
-        ]
 
     def observe(self) -> None:
         """Compute residual and loss at w_t. A cell that diverged rests at w* from then on, whatever is shown."""
@@ -182,8 +178,8 @@ class _State:
             b, loss = self.b[group.tiles], self.loss[group.tiles]
             self.b[group.tiles], self.step[group.tiles] = group.rule(b, loss, norm_sq, t)
         self.residual *= (self.data.scale * self.step)[..., None]
-        for rows, residual, error in self.products:
-            dgemm(-1.0, rows, residual, 1.0, error, overwrite_c=True)
+        np.matmul(self.residual, self.data.rows, out=self.change)
+        self.error -= self.change
 
     def _gradient_norm_sq(self, tiles: slice) -> np.ndarray:
         gradient = self.residual[tiles] @ self.data.rows
