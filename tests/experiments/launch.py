@@ -1,6 +1,5 @@
 """Experiments as a user starts them: forks of the test's process, which spares them the imports, or processes."""
 
-import importlib
 import io
 import json
 import os
@@ -12,6 +11,7 @@ import traceback
 from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
+from unittest import mock
 
 import hydra
 import pytest
@@ -24,7 +24,8 @@ from joblib.externals.loky import reusable_executor
 
 from experiments.runs import app, interrupt  # by the parent: a fork is to begin with its handlers
 from experiments.runs.checkpoint import Checkpoint
-from experiments.runs.command_line import CONFIGS
+from experiments.runs.command_line import CONFIGS, model
+from experiments.runs.identity import code_hash
 from experiments.runs.store import Run, verify
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,7 +38,7 @@ class Fork:
     def __init__(self, name, arguments, prepare=None):
         if not FORKS:
             pytest.skip("a fork cannot compute beside a GPU")
-        importlib.import_module(f"experiments.{name}")
+        code_hash(model(name).__module__)  # the parent remembers what its forks would each compute
         self.streams = [tempfile.TemporaryFile("w+") for _ in range(2)]  # noqa: SIM115 (until it has ended)
         self.returncode = None
         self.pid = os.fork()
@@ -136,7 +137,8 @@ def within(experiment, *arguments):
     of_hydra, before = HydraConfig.instance(), HydraConfig.instance().cfg
     with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as errors:
         try:
-            app.main(experiment)
+            with mock.patch("gc.freeze"):  # it would keep what earlier calls left
+                app.main(experiment)
         except SystemExit as stop:
             status = stop.code
         finally:
