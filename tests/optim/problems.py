@@ -1,5 +1,7 @@
 """One small regression problem, with its loss and gradient in NumPy and in torch (float64)."""
 
+import gc
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,7 @@ COMPILES = pytest.mark.skipif(
 def ranks_of(work, count, folder):
     """Run ``work(rank, count, folder)`` in so many processes: forks, which need no imports, where there is no GPU."""
     method = "spawn" if torch.cuda.is_available() else "fork"
+    gc.collect()  # a process group among the garbage would have a fork wait for threads that it does not have
     torch.multiprocessing.start_processes(work, (count, folder), nprocs=count, start_method=method)
 
 
