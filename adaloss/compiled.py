@@ -1,11 +1,11 @@
-"""Loops that are compiled where numba is there, and run as they are written where it is not."""
+"""Loops that are compiled where numba is there, with scipy for its products; elsewhere they run as they are written."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 
-try:
+njit = None
+if find_spec("numba") and find_spec("scipy"):
     from numba import njit
-except ModuleNotFoundError:
-    njit = None
 
 
 def compiled(**options: set[str]) -> Callable[[Callable], Callable]:

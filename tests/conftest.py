@@ -22,6 +22,6 @@ settings.load_profile("adaloss")
 
 
 def pytest_collection_finish():
-    """Take what the imports made, which stays, out of every later collection of garbage: a tenth of the suite's time."""
+    """Keep what the imports made, which stays, out of all later collections of garbage."""
     gc.collect()
     gc.freeze()

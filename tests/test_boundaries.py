@@ -31,11 +31,16 @@ sys.modules |= dict.fromkeys(sys.argv[1:])  # None: not to be had
 import torch
 import adaloss.theory.linear_regression, adaloss.theory.stochastic, adaloss.theory.two_layer
 import adaloss.simulate.linear_regression, adaloss.simulate.eigenbasis
+import numpy as np
+from adaloss.theory.finite_width import certify
 from adaloss.optim import AdaLoss
 w = torch.nn.Parameter(torch.ones(1))
 w.grad = torch.full((1,), 8.0)
 AdaLoss([w], b0=3.0).step(loss=16.0)
 print(f"{w.item():.6f}")
+rows = 3 * np.tile([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]], (100, 1))
+found = certify(rows, np.repeat([1.0, -1.0], 200), np.eye(2), np.full(2, 0.01), eta=1.0, b=3.0, alpha=0.5)
+print(found.iterations(1e-4))
 for name in ("simulate.two_layer", "theory.gram", "runs"):
     try:
         importlib.import_module("adaloss." + name)
@@ -46,11 +51,12 @@ for name in ("simulate.two_layer", "theory.gram", "runs"):
         return subprocess.check_output([sys.executable, "-c", code, *names], cwd=ROOT, text=True)
 
     runs = "adaloss.runs needs pyarrow: pip install 'adaloss[runs]'\n"
-    simulate = "adaloss.simulate.two_layer needs numba: pip install 'adaloss[theory]'\n"
+    simulate = "adaloss.simulate.two_layer needs {}: pip install 'adaloss[theory]'\n"
     gram = "adaloss.theory.gram needs scipy: pip install 'adaloss[theory]'\n"
-    first = "-0.600000\n"  # 1 - 8 / sqrt(9 + 16)
-    assert without("scipy", "numba", "pyarrow") == first + simulate + gram + runs
-    assert without("scipy") == first + gram
+    # 1 - 8 / sqrt(9 + 16); and with H = I / 4 and a step of 1 / 3 the first k with 2e-4 (11 / 12)^2k <= 1e-4
+    first = "-0.600000\n4.0\n"
+    assert without("scipy", "numba", "pyarrow") == first + simulate.format("numba") + gram + runs
+    assert without("scipy") == first + simulate.format("scipy") + gram  # numba alone does not compile products
     assert without("torch", "hydra", "omegaconf", code="import adaloss.runs") == ""
 
 

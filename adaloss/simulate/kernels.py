@@ -10,8 +10,11 @@ import numpy as np
 
 from adaloss.compiled import compiled
 
-if find_spec("numba") is None:
-    raise ModuleNotFoundError("adaloss.simulate.two_layer needs numba: pip install 'adaloss[theory]'", name="numba")
+for _package in ("numba", "scipy"):
+    if find_spec(_package) is None:
+        raise ModuleNotFoundError(
+            f"adaloss.simulate.two_layer needs {_package}: pip install 'adaloss[theory]'", name=_package
+        )
 
 SUMS = {"reassoc", "nsz"}
 
