@@ -19,12 +19,15 @@ def hroot(k: np.ndarray) -> np.ndarray:
     k = np.asarray(k, dtype=np.float64)
     x = np.maximum(k - 1, 1.0)
     with np.errstate(over="ignore", invalid="ignore"):
-        for _ in range(60):
-            x = np.maximum(x - (2 * x - np.log(x) - k) / np.maximum(2 - 1 / x, 1e-300), 0.5)
+        while True:
+            after = np.maximum(x - (2 * x - np.log(x) - k) / np.maximum(2 - 1 / x, 1e-300), 0.5)
+            if not np.any(after < x):  # but for rounding they fall, down to the root; a double root takes the longest
+                break
+            x = np.minimum(after, x)
         error = 8 * EPS * k
         by_slope = error / np.maximum(2 - 1 / x, 1e-300)
         x = x + np.where(x < 1, np.minimum(by_slope, np.sqrt(error / 1.9)), by_slope)
-    x = np.where(np.isposinf(k), np.inf, x)
+    x = np.where(k > 1e300, np.inf, x)
     return x * (1 + 4 * EPS)
 
 
