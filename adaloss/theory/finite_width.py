@@ -213,6 +213,8 @@ def certify(
     ``alpha`` = 0 leaves b where it is: gradient descent with the step eta / b. Raises ValueError, naming the argument,
     for what is not an array of finite real numbers of the shape above, at most 1e100 in absolute value, signs but -1
     and 1, and for ``eta`` outside of 1e-100 to 1e100, ``b`` of 1e-300 to 1e300, ``alpha`` of 0 to 1e100.
+
+    The first call compiles where numba is there, for up to 20 s; numba keeps the result for later processes.
     """
     w, a, x, y = (real(n, v, most=HUGE, axes=k) for n, v, k in (("w", w, 2), ("a", a, 1), ("x", x, 2), ("y", y, 1)))
     shaped("a", a, w.shape[:1])
