@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from importlib.util import find_spec
 
-njit = None
-if find_spec("numba") and find_spec("scipy"):
+MISSING = next((package for package in ("numba", "scipy") if find_spec(package) is None), None)
+if MISSING is None:
     from numba import njit
 
 
@@ -12,7 +12,7 @@ def compiled(**options: set[str]) -> Callable[[Callable], Callable]:
     """Compile by ``njit``, with its cache on disk if there is a folder for it that can be written."""
 
     def of(loop: Callable) -> Callable:
-        if njit is None:
+        if MISSING:
             return loop
         try:
             return njit(cache=True, **options)(loop)

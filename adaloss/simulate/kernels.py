@@ -4,17 +4,14 @@ Compiled at their first call and kept in numba's cache. Sums marked ``SUMS`` may
 on one machine.
 """
 
-from importlib.util import find_spec
-
 import numpy as np
 
-from adaloss.compiled import compiled
+from adaloss.compiled import MISSING, compiled
 
-for _package in ("numba", "scipy"):
-    if find_spec(_package) is None:
-        raise ModuleNotFoundError(
-            f"adaloss.simulate.two_layer needs {_package}: pip install 'adaloss[theory]'", name=_package
-        )
+if MISSING:
+    raise ModuleNotFoundError(
+        f"adaloss.simulate.two_layer needs {MISSING}: pip install 'adaloss[theory]'", name=MISSING
+    )
 
 SUMS = {"reassoc", "nsz"}
 

@@ -70,7 +70,7 @@ def parsed(name: str, config: DictConfig) -> tuple[Experiment, Store, str | None
 
 
 def _resolved(value: Any) -> Any:
-    """Return a field's value without what is Hydra's. Raises OmegaConf's errors."""
+    """Return a field's value in Python's own types. Raises OmegaConf's errors."""
     whole = OmegaConf.is_config(value)
     return OmegaConf.to_container(value, resolve=True, throw_on_missing=True) if whole else value
 

@@ -3,13 +3,10 @@
 What an experiment does on a GPU is compared with the CPU in ``test_accelerator.py``, which is marked ``gpu``.
 """
 
-import sys
-
 import pytest
 import torch
 
-from experiments.runs import app
-from tests.experiments.launch import ROOT
+from tests.experiments.launch import within
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -23,10 +20,6 @@ def no_accelerator(request):
 
 
 @pytest.fixture(scope="session")
-def compiled(tmp_path_factory):
-    """The simulator, for all forks at once."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(ROOT)
-        words = ["linear_regression", "iterations=20", f"runs={tmp_path_factory.mktemp('compiled')}"]
-        patch.setattr(sys, "argv", words)
-        app.main("linear_regression")
+def warm(tmp_path_factory):
+    """What a first run imports, for all forks at once."""
+    within("linear_regression", "iterations=20", f"runs={tmp_path_factory.mktemp('warm')}")

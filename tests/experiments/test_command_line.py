@@ -13,7 +13,7 @@ from experiments.runs.registry import maker
 from experiments.runs.store import Store
 from tests.experiments.launch import ROOT, launch, made, within
 
-pytestmark = pytest.mark.usefixtures("compiled")
+pytestmark = pytest.mark.usefixtures("warm")
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 
 

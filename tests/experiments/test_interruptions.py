@@ -12,7 +12,7 @@ import pytest
 
 from tests.experiments.launch import ROOT, Fork, command, content, eager, kept_state, launch, made
 
-pytestmark = pytest.mark.usefixtures("compiled")
+pytestmark = pytest.mark.usefixtures("warm")
 
 
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")

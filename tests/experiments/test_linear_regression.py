@@ -11,7 +11,7 @@ from experiments.runs.store import Store
 from tests.experiments.launch import content, launch, made
 from tests.reference.linear_regression import numpy_cell
 
-pytestmark = pytest.mark.usefixtures("compiled")
+pytestmark = pytest.mark.usefixtures("warm")
 SHORT = ("iterations=300", "record.windows=[[101,110]]")
 
 
