@@ -4,6 +4,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 
 MISSING = next((package for package in ("numba", "scipy") if find_spec(package) is None), None)
+njit = None
 if MISSING is None:
     from numba import njit
 
@@ -12,7 +13,7 @@ def compiled(**options: set[str]) -> Callable[[Callable], Callable]:
     """Compile by ``njit``, with its cache on disk if there is a folder for it that can be written."""
 
     def of(loop: Callable) -> Callable:
-        if MISSING:
+        if njit is None:
             return loop
         try:
             return njit(cache=True, **options)(loop)
