@@ -52,11 +52,16 @@ def _enter_options() -> None:
 
 
 _enter_options()
-# In configs/: the text of --help; in a defaults list a at the paper's scale and b at the others; and what takes one of
-# the families of experiments/methods.py is compared for: all its methods.
+# In configs/: the text of --help; in a defaults list a at the paper's scale and b at the others; all methods of one of
+# the families of experiments/methods.py; and numbers of a list, which would each cost every job some time: integers
+# from a to below b, or so many in each decade from 10^a to below 10^b, to six digits.
 OmegaConf.register_new_resolver("help", _help, replace=True)
 OmegaConf.register_new_resolver("if_paper", lambda scale, a, b: a if scale == "paper" else b, replace=True)
 OmegaConf.register_new_resolver("methods", lambda family: ",".join(getattr(methods, family)), replace=True)
+OmegaConf.register_new_resolver("range", lambda a, b: list(range(a, b)), replace=True)
+OmegaConf.register_new_resolver(
+    "decades", lambda a, b, n: [float(f"{10 ** (k / n):.6g}") for k in range(a * n, b * n)], replace=True
+)
 
 
 def parsed(name: str, config: DictConfig) -> tuple[Experiment, Store, str | None]:

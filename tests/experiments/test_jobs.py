@@ -129,3 +129,9 @@ def test_values_of_a_sweep_are_those_that_were_meant(loader):
 def test_a_sweep_without_values_is_refused(word, line, loader):
     with pytest.raises(ConfigError, match=re.escape(line)):
         list(composed("linear_regression", master("linear_regression", word), Composer(loader)))
+
+
+def test_numbers_of_a_list_are_those_of_hydras_range_and_of_a_table_of_powers():
+    config = OmegaConf.create({"seed": "${range:20,32}", "b0": "${decades:-3,5,4}"})
+    assert config.seed == [*OverridesParser.create().parse_override("seed=range(20,32)").sweep_iterator()]
+    assert config.b0 == [float(f"{x}e{k}") for k in range(-3, 5) for x in ("1", "1.77828", "3.16228", "5.62341")]

@@ -1,5 +1,7 @@
 """What is reported was made from other seeds than those on which the settings were chosen."""
 
+from functools import cache
+
 import pytest
 from omegaconf import OmegaConf
 
@@ -11,16 +13,21 @@ CHOSEN_ON = {*range(10), *range(100, 200)}  # DEVIATIONS.md
 WITHOUT = {"figure_burn_in", "figure_bounds", "figure_stochastic", "figure_networks", "figure_eta"}
 
 
+@cache
+def read(file):
+    return OmegaConf.load(ROOT / "configs" / file)
+
+
 def seeds_of(sweep, scale):
     """The seeds of a sweep at a scale, from its file, those that it starts from, and the scale's."""
-    own = OmegaConf.load(ROOT / f"configs/sweep/{sweep}.yaml")
+    own = read(f"sweep/{sweep}.yaml")
     base = [name for name in own.get("defaults", []) if isinstance(name, str) and name in listed()]
-    files = [*(OmegaConf.load(ROOT / f"configs/sweep/{name}.yaml") for name in base), own]
-    config = OmegaConf.merge({"scale": OmegaConf.load(ROOT / f"configs/scale/{scale}.yaml")}, *files)
+    files = [*(read(f"sweep/{name}.yaml") for name in base), own]
+    config = OmegaConf.merge({"scale": read(f"scale/{scale}.yaml")}, *files)
     found = config.get("seed", OmegaConf.select(config, "hydra.sweeper.params.seed"))
     if found is None:  # those of its cases
         names = OmegaConf.select(config, "hydra.sweeper.params.case").split(",")
-        cases = [OmegaConf.load(ROOT / "configs/case.yaml")[name] for name in names]
+        cases = [read("case.yaml")[name] for name in names]
         own = [OmegaConf.merge({"scale": config.scale}, case) for case in cases if "seed" in case]
         found = [seed for case in own for seed in case.seed]
     return {*map(int, found.split(","))} if isinstance(found, str) else {found} if isinstance(found, int) else {*found}
