@@ -109,7 +109,10 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
             with np.errstate(all="ignore"):  # as torch does
                 norm_sq = float(plan.sums(gradients)[0].sum())
         else:
-            norm_sq = whole(torch.stack([_norm(gradient).to(device) for gradient in gradients]).square().sum())
+            norms = [_norm(gradient).to(device) for gradient in gradients]
+            if len({*map(_mesh, norms)}) > 1:
+                norms = [*map(whole, norms)]
+            norm_sq = whole(torch.stack(norms).square().sum())
         if not self._compared and averages(self.process_group):
             self._compare(float(norm_sq))
         return float(norm_sq) if self._on_host() else torch.as_tensor(norm_sq, dtype=torch.float64, device=device)
@@ -124,6 +127,11 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
                 f"the gradient's norm differs between the ranks, {(-least) ** 0.5:g} to {most**0.5:g}: use "
                 "granularity='row' where parameters are split among them, process_group=False where each trains alone"
             )
+
+    def _check_range(self, name: str, b: float, group: dict[str, Any]) -> None:
+        if name == "b" and group["granularity"] == "row":  # optimizer.b is to be set
+            raise ValueError(f"b={b}: with granularity='row' set each row's, optimizer.state[p]['b']")
+        super()._check_range(name, b, group)
 
     def _advance(self, loss: Value | None) -> None:
         if self.param_groups[0]["granularity"] == "global":
@@ -173,8 +181,8 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
         for group, params in zip(self.param_groups, moving, strict=True):
             of = slice(done, done + len(params))
             done += len(params)
-            dtypes = {x.dtype for x in itertools.chain(params, gradients[of], factors[of])}
-            if group["momentum"] or group["weight_decay"] or group["maximize"] or len(dtypes) > 1:
+            kinds = {(x.dtype, _mesh(x)) for x in itertools.chain(params, gradients[of], factors[of])}
+            if group["momentum"] or group["weight_decay"] or group["maximize"] or len(kinds) > 1:
                 others += zip(params, gradients[of], factors[of], strict=True)
             elif params:  # what torch's update would do, in one pass
                 torch._foreach_addcmul_(params, gradients[of], factors[of], value=-float(group["lr"]))
@@ -209,6 +217,11 @@ class AdaGradNorm(RuleDriven, torch.optim.SGD):
         for i, p in zip(numbers, parameters, strict=True):
             if "b" in loaded["state"].get(i, ()):
                 self.state[p]["b"] = loaded["state"][i]["b"].to(p.device, torch.float64, copy=True)
+
+
+def _mesh(tensor: torch.Tensor) -> Any:
+    """Return the mesh of a DTensor: torch computes neither with two of them at once, nor with it and plain tensors."""
+    return getattr(tensor, "device_mesh", None)
 
 
 def _norm(gradient: torch.Tensor) -> torch.Tensor:

@@ -102,7 +102,7 @@ class AdamLoss(LossDriven, torch.optim.Adam):
         maximize: (by keyword) whether to go up the gradient instead of down.
         foreach: (by keyword) torch's implementation over lists of tensors; None, the default, lets torch choose.
         fused: (by keyword) torch's fused kernel; on the CPU it runs where it computes what the others do.
-        capturable: (by keyword) whether the update may be captured in a CUDA graph.
+        capturable: (by keyword) torch's update for CUDA graphs; a graph of the whole step would keep its first b.
         decoupled_weight_decay: (by keyword) whether weight decay is AdamW's, the step size times it, past the averages.
         bound: (by keyword) k > 1 caps :math:`|f - c|` at k times its running median, over the last 100 losses that are
             not c, so that one bad batch cannot end the training. None, the default, is no bound.

@@ -145,7 +145,7 @@ class AdamSqrt(RuleDriven, torch.optim.Adam):
         maximize: (by keyword) whether to go up the gradient instead of down.
         foreach: (by keyword) torch's implementation over lists of tensors; None, the default, lets torch choose.
         fused: (by keyword) torch's fused kernel; on the CPU it runs where it computes what the others do.
-        capturable: (by keyword) whether the update may be captured in a CUDA graph.
+        capturable: (by keyword) torch's update for CUDA graphs; a graph of the whole step would keep its first b.
         decoupled_weight_decay: (by keyword) whether weight decay is AdamW's, the step size times it, past the averages.
         nonfinite: (by keyword) what a step size that is NaN or infinite does: ``"raise"``, the default, a RuntimeError
             that names the step, or ``"skip"`` the step.

@@ -25,7 +25,7 @@ def exact(group: dict[str, Any], state: Mapping[torch.Tensor, Any], *, skips: bo
     """Check whether the fused kernel may take this step of the group; with ``skips``, also whether it may skip it.
 
     For each parameter with a gradient, the gradient and all its state should have its shape, dtype and device, dense
-    and contiguous; either all of these parameters have a state or none has.
+    and contiguous, and its ``step`` be a float32 there; either all of these parameters have a state or none has.
     """
     params = [p for p in group["params"] if p.grad is not None]
     if not params:
@@ -47,7 +47,7 @@ def exact(group: dict[str, Any], state: Mapping[torch.Tensor, Any], *, skips: bo
             and len({(device, layout) for *_, device, layout in kinds}) == 1
             and all(list(map(kind, column)) == kinds for column in columns[1:])
             and all(all(map(torch.Tensor.is_contiguous, column)) for column in columns)
-            and all(step.dtype is torch.float32 for step in steps)
+            and all(step.dtype is torch.float32 and step.device == params[0].device for step in steps)
         )
     except (AttributeError, TypeError, RuntimeError):  # no tensor, or none that is strided
         return False

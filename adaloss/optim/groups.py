@@ -79,7 +79,7 @@ class InGroups(torch.optim.Optimizer):
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group as torch does. Raises ValueError if its ``b0``, ``alpha``, ... differ from the other groups'."""
         if "_own" in vars(self):
-            taken = {*KEPT} & {*self.defaults}
+            taken = {*KEPT, *self._own} & {*self.defaults}
             if taken:
                 raise TypeError(f"{type(self).__name__} has {', '.join(sorted(taken))} in its groups, as the rule has")
             self.defaults.update(vars(self).pop("_own"))
@@ -99,9 +99,12 @@ class InGroups(torch.optim.Optimizer):
             group[self._key[name]] = check(self._key[name], group[self._key[name]])
         if group is first:
             self._check_range(self._key["b0"], group[self._key["b0"]], group)
-        state = {"rule": self.rule.__name__, "b": first[self._key["b0"]], "t": 0}
-        for name in (*self._key.values(), *state):
-            should = state["rule"] if name == "rule" else first.get(name, state.get(name))
+        if "rule" in group:  # of an optimizer before: as in torch its options stay, its state does not
+            for name in KEPT[1:]:
+                group.pop(name, None)
+        alike = {name: first[name] for name in self._key.values()} | {"rule": self.rule.__name__}
+        alike |= {"b": first[self._key["b0"]], "t": 0} if group is first else {"b": first["b"], "t": first["t"]}
+        for name, should in alike.items():
             if group.setdefault(name, should) != should:
                 raise ValueError(f"{name}={group[name]!r} in a parameter group: it is {should!r} for all groups")
         group.update(self._kept(first), effective_lr=0.0)
@@ -121,7 +124,7 @@ class InGroups(torch.optim.Optimizer):
             raise ValueError(f"{name}={b!r}: should be from about 1e-150 to 1e150, so that float64 holds its square")
 
     def _hyper(self, group: dict[str, Any]) -> dict[str, Any]:
-        return {name: group[self._key[name]] for name in self.hyper}
+        return {name: _float64(group[self._key[name]]) for name in self.hyper}
 
     # State
 
@@ -163,7 +166,10 @@ class InGroups(torch.optim.Optimizer):
                     raise ValueError(f"{name}={group[name]!r} in a group to load: the first has {groups[0][name]!r}")
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state as torch does; ``b`` of every group is a float64 tensor, whatever holds it in training."""
+        """Return the state as torch does; every group's ``b`` is a float64 tensor, ``t`` and the last step are numbers.
+
+        So they are on every device: torch.distributed.checkpoint can load them into an optimizer without a step.
+        """
         self.raise_failure()
         saved = [self._saved(group) for group in self.param_groups]
         held = [{name: group[name] for name in of} for group, of in zip(self.param_groups, saved, strict=True)]
@@ -176,8 +182,8 @@ class InGroups(torch.optim.Optimizer):
                 group.update(of)
 
     def _saved(self, group: dict[str, Any]) -> dict[str, Any]:
-        """Return as tensors what is saved so, whatever holds it in training."""
-        return {"b": scalar(group["b"])}
+        """Return what is saved as tensors, and what as Python numbers, whatever holds it in training."""
+        return {"b": scalar(group["b"]), "t": int(group["t"]), "effective_lr": float(group["effective_lr"])}
 
     def raise_failure(self) -> None:
         """Raise the RuntimeError of a non-finite value that the device met and the host has not seen; waits for it.
@@ -192,7 +198,8 @@ class InGroups(torch.optim.Optimizer):
         if step:
             self._news = self._arriving = None
             raise RuntimeError(
-                f"step {step}: the {self._what()} was not finite; that step left parameters and b unchanged; {SKIPS}"
+                f"step {step}: the {self._what()} or the step size was not finite; that step left parameters and b "
+                f"unchanged; {SKIPS}"
             )
 
     def _warn(self, what: str, text: str) -> None:
@@ -216,7 +223,7 @@ class InGroups(torch.optim.Optimizer):
         """The rule's state :math:`b_t`: a copy, a float64 scalar on the device that holds it.
 
         Setting it lets the rule go on from there: ``optimizer.b = optimizer.defaults["b0"]``. Raises ValueError where
-        it is not above 0, or float64 does not hold its square.
+        it is not above 0, float64 does not hold its square, or each row has a b of its own.
         """
         self.raise_failure()
         return scalar(self.param_groups[0]["b"])
@@ -252,6 +259,13 @@ def scalar(b: Value) -> torch.Tensor:
     """Return a copy as float64 tensor, on the device that holds it, whatever the default device is."""
     device = b.device if isinstance(b, torch.Tensor) else "cpu"
     return torch.as_tensor(b, dtype=torch.float64, device=device).clone()
+
+
+def _float64(value: Any) -> Any:
+    """Return a tensor's value as b is computed: in Python's float, or on its device."""
+    if not isinstance(value, torch.Tensor):
+        return value
+    return float(value) if value.device.type == "cpu" else value.double()
 
 
 def _rate(lr: Any) -> Any:

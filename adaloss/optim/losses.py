@@ -8,14 +8,10 @@ Value = float | torch.Tensor  # a float64 scalar, where it should not wait for t
 
 
 class Observed:
-    """One loss and its weight. ``void`` says that its gradient was set to zero and has not come back since."""
+    """One loss and its weight. ``void`` says that its gradient is not there, or no more since it was set to zero."""
 
-    def __init__(self, value: Value, weight: Value) -> None:
-        self.value, self.weight, self.void = value, weight, False
-
-    def revive(self, gradient: torch.Tensor) -> None:
-        """Count the loss again: its ``backward()`` runs, so its gradient will be in the coming step."""
-        self.void = False
+    def __init__(self, value: Value, weight: Value, void: bool) -> None:
+        self.value, self.weight, self.void = value, weight, void
 
 
 class Losses:
@@ -33,11 +29,18 @@ class Losses:
 
     def add(self, loss: Value, value: Value, weight: Value, *, void: bool = False) -> None:
         """Add ``loss``, whose value is ``value``; if ``void``, it counts once its ``backward()`` runs."""
-        seen = Observed(value, weight)
-        seen.void = void
+        seen = Observed(value, weight, void)
         if isinstance(loss, torch.Tensor) and loss.grad_fn is not None:
-            loss.register_hook(seen.revive)
-        self._seen.append(seen)
+            loss.register_hook(lambda _: self._revive(seen))
+        if not void:
+            self._seen.append(seen)
+
+    def _revive(self, seen: Observed) -> None:
+        """Count a loss that is void: its ``backward()`` runs, so its gradient will be in the coming step."""
+        if seen.void:
+            seen.void = False
+            if seen not in self._seen:  # watched, or of before the last step
+                self._seen.append(seen)
 
     def make_void(self) -> None:
         """Mark all as void: ``zero_grad()`` was called."""

@@ -55,9 +55,18 @@ class OnDevice(TorchUpdate):
         self._taken(torch.where(good, after, b), t + good, steps, **kept)
 
     def _may_fuse(self, group: dict[str, Any]) -> bool:
-        """Return whether the fused kernel runs: if it is asked for or left open, and exact."""
+        """Return whether the fused kernel runs: if it is asked for or left open, and exact.
+
+        It takes Adam's ``step`` on the device, but torch makes and loads it on the host unless ``fused`` is True.
+        """
         open_ = group.get("fused") is None and group.get("foreach") is None
-        return self._skips and (group["fused"] or open_) and exact(group, self.state, skips=True)
+        if not self._skips or not (group["fused"] or open_):
+            return False
+        for p in group["params"]:
+            step = self.state[p].get("step") if p in self.state else None
+            if isinstance(step, torch.Tensor) and step.device != p.device:
+                self.state[p]["step"] = step.to(p.device)
+        return exact(group, self.state, skips=True)
 
     def _fused_update(self, steps: list[torch.Tensor], skip: torch.Tensor) -> None:
         """Run torch's fused kernels, which do nothing where ``skip`` holds."""

@@ -16,7 +16,7 @@ device where that is an accelerator (:mod:`adaloss.optim.on_device`). ``torch.co
 import functools
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from weakref import WeakSet
 
@@ -56,7 +56,7 @@ class RuleDriven(OnDevice):
         # ours does; what anybody else has put around a step stays.
         whole = owner.step.__wrapped__ if getattr(owner.step, "hooked", False) else owner.step
         cls._torch_step = staticmethod(inspect.unwrap(whole) if owner.__module__.startswith("torch.optim.") else whole)
-        taken = inspect.signature(driven.__init__).parameters
+        taken = set(_arguments(driven))
         cls._key = {name: f"loss_{name}" if name in taken else name for name in cls.options}
 
     # The loss
@@ -67,7 +67,8 @@ class RuleDriven(OnDevice):
 
         The rule sees :math:`\sum_i w_i f_i / \sum_i w_i` over all calls since the last step, on all ranks; a rule that
         needs no loss sees none. ``zero_grad()`` drops what was observed, except a loss whose ``backward()`` runs later.
-        Raises TypeError for what is not a real scalar, ValueError for a ``weight`` that is not above 0. Warns once
+        Raises TypeError for what is not a real scalar, ValueError for a ``weight`` that is not above 0, unless it would
+        have to wait for a device to see that; the step then finds no finite loss, or a wrong mean. Warns once
         where gradients are off: such a loss counts in the coming step, and an evaluation's should not.
         """
         if self.of_loss and not torch.is_grad_enabled():
@@ -84,9 +85,10 @@ class RuleDriven(OnDevice):
 
         A torch module is hooked where it is, and its calls count in training mode only; in place of another function
         call what is returned. Its result is the loss, or a mapping with the ``"loss"``. Where gradients are off, or
-        there is none in the mapping, nothing is observed. Each optimizer watches a criterion of its own: one that two
-        of them watch counts for both. A module that is copied or pickled with the optimizer is watched by the copy, one
-        that is copied alone by none.
+        there is none in the mapping, nothing is observed. torch.autograd.grad of such a loss counts as its
+        ``backward()`` does: compute an attack's or a penalty's with another criterion. Each optimizer watches a
+        criterion of its own: one that two of them watch counts for both. A module that is copied or pickled with the
+        optimizer is watched by the copy, one that is copied alone by none.
         Raises TypeError for what cannot be called, and at a call whose loss is not a scalar.
         """
         if not callable(criterion):
@@ -251,10 +253,10 @@ class RuleDriven(OnDevice):
         if not math.isfinite(sum(steps, after)):
             self._taken(b, t - 1, [0.0] * len(groups))
             if first["nonfinite"] == "raise":
-                value = norm_sq if self.of_gradient else loss
-                raise RuntimeError(
-                    f"step {t}: the {self._what()} is {value}; the parameters and b={b} are unchanged; {SKIPS}"
-                )
+                what = f"the {self._what()} is {norm_sq if self.of_gradient else loss}"
+                if math.isfinite(after):
+                    what = f"the step size is {', '.join(map(str, steps))}"
+                raise RuntimeError(f"step {t}: {what}; the parameters and b={b} are unchanged; {SKIPS}")
             return None
         if self.of_loss and t > SETTLED and after > JUMP * b:
             self._warn_of_jump(t)
@@ -282,6 +284,16 @@ class Hook:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), ()
+
+
+def _arguments(driven: type) -> Iterator[str]:
+    """Yield the names that a constructor takes, and those of the next one while it passes on what it does not know."""
+    for owner in driven.__mro__:
+        if "__init__" in vars(owner):
+            parameters = inspect.signature(vars(owner)["__init__"]).parameters
+            yield from parameters
+            if all(of.kind is not of.VAR_KEYWORD for of in parameters.values()):
+                return
 
 
 def _waits(lr: Any) -> bool:

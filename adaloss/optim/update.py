@@ -62,6 +62,8 @@ class TorchUpdate(InGroups):
                     unfit.append(group)
                     group["fused"] = False
             self._torch_step(self)
+            if any(group["lr"] is not step for group, step in zip(self.param_groups, steps, strict=True)):
+                raise TypeError(f"{type(self).__name__}: what is driven sets lr itself, as the rule does")
         finally:
             for group, eta in zip(self.param_groups, etas, strict=False):
                 group["lr"] = eta

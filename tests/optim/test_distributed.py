@@ -74,6 +74,13 @@ def result(net, b):
     return torch.cat([*(p.detach().flatten() for p in whole), torch.tensor(b, dtype=torch.float64)])
 
 
+def averaged(gradient):
+    """The mean over the ranks."""
+    total = gradient.clone()
+    dist.all_reduce(total)
+    return total / dist.get_world_size()
+
+
 def alone(name):
     net = model()
     return result(net, train(net, OPTIMIZERS[name](net.parameters())))
@@ -120,6 +127,16 @@ def work(rank, ranks, folder):
         fully_shard(net, mesh=mesh)
         return net, OPTIMIZERS[name](net.parameters())
 
+    meshes = mesh, init_device_mesh("cpu", (1, ranks), mesh_dim_names=("replicate", "shard"))
+    for name, second in itertools.product(("AdaLoss", "AdaGradNorm", "AdaGradNorm by row"), ("mesh", "not sharded")):
+        net = model()
+        fully_shard(net[0], mesh=meshes[0])
+        if second == "mesh":
+            fully_shard(net[2], mesh=meshes[1])
+        for p in net[2].parameters() if second == "not sharded" else ():
+            p.register_hook(averaged)
+        came[f"{second} {name}"] = result(net, train(net, OPTIMIZERS[name](net.parameters()), share(rank, ranks)))
+
     def state(net, optimizer):
         return {"net": net.state_dict(), "optimizer": get_optimizer_state_dict(net, optimizer)}
 
@@ -157,6 +174,13 @@ def test_the_ranks_equal_one_process_on_the_global_batch(ranks, name):
     for came in ranks:
         for way in ("DDP {} loss", "DDP {} observe", "DDP {} watch", "FSDP2 {}"):
             torch.testing.assert_close(came[way.format(name)], expected, rtol=1e-10, atol=1e-12, msg=way)
+
+
+@pytest.mark.parametrize("name", ["AdaLoss", "AdaGradNorm", "AdaGradNorm by row"])
+def test_layers_may_be_sharded_differently_or_not_at_all(ranks, name):
+    for came in ranks:
+        for second in ("mesh", "not sharded"):
+            torch.testing.assert_close(came[f"{second} {name}"], alone(name), rtol=1e-10, atol=1e-12, msg=second)
 
 
 def test_without_averaging_the_replicas_drift_apart(ranks):

@@ -206,7 +206,7 @@ def test_a_nonfinite_loss_on_the_device_changes_nothing_and_is_told(nonfinite, p
     optimizer.step(loss=problem.loss() * float("nan"))
     assert torch.equal(problem.w, w) and optimizer.param_groups[0]["t"] == taken
     if nonfinite == "raise":
-        with pytest.raises(RuntimeError, match="step 4: the loss was not finite"):
+        with pytest.raises(RuntimeError, match="step 4: the loss or the step size was not finite"):
             optimizer.state_dict()
     assert torch.equal(optimizer.b, b)
     reference = Linear(place)

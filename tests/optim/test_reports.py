@@ -4,8 +4,9 @@ import math
 
 import pytest
 import torch
+import torch.distributed.checkpoint as dcp
 
-from adaloss.optim import AdaGradNorm, AdaLoss, AdamLoss, LossDriven, update
+from adaloss.optim import AdaGradNorm, AdaLoss, AdamLoss, LossDriven, SGDConstant, fused, update
 from tests.optim.problems import ALL, COMPILES, b_after, par
 
 dynamo_warns = pytest.mark.filterwarnings("ignore::DeprecationWarning:torch", "ignore::RuntimeWarning")
@@ -134,6 +135,141 @@ def test_groups_with_a_b_or_t_of_their_own_are_refused():
 
     with pytest.raises(TypeError, match="Driven has b, t in its groups, as the rule has"):
         type("Driven", (LossDriven, Own), {})([par(1)])
+
+
+class Passing(torch.optim.RMSprop):
+    """Its own alpha goes by keyword to torch's constructor."""
+
+    def __init__(self, params, **kwargs):
+        super().__init__(params, **kwargs)
+
+
+def test_an_option_that_is_passed_on_stays_the_driven_optimizers():
+    optimizer, alone = type("Driven", (LossDriven, Passing), {})([par(2)], lr=0.1), Passing([par(2)], lr=0.1)
+    for one, words in ((optimizer, {"loss": 0.0}), (alone, {})):
+        one.param_groups[0]["params"][0].grad = torch.full((2,), 0.5)
+        one.step(**words)
+    assert (optimizer.defaults["alpha"], optimizer.defaults["loss_alpha"]) == (0.99, 1.0)
+    assert torch.equal(optimizer.param_groups[0]["params"][0], alone.param_groups[0]["params"][0])
+
+    class Named(torch.optim.SGD):
+        def __init__(self, params, lr=0.1):
+            torch.optim.Optimizer.__init__(self, params, {"lr": lr, "c": 0.9})
+
+    with pytest.raises(TypeError, match="Driven has c in its groups, as the rule has"):
+        type("Driven", (LossDriven, Named), {})([par(1)])
+
+
+def test_an_optimizer_that_sets_its_lr_itself_is_refused():
+    """SWATS and others; torch's own ASGD and Rprop are refused at once."""
+
+    class Own(torch.optim.SGD):
+        def step(self, closure=None):
+            super().step()
+            self.param_groups[0]["lr"] *= 0.5
+
+    p = par(1)
+    p.grad = torch.ones(1)
+    with pytest.raises(TypeError, match="Driven: what is driven sets lr itself"):
+        type("Driven", (LossDriven, Own), {})([p], lr=1.0).step(loss=1.0)
+
+
+def test_a_group_may_be_taken_out_and_put_back():
+    """Freezing by group. Options of another optimizer's groups stay, as in torch; its state does not."""
+    p, q = par(1), par(1)
+    optimizer = AdaLoss([{"params": [p]}, {"params": [q]}], bound=10.0, steps=100)
+    group = optimizer.param_groups.pop()
+    p.grad = q.grad = torch.ones(1)
+    for _ in range(2):
+        optimizer.step(loss=3.0)
+    optimizer.add_param_group(group)
+    optimizer.step(loss=3.0)
+    assert optimizer.param_groups[0]["b"] == optimizer.param_groups[1]["b"] and optimizer.param_groups[1]["t"] == 3
+    groups = [{"params": [p], "lr": 0.5}]
+    for _ in range(2):
+        AdaLoss(groups, b0=2.0).step(loss=5.0)
+        assert (groups[0]["b"], groups[0]["t"], groups[0]["lr"]) == (3.0, 1, 0.5)
+    with pytest.raises(ValueError, match=r"b=5\.0 in a parameter group: it is 1\.0 for all groups"):
+        AdaLoss([{"params": [p], "b": 5.0}])
+
+
+def test_a_loss_counts_in_the_step_that_has_its_gradient():
+    """Its forward came before a step and its backward after it; forwards without a backward leave nothing behind."""
+    p, q = par(1), par(1)
+    optimizer = AdaLoss([p, q], b0=2.0, lr=0.0)
+    criterion = optimizer.watch(lambda w, scale: scale * w.sum())
+    first, second = criterion(p, 5.0), criterion(q, 16.0)
+    for loss, b in ((first, 3.0), (second, 5.0)):
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        assert float(optimizer.b) == b
+    for _ in range(10):
+        criterion(p, 1.0)
+    assert not len(optimizer._losses)
+
+
+def test_a_step_that_is_not_finite_is_not_the_losss_fault():
+    for cls, words in ((AdaLoss, {"loss": 0.0}), (SGDConstant, {})):
+        p = par(1)
+        p.grad = torch.ones(1)
+        with pytest.raises(RuntimeError, match="step 1: the step size is inf; the parameters and b=1e-100"):
+            cls([p], lr=1e300, b0=1e-100).step(**words)
+
+
+def test_a_hyperparameter_in_a_tensor_leaves_b_in_float64(monkeypatch):
+    for hosts in (("cpu",), ()):
+        monkeypatch.setattr(update, "NUMBERS_ON_THE_HOST", hosts)
+        optimizer, expected = AdaLoss([par(1)], b0=1.0), 1.0
+        optimizer.param_groups[0]["alpha"] = torch.tensor(1.0)
+        for _ in range(100):
+            optimizer.step(loss=1e-9)
+            expected = math.sqrt(expected**2 + 1e-9)
+        assert float(optimizer.b) == pytest.approx(expected, rel=1e-14)
+
+
+def test_rows_have_each_a_b_that_is_set():
+    p = par(2)
+    p.grad = torch.tensor([3.0, 4.0])
+    optimizer = AdaGradNorm([p], granularity="row")
+    with pytest.raises(ValueError, match=r"b=2.0: with granularity='row' set each row's, optimizer.state\[p\]\['b'\]"):
+        optimizer.b = 2.0
+    optimizer.step()
+    optimizer.state[p]["b"].fill_(4.0)
+    optimizer.step()
+    assert optimizer.state[p]["b"].flatten().tolist() == [5.0, math.sqrt(32)]
+    whole = AdaGradNorm([p])
+    whole.b = 12.0
+    whole.step()
+    assert float(whole.b) == 13.0
+
+
+@pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
+def test_a_distributed_checkpoint_of_an_accelerator_goes_into_a_new_optimizer(monkeypatch, tmp_path):
+    monkeypatch.setattr(update, "NUMBERS_ON_THE_HOST", ())
+    for cls in (AdaLoss, AdamLoss):
+        kept, new = cls([par(2)], b0=2.0, steps=10), cls([par(2)], b0=2.0, steps=10)
+        for _ in range(3):
+            kept.step(loss=5.0)
+        dcp.save(kept.state_dict(), checkpoint_id=tmp_path / cls.__name__, no_dist=True)
+        loaded = new.state_dict()
+        dcp.load(loaded, checkpoint_id=tmp_path / cls.__name__, no_dist=True)
+        new.load_state_dict(loaded)
+        for optimizer in (kept, new):
+            optimizer.step(loss=5.0)
+        assert kept.numbers() == new.numbers() and int(new.param_groups[0]["t"]) == 4
+
+
+def test_adams_step_count_goes_where_the_fused_kernel_takes_it(monkeypatch):
+    """pytorch#103256, #124133: torch makes and loads it on the host where fused is None, as a step of ours finds it."""
+    p = torch.nn.Parameter(torch.ones(2, device="meta"))
+    p.grad = torch.ones_like(p)
+    optimizer = AdamLoss([p])
+    state = {"step": torch.tensor(1.0), "exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p)}
+    monkeypatch.setitem(fused.DTYPES, "meta", {torch.float32})
+    assert not fused.exact(optimizer.param_groups[0], {p: state}, skips=True)
+    optimizer.state[p] = state
+    assert optimizer._may_fuse(optimizer.param_groups[0]) and state["step"].device == p.device
 
 
 def test_a_first_step_of_zeros_is_a_step():
