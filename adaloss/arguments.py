@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from inspect import signature
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from adaloss.stepsizes import RULES
 
 HUGE = 1e100  # of the entries of a problem: their products stay in float64
+MODERATE = {"least": 1 / HUGE, "most": HUGE}  # of b and eta: so do their squares
 
 
 def real(
@@ -31,6 +32,10 @@ def real(
         array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:
         raise ValueError(f"{name}: not an array of numbers ({' '.join(str(error).split())})") from None
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name}: has masked entries, which are no numbers")
+    if array.dtype == object and all(isinstance(entry, Integral) for entry in array.flat):
+        array = np.array([number(name, entry, finite=False) for entry in array.flat]).reshape(array.shape)
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name}: should be real numbers, not {array.dtype}")
     if axes is not None and (array.ndim != axes or 0 in array.shape):
@@ -117,7 +122,7 @@ def rule_of(method: Any, b0: Any, hyper: Any) -> dict[str, Any]:
     Raises ValueError for an unknown rule or a value outside its range, TypeError for a hyperparameter it has not.
     """
     one_of("method", method, tuple(RULES))
-    real("b0", b0, above=0.0)
+    real("b0", b0, **MODERATE)
     known = {name: word.default for name, word in signature(RULES[method]).parameters.items() if word.kind.value == 3}
     if not isinstance(hyper, Mapping):
         raise ValueError(f"hyper={_short(hyper)}: should map names to values")

@@ -29,10 +29,11 @@ def simulate_eigenbasis(
     ``eigenvalues`` (d,) of X'X, ``s0`` (d,) squared errors at the start, ``b0`` (cells,), ``hyper`` the rule's keyword
     arguments. Returns ``loss``, ``step`` (iterations, cells) and ``s`` (iterations, cells, d): row t-1 is iteration t,
     with s and the loss before its step. A cell that leaves float64 shows inf or NaN from there on. Raises ValueError,
-    naming the argument, for other shapes, values that are not finite, a b0 or hyperparameter that is not positive (but
-    c) and an unknown method, TypeError for a hyperparameter that the method does not have.
+    naming the argument, for other shapes, values that are not finite, eigenvalues or errors below 0, a b0 that is not
+    from 1e-100 to 1e100, a hyperparameter that is not positive (but c) and an unknown method, TypeError for a
+    hyperparameter that the method does not have.
     """
-    eigenvalues, s0 = real("eigenvalues", eigenvalues, axes=1), real("s0", s0)
+    eigenvalues, s0 = real("eigenvalues", eigenvalues, least=0.0, axes=1), real("s0", s0, least=0.0)
     shaped("s0", s0, eigenvalues.shape)
     b, f_star, iterations = real("b0", b0, axes=1), real("f_star", f_star), whole("iterations", iterations)
     shaped("f_star", f_star, ())
@@ -44,7 +45,7 @@ def simulate_eigenbasis(
     s = np.broadcast_to(s0, (len(b), len(eigenvalues)))
     out = {name: np.empty((iterations, len(b))) for name in ("loss", "step")}
     out["s"] = np.empty((iterations, *s.shape))
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+    with np.errstate(all="ignore"):
         for t in range(1, iterations + 1):
             loss = 0.5 * (s @ eigenvalues) + f_star
             out["loss"][t - 1], out["s"][t - 1] = loss, s

@@ -27,7 +27,7 @@ from adaloss.stepsizes import OF_GRADIENT, RULES
 
 TILE = 32
 DIVERGED = 1e200  # a loss above this (or not finite) ends a cell: its square would leave float64
-UNDERFLOW = 1e-150  # an error below this has a loss below 1e-300: it is set to 0, before subnormals slow the products
+UNDERFLOW = 1e-150  # an error below this has a loss below 1e-300 lambda_1: it is set to 0, for subnormals are slow
 BLOCK = 1024  # iterations whose minibatches are drawn at once
 MINIBATCH_STREAM = 1  # keeps the minibatches independent of data that are generated from the same seed
 
@@ -63,8 +63,8 @@ class Problem:
 class Cell:
     """One method with its b0; ``hyper`` holds the rule's keyword arguments (eta, alpha, c, c_s, form).
 
-    Raises ValueError for an unknown method or numbers that are not finite and positive (c: finite), TypeError for a
-    hyperparameter that the method does not have.
+    Raises ValueError for an unknown method, a b0 that is not from 1e-100 to 1e100 or other numbers that are not finite
+    and positive (c: finite), TypeError for a hyperparameter that the method does not have.
     """
 
     method: str
@@ -72,10 +72,13 @@ class Cell:
     hyper: Mapping[str, float | str] = field(default_factory=dict)
 
     def __post_init__(self):
-        rule_of(self.method, self.b0, self.hyper)
-        for name, value in {"b0": self.b0, **self.hyper}.items():
+        hyper = rule_of(self.method, self.b0, self.hyper)
+        for name, value in {"b0": self.b0, **hyper}.items():
             if np.ndim(value):
                 raise ValueError(f"{name}: should be one number, not {np.ndim(value)} axes")
+        object.__setattr__(self, "b0", float(self.b0))  # whatever they came as, their arithmetic is float64's
+        numbers = {name: value if isinstance(value, str) else float(value) for name, value in hyper.items()}
+        object.__setattr__(self, "hyper", numbers)
 
 
 def minibatches(seed: int, n: int, batch: int, iterations: int) -> Iterable[np.ndarray]:
@@ -254,11 +257,12 @@ def simulate(
             column = getattr(state, name).copy()
         if name != "step":
             column[state.diverged] = np.inf
+            column[np.isnan(column)] = np.inf  # of an error that left float64 in the last step
         return np.moveaxis(column, 0, 1).reshape(len(problems), -1, *column.shape[3:])[:, place]
 
     at = {t: i for i, t in enumerate(record)}
     out = {name: [None] * len(at) for name in columns}
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a cell that overflows is a result
+    with np.errstate(all="ignore"):  # a cell that overflows is a result
         for t in progress(range(1, iterations + 1)):
             data.draw(t)
             state.observe()

@@ -228,7 +228,7 @@ def simulate(
     starts = [_Start(problem) for problem in problems]
     jobs = [(i, some) for i, problem in enumerate(problems) for some in _batches(cells, problem.preactivations.size)]
     clock = iter(progress(range(len(jobs) * iterations)))
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a cell that overflows is a result
+    with np.errstate(all="ignore"):  # a cell that overflows is a result
         for i, some in jobs:
             if batch is None:
                 rows = repeat(None)

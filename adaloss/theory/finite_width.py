@@ -81,7 +81,9 @@ class Certificate:
     def sizes(self, eps: float) -> np.ndarray:
         r"""Rows (k, bound of :math:`\|u_k - y\|` until the next row's k), until its square is at most eps."""
         last = self.iterations(eps)
-        return np.array([row[:2] for row in self._tube.rows if row[0] < last] + [(self._tube.k, self._tube.size)])
+        rows = [row[:2] for row in self._tube.rows] + [(self._tube.k, self._tube.size)]
+        end = next((i for i, (k, _) in enumerate(rows) if k >= last), len(rows) - 1)  # later ones: a smaller eps's
+        return np.array(rows[: end + 1])
 
 
 class _Network:
@@ -224,11 +226,11 @@ def certify(
         raise ValueError("a: its entries should be -1 and 1")
     eta, b = _number("eta", eta, 1 / HUGE, HUGE), _number("b", b, LEAST, 1e300)
     alpha = _number("alpha", alpha, 0.0, HUGE)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         network = _Network(w, a, x, y)
     if not (network.length < LARGE and network.size**2 < LARGE) or 0 < network.size**2 < 1 / HUGE:
         return Refusal(f"||u - y||={network.length:.3g} and ||X||_F={network.size:.3g}: products would leave float64")
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+    with np.errstate(all="ignore"):
         return _closed(network, Method(eta, b, alpha * len(y) ** 0.25))
 
 

@@ -56,7 +56,7 @@ def h_infinity(x: np.ndarray, *, block: int = 40, max_bytes: int | None = None) 
     h, work, below = np.empty((n, n)), np.empty(block * n), np.tri(block, dtype=bool)
     # -K into the upper triangle: arccos(-k) is pi - arccos(k) without its cancellation at k = -1.
     dsyrk(-1.0, x.T, beta=0.0, c=h.T, trans=1, lower=1, overwrite_c=1)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(all="ignore"):
         for start in range(0, n, block):
             stop = min(start + block, n)
             rows = h[start:stop, start:]
@@ -86,7 +86,7 @@ def h_empirical(x: np.ndarray, w: np.ndarray) -> np.ndarray:
     if w.shape[1] != x.shape[1]:
         raise ValueError(f"w.shape={w.shape}: should be (m, {x.shape[1]}), with as many columns as x")
     both = np.zeros((len(x), len(x)))
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         for start in range(0, len(w), NEURONS):
             active = (x @ w[start : start + NEURONS].T >= 0).astype(np.float32)
             both += active @ active.T  # whole numbers below 2^24: exact in float32
@@ -188,13 +188,13 @@ def _scaled(h: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def _times(value: float, power: int) -> float:
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         return float(np.ldexp(value, power))
 
 
 def _refuse_other_lengths(x: np.ndarray) -> None:
     """Allow what x / norm(x) in float64 may leave: relative errors of d/2 + 2 roundings in x, and d in this product."""
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         off = np.abs(np.vecdot(x, x) - 1)
     tolerance = (x.shape[1] + 4) * np.finfo(float).eps
     if off.max() > tolerance:

@@ -21,7 +21,7 @@ from functools import wraps
 
 import numpy as np
 
-from adaloss.arguments import broadcast, one_of, power_of, real, whole
+from adaloss.arguments import HUGE, MODERATE, broadcast, one_of, power_of, real, whole
 from adaloss.theory.roots import EPS, hroot, steps_until
 
 ROUNDING = 1e-12  # bounds are widened by this relative amount before they are rounded to a whole number of steps
@@ -32,11 +32,12 @@ GRID = 64  # values of nu and delta that a bound with a free parameter is minimi
 class State:
     """Where a trajectory stands.
 
-    ``eigenvalues`` (..., d) descending, the first positive, ``s`` (..., d) squared errors, ``b`` and ``eta`` (...)
-    positive, ``p`` 2 for AdaGrad-Norm and 1 for AdaLoss. Leading axes broadcast. ``s`` and ``b`` are inf where they
-    have left float64. A direction whose eigenvalue is 0 never moves: it is kept as one of the least positive eigenvalue
-    without an error, so that all is about the distance to the nearest solution (docs, Notation). Raises ValueError,
-    naming the argument, for other values or shapes.
+    ``eigenvalues`` (..., d) descending, the first positive, at most 1e100, ``s`` (..., d) squared errors of at most
+    1e100, ``b`` and ``eta`` (...) from 1e-100 to 1e100, ``p`` 2 for AdaGrad-Norm and 1 for AdaLoss. Leading axes
+    broadcast. ``s`` and ``b`` may be inf where they have left float64. The arrays are copied. A direction whose
+    eigenvalue is 0 never moves: it is kept as one of the least positive eigenvalue without an error, so that all is
+    about the distance to the nearest solution (docs, Notation). Raises ValueError, naming the argument, for other
+    values or shapes.
     """
 
     eigenvalues: np.ndarray
@@ -47,9 +48,11 @@ class State:
 
     def __post_init__(self):
         object.__setattr__(self, "p", power_of(self.p))
-        eigenvalues = real("eigenvalues", self.eigenvalues, least=0.0)
-        s, b = real("s", self.s, least=0.0, infinite=True), real("b", self.b, above=0.0, infinite=True)
-        eta = real("eta", self.eta, above=0.0)
+        eigenvalues = real("eigenvalues", self.eigenvalues, least=0.0, most=HUGE)
+        s, b = real("s", self.s, least=0.0, infinite=True), real("b", self.b, least=1 / HUGE, infinite=True)
+        real("s", s[s < np.inf], most=HUGE)
+        real("b", b[b < np.inf], most=HUGE)
+        eta = real("eta", self.eta, **MODERATE)
         if not (eigenvalues.ndim and eigenvalues.shape[-1] and s.ndim and s.shape[-1] == eigenvalues.shape[-1]):
             raise ValueError(f"eigenvalues {eigenvalues.shape} and s {s.shape}: should be (..., d) with the same d")
         if not (np.all(eigenvalues[..., 0] > 0) and np.all(np.diff(eigenvalues) <= 0)):
@@ -58,7 +61,11 @@ class State:
         least = np.min(np.where(still, np.inf, eigenvalues), axis=-1, keepdims=True)
         eigenvalues, s = np.where(still, least, eigenvalues), np.where(still, 0.0, s)
         lead = broadcast(eigenvalues=eigenvalues[..., 0], s=s[..., 0], b=b, eta=eta)
-        for name, value in {"eigenvalues": eigenvalues, "s": s, "b": b, "eta": eta}.items():
+        self._set(lead, eigenvalues=eigenvalues, s=s, b=b.copy(), eta=eta.copy())  # a job's b goes on
+
+    def _set(self, lead: tuple[int, ...], **arrays: np.ndarray) -> None:
+        """Set these, with the leading axes."""
+        for name, value in arrays.items():
             shape = lead + value.shape[-1:] if name in ("eigenvalues", "s") else lead
             object.__setattr__(self, name, np.broadcast_to(value, shape))
 
@@ -95,10 +102,10 @@ class State:
 def advance(state: State, steps: int = 1) -> State:
     """The state after exact steps of equation (7). Raises ValueError for ``steps`` that are no whole number from 0."""
     for _ in range(whole("steps", steps)):
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             b = state.next_b
             factor = 1 - state.eta[..., None] * state.eigenvalues / b[..., None]
-            s = factor**2 * state.s
+            s = np.where(state.s == 0, 0.0, factor**2 * state.s)
         state = _changed(state, np.where(np.isnan(s), np.inf, s), b)
     return state
 
@@ -106,7 +113,7 @@ def advance(state: State, steps: int = 1) -> State:
 def _advance_within(low: State, high: State) -> tuple[State, State]:
     """One step of whatever lies between these two, b and every s: the two between which it lies then."""
     rounding = (low.s.shape[-1] + 8) / 2 * EPS
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+    with np.errstate(all="ignore"):
         b_low, b_high = low.next_b * (1 - rounding), high.next_b * (1 + rounding)
         most, least = (low.eta[..., None] * low.eigenvalues / b[..., None] for b in (b_low, b_high))
         ends, off = (np.abs(1 - most), np.abs(1 - least)), 4 * EPS * (1 + most)
@@ -130,7 +137,7 @@ def _bound(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
 
     @wraps(function)
     def bounding(*args: object, **kwargs: object) -> np.ndarray:
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        with np.errstate(all="ignore"):
             value = function(*args, **kwargs)
         return np.where(np.isnan(value), np.inf, value)
 
@@ -140,7 +147,7 @@ def _bound(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
 def _log_excess(x: np.ndarray, constant: float, slope: float) -> np.ndarray:
     """2 log(1 / 2x) + constant + slope x for x < 1/2, and 0 from there on (where it vanishes)."""
     x = np.asarray(x, dtype=np.float64)
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         return np.where(x >= 0.5, 0.0, -2 * np.log(2 * np.minimum(x, 0.5)) + constant + slope * x)
 
 
@@ -158,7 +165,7 @@ def growth_from(a: np.ndarray, x: np.ndarray) -> np.ndarray:
     Nothing is checked: nan gives nan.
     """
     a, x = np.asarray(a, dtype=np.float64), np.asarray(x, dtype=np.float64)
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         return np.where(x >= 0.5, 0.0, (1 - (a / x) ** 2) * (1 - 2 * x)) + growth(x)
 
 
@@ -186,7 +193,7 @@ def exit_bounds(state: State, exact_steps: int = 0) -> dict[str, np.ndarray]:
 
 def _exit_bounds(state: State) -> dict[str, np.ndarray]:
     """The same without exact steps."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+    with np.errstate(all="ignore"):
         u, beta = state.u * (1 - 8 * EPS), state.beta
         y, x = (1 - 2 * beta) * (1 + 2 * beta) + 8 * EPS, 4 * u
         strict = {
@@ -200,7 +207,7 @@ def _exit_bounds(state: State) -> dict[str, np.ndarray]:
             np.floor(np.min([*weak.values()], axis=0) * (1 + ROUNDING)),
         )
     bounds = strict | weak | {"best": best}
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         below = state.next_b < state.eta * state.top / 2 * (1 + (state.s.shape[-1] + 8) * EPS)
     seen = u > 0
     return {
@@ -302,7 +309,9 @@ def iterations(state: State, eps: np.ndarray, q: int, exact_steps: int = 1) -> n
     is not, a q but 0 and 1, or ``exact_steps`` that are no whole number from 0.
     """
     eps, exact_steps = real("eps", eps, above=0.0), whole("exact_steps", exact_steps)
-    eps = np.broadcast_to(eps, broadcast(eps=eps, state=state.b))
+    lead, state = broadcast(eps=eps, state=state.b), copy(state)
+    state._set(lead, eigenvalues=state.eigenvalues, s=state.s, b=state.b, eta=state.eta)
+    eps = np.broadcast_to(eps, lead)
     best, low, high = _iterations_from(state, state, eps, q), state, state
     for k in range(1, exact_steps + 1):
         low, high = _advance_within(low, high)
@@ -319,7 +328,7 @@ def iterations_at_least(state: State, eps: np.ndarray, q: int) -> np.ndarray:
     """
     eps, _ = real("eps", eps, above=0.0), one_of("q", q, (0, 1))
     eps = np.broadcast_to(eps, broadcast(eps=eps, state=state.b))
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         rho = 1 - state.eta[..., None] * state.eigenvalues / state.next_b[..., None]
         rho = rho - (state.s.shape[-1] + 12) / 2 * EPS
         start = np.where(rho > 0, state.eigenvalues**q * state.s, 0.0)
@@ -330,13 +339,13 @@ def _iterations_from(low: State, high: State, eps: np.ndarray, q: int) -> np.nda
     """The same without exact steps, for all states between these two, which are one but for roundings."""
     state = _changed(high, high.s, low.b)  # what grows grows most from the least b
     unit, b1, psi_bar = state.eta * state.top, low.next_b, target_bound(state, q)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         b_bar = b_max(state) * (high.b / low.b) ** 4  # it is no more sensitive to b than that
     b_bar = np.where(np.isnan(b_bar), np.inf, b_bar)
 
     # Where b_1 is past eta L / 2 every factor is between those at b_1 and at b_bar, which contract.
     weights = state.eigenvalues**q
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+    with np.errstate(all="ignore"):
         direct = _contracting(state, weights * state.s, b1, b_bar, eps)
         t = np.where(2 * b1 > unit, direct, np.inf)
         errors = weights * error_bounds(state)

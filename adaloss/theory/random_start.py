@@ -6,6 +6,7 @@ import numpy as np
 
 from adaloss.arguments import real, shaped
 from adaloss.theory.gram import extreme_eigenvalues, h_infinity
+from adaloss.theory.roots import EPS
 
 
 def sufficient_width(x: np.ndarray, y: np.ndarray, delta: float) -> float:
@@ -22,11 +23,14 @@ def sufficient_width(x: np.ndarray, y: np.ndarray, delta: float) -> float:
         raise ValueError(f"delta={float(delta):g}: should be less than 1")
     n, inner = len(x), x @ x.T
     found = extreme_eigenvalues(h)
-    bottom = found.lambda_min - found.residual_min
+    off = (x.shape[1] + 8) * EPS  # of an inner product, which arccos may enlarge to its root where rows are parallel
+    wrong = np.minimum(off / np.sqrt(np.maximum(1 - inner**2, off)), math.sqrt(off))
+    np.fill_diagonal(wrong, 0.0)
+    bottom = found.lambda_min - found.residual_min - np.linalg.norm(wrong)
     if not bottom > 0:
         return math.inf
     row, norm = np.linalg.norm(inner, axis=1).max(), np.linalg.norm(np.abs(inner), 2)
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         size = np.linalg.norm(y) + math.sqrt(n) * (1 + np.sqrt(2 * (math.log(5) - np.log(delta))))
         rate = 140 * (row * norm * size / bottom**2) ** 2
         logarithm = math.log(5 * n) - np.log(delta)

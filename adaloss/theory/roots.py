@@ -8,6 +8,12 @@ import numpy as np
 EPS = np.finfo(np.float64).eps
 
 
+def log_ratio(above: np.ndarray, *below: np.ndarray) -> np.ndarray:
+    """The logarithm of ``above`` over the product of ``below``, and no less: each log has an error of its own."""
+    logs = [np.log(above), *(-np.log(value) for value in below)]
+    return sum(logs) + 4 * EPS * sum(map(np.abs, logs))
+
+
 def hroot(k: np.ndarray) -> np.ndarray:
     r"""The larger root x >= 1/2 of 2x - log x = K, K >= 1 + log 2: :math:`-\tfrac12 W_{-1}(-2 e^{-K})`.
 
@@ -18,7 +24,7 @@ def hroot(k: np.ndarray) -> np.ndarray:
     """
     k = np.asarray(k, dtype=np.float64)
     x = np.maximum(k - 1, 1.0)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         while True:
             after = np.maximum(x - (2 * x - np.log(x) - k) / np.maximum(2 - 1 / x, 1e-300), 0.5)
             if not np.any(after < x):  # but for rounding they fall, down to the root; a double root takes the longest
@@ -37,7 +43,7 @@ def steps_until(start: np.ndarray, rho: np.ndarray, eps: np.ndarray) -> np.ndarr
     ``start`` and ``rho`` (..., d) nonnegative, ``eps`` (...) positive. By bisection on the logarithm of the sum, which
     has to be below log(eps) by more than its own rounding.
     """
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+    with np.errstate(all="ignore"):
         log_start, log_rho = np.log(start), np.log(np.maximum(rho, 1e-300))
         slowest = np.max(np.where(start > 0, log_rho, -np.inf), axis=-1)
         total = np.sum(start, axis=-1) * (1 + (start.shape[-1] - 1) * EPS)

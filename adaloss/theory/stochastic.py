@@ -16,16 +16,16 @@ with p = 1 for AdaLoss and p = 2 for AdaGrad-Norm. The bounds need only
 Everything is scale free in :math:`x = b_0 / (\eta S)`. All arguments may be arrays that broadcast, except p. What is
 said of b and of :math:`D_t = \|w_t - w^*\|^2` without "expected" holds on every path, not only with high probability.
 Statements and proofs: docs/theory.md, section B. Every function raises ValueError, naming the argument, for a p that is
-neither 1 nor 2, for ``b0``, ``eta``, ``s_max``, ``eps`` that are not positive and finite, ``d0``, ``mu_n`` that are
-negative or not finite, a ``delta`` outside (0, 1), and shapes that do not broadcast. Where an intermediate value leaves
-float64, a bound is inf, which is true if useless.
+neither 1 nor 2, for ``b0``, ``eta``, ``s_max`` that are not from 1e-100 to 1e100, an ``eps`` that is not positive and
+finite, ``d0``, ``mu_n`` that are negative or not finite, a ``delta`` outside (0, 1), and shapes that do not broadcast.
+Where an intermediate value leaves float64, a bound is inf, which is true if useless.
 """
 
 import numpy as np
 
-from adaloss.arguments import HUGE, broadcast, power_of, real, shaped
+from adaloss.arguments import HUGE, MODERATE, broadcast, power_of, real, shaped
 from adaloss.theory.linear_regression import ROUNDING, _bound, growth
-from adaloss.theory.roots import EPS, hroot
+from adaloss.theory.roots import EPS, hroot, log_ratio
 
 
 def _checked(
@@ -33,7 +33,7 @@ def _checked(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]:
     """The four as float64 arrays, and p as int. Raises ValueError where they are no arguments of a bound."""
     p = power_of(p)
-    b0, eta, s_max = (real(n, value, above=0.0) for n, value in (("b0", b0), ("eta", eta), ("s_max", s_max)))
+    b0, eta, s_max = (real(n, value, **MODERATE) for n, value in (("b0", b0), ("eta", eta), ("s_max", s_max)))
     d0 = real("d0", d0, least=0.0)
     broadcast(b0=b0, eta=eta, s_max=s_max, d0=d0)
     return b0, eta, s_max, d0, p
@@ -130,7 +130,7 @@ def iterations(
     decrease = _least_decrease(b0, eta, s_max, d0, mu_n, p)
     (eps, delta), d0 = _probabilities(eps, delta), np.asarray(d0, dtype=np.float64)
     broadcast(eps=eps, delta=delta, b0=decrease)
-    needed = (np.log(d0) - np.log(eps) - np.log(delta)) / -np.log1p(-decrease)
+    needed = log_ratio(d0, eps, delta) / -np.log1p(-decrease)
     steps = np.maximum(np.ceil(needed * (1 + ROUNDING)), 1.0)
     there = (d0 <= eps) & (decrease >= 0) | (error_limit(b0, eta, s_max, d0, p) <= eps) | (d0 == 0)
     return np.where(there, 0.0, np.where(decrease > 0, steps, np.inf))
@@ -181,7 +181,7 @@ def iterations_of_equal_rows(
     total = np.minimum(total.min(axis=-1), 3 * (past**2 - x**2) / f)
     end = b_limit(b0, eta, s_max, d0, p) / (eta * s_max)
     c = np.minimum((2 * past - 1) / past**2, (2 * end - 1) / end**2) * (1 - 16 * EPS)
-    after = (np.log(f_bar * eta**2 * s_max ** (2 - p)) - np.log(eps) - np.log(delta / 2)) / -np.log1p(-m * c)
+    after = log_ratio(f_bar * eta**2 * s_max ** (2 - p), eps, delta / 2) / -np.log1p(-m * c)
     t = _waiting(total, m, delta / 2) + np.maximum(np.ceil(after * (1 + ROUNDING)), 1.0)
     return np.fmin(np.where((x < past) & (m * c > 0), t, np.inf), iterations(b0, eta, s_max, d0, mu_n, p, eps, delta))
 
@@ -208,7 +208,7 @@ def iterations_to_a_minimum(
     total = np.maximum(1 - (b0 / (eta * s_max)) ** 2, 0) * eta**2 * s_max ** (2 - p) / eps
     waited = np.where(b0 < eta * s_max, _waiting(total, mu_p / s_max**p, delta / 2), 0.0)
     rate = eta * mu_n / b_limit(b0, eta, s_max, d0, p)
-    after = (np.log(error_limit(b0, eta, s_max, d0, p)) - np.log(eps) - np.log(delta / 2)) / rate
+    after = log_ratio(error_limit(b0, eta, s_max, d0, p), eps, delta / 2) / rate
     return np.where(d0 <= eps, 0.0, waited + np.maximum(np.ceil(after * (1 + ROUNDING)), 1.0))
 
 
@@ -221,6 +221,7 @@ def error_sum_limit(
     :math:`(\bar b^2 - b_0^2)/\mu_p` with :func:`b_limit`'s :math:`\bar b` and ``mu_p`` as in docs B6.
     """
     limit, mu_p = b_limit(b0, eta, s_max, d0, p), real("mu_p", mu_p, least=0.0)
+    broadcast(mu_p=mu_p, b0=limit)
     b0 = np.asarray(b0, dtype=np.float64)
     return (limit - b0) * (limit + b0) / mu_p * (1 + 8 * EPS)
 
@@ -242,7 +243,7 @@ def of_rows(x: np.ndarray, error: np.ndarray, p: int) -> tuple[float, float, flo
     lengths, within = np.sum(x**2, axis=1), directions[seen]
     weighted = np.linalg.svd(lengths[:, None] ** ((p - 1) / 2) * x @ within.T, compute_uv=False)
     d0, least = np.sum((within @ error) ** 2), np.array([values[seen][-1], weighted[-1]])
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         return float(lengths.max()), float(d0), *(least**2 / len(x)).tolist()
 
 
@@ -255,5 +256,5 @@ def proposition_1_gap(eta: np.ndarray, s_max: np.ndarray, d0: np.ndarray) -> np.
     """
     eta, s_max, d0 = real("eta", eta, above=0.0), real("s_max", s_max, above=0.0), real("d0", d0, least=0.0)
     broadcast(eta=eta, s_max=s_max, d0=d0)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         return (s_max - 1) * d0 / eta

@@ -114,7 +114,7 @@ class Tube:
 
     def follow(self, size: float) -> bool:
         """Go on until ||z|| is at most ``size`` from here on for ever; False where that is beyond what is held."""
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             while self.exit is None:
                 now, (eta, _, a) = self._state, self.method
                 if now.rows >= MOST or not now.size <= HOPELESS * self.first:
@@ -160,7 +160,7 @@ class Tube:
         """Bound the steps after the last one with ||z|| above ``size``: a whole number, inf where float64 ends."""
         if self.size <= size:
             return 0.0
-        with np.errstate(over="ignore", divide="ignore"):
+        with np.errstate(all="ignore"):
             rate = np.float64(self.method.eta) * self.nu / self.b_limit
             return float(np.maximum(np.ceil(np.log(np.float64(self.size) / size) / rate * (1 + 1e-12)), 1.0))
 

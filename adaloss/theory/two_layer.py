@@ -20,12 +20,13 @@ import numpy as np
 from adaloss.arguments import real, shaped, whole
 from adaloss.theory.finite_width import certify as certify
 from adaloss.theory.linear_regression import ROUNDING
+from adaloss.theory.roots import log_ratio
 
 
 def predict(w: np.ndarray, a: np.ndarray, x: np.ndarray) -> np.ndarray:
     r"""The predictions u (n,), :math:`u_i = \tfrac1{\sqrt m}\sum_r a_r\,\mathrm{relu}(w_r^\top x_i)`."""
     w, a, x = _network(w, a, x)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         return np.maximum(x @ w.T, 0.0) @ a / math.sqrt(len(a))
 
 
@@ -33,7 +34,7 @@ def loss(u: np.ndarray, y: np.ndarray) -> float:
     r"""The quadratic loss :math:`\tfrac12\|u - y\|^2`."""
     u, y = real("u", u, axes=1), real("y", y, axes=1)
     shaped("y", y, u.shape)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         return 0.5 * float((u - y) @ (u - y))
 
 
@@ -44,7 +45,7 @@ def gradient(w: np.ndarray, a: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.n
     """
     (w, a, x), y = _network(w, a, x), real("y", y, axes=1)
     shaped("y", y, x.shape[:1])
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         active = x @ w.T > 0
         residual = predict(w, a, x) - y
         return (active * residual[:, None]).T @ x * (a / math.sqrt(len(a)))[:, None]
@@ -72,7 +73,7 @@ def linearised(eigenvalues: np.ndarray, z0: np.ndarray, steps: np.ndarray) -> np
     eigenvalues, z0, steps = real("eigenvalues", eigenvalues, axes=1), real("z0", z0, axes=1), real("steps", steps)
     shaped("z0", z0, eigenvalues.shape)
     shaped("steps", steps, (steps.size,))
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         factors = 1.0 - steps[:, None] * eigenvalues
         return np.concatenate([z0[None], z0 * np.cumprod(factors, axis=0)])
 
@@ -90,7 +91,7 @@ def linearised_adaloss(
     n, iterations = whole("n", n, 1), whole("iterations", iterations)
     z, b = np.empty((iterations + 1, len(z0))), np.empty(iterations + 1)
     z[0], b[0] = z0, b0
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         for k in range(iterations):
             b[k + 1] = np.hypot(b[k], alpha * n**0.25 * np.linalg.norm(z[k]))  # squares may leave float64
             z[k + 1] = (1.0 - eta / b[k + 1] * eigenvalues) * z[k]
@@ -116,7 +117,7 @@ def gradient_descent_iterations(eigenvalues: np.ndarray, z0_sq: float, eps: floa
         return 1
     if not least / greatest > np.finfo(float).tiny:
         raise ValueError(f"eigenvalues: the least, {least:g}, is negligible compared with the greatest, {greatest:g}")
-    steps = (math.log(z0_sq) - math.log(eps)) / (-2.0 * math.log1p(-least / greatest))
+    steps = float(log_ratio(z0_sq, eps)) / (-2.0 * math.log1p(-least / greatest))
     return max(math.ceil(steps * (1.0 + ROUNDING)), 1)
 
 
@@ -138,7 +139,7 @@ def critical_step(eigenvalues: np.ndarray) -> float:
 
 
 def _inverse(value: np.float64) -> float:
-    with np.errstate(divide="ignore", over="ignore"):
+    with np.errstate(all="ignore"):
         return float(1.0 / value)
 
 
@@ -149,8 +150,9 @@ def weights_travelled(eigenvalues: np.ndarray, z0: np.ndarray) -> float:
     """
     eigenvalues, z0 = real("eigenvalues", eigenvalues, above=0.0, axes=1), real("z0", z0, axes=1)
     shaped("z0", z0, eigenvalues.shape)
-    with np.errstate(over="ignore"):
-        return math.sqrt(float(np.sum(z0**2 / eigenvalues)))
+    _, power = np.frexp(np.abs(z0).max())  # without it squares leave float64
+    with np.errstate(all="ignore"):
+        return float(np.ldexp(math.sqrt(float(np.sum(np.ldexp(z0, -power) ** 2 / eigenvalues))), power))
 
 
 def setting_a(
@@ -170,7 +172,7 @@ def setting_a(
     scale = alpha * whole("n", n, 1) ** 0.25
     order = np.argsort(eigenvalues)[::-1]
     descending = eigenvalues[order]
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         s = z0[order] ** 2 / descending
     return {
         "eigenvalues": descending,

@@ -9,12 +9,21 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from experiments.runs.store import Run, Store
 
-Positive = Annotated[float, Field(gt=0, le=1e100, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Progress = Callable[..., Iterable]  # tqdm, or anything with its arguments
+
+
+def _not_tiny(value: float) -> float:
+    """Return the value. Raises ValueError where its square may leave float64."""
+    if value < 1e-100:
+        raise ValueError("should be at least 1e-100")
+    return value
+
+
+Positive = Annotated[float, Field(gt=0, le=1e100, allow_inf_nan=False), AfterValidator(_not_tiny)]
 
 
 def as_list(value: Any) -> Any:

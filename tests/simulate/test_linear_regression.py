@@ -183,6 +183,24 @@ def test_numbers_of_numpy_count_like_pythons():
     np.testing.assert_array_equal(found["loss"], expected["loss"])
 
 
+def test_a_narrow_number_is_that_number_in_every_company():
+    """np.float32's arithmetic would decide the step of a cell alone, and float64's that of the same one in a batch."""
+    problem, narrow = Problem([[1.0, 0.5]], [0.0], [1.0, 1.0]), np.float32(0.2)
+    cells = [Cell("sgd_decay_sqrt", 0.5, {"c_s": c_s}) for c_s in (narrow, float(narrow), np.float16(60000))]
+
+    def step(*cells):
+        return simulate([problem], [0], cells, iterations=5, record=[5])["step"][0, 0, 0]
+
+    assert step(cells[0]) == step(cells[1]) == step(*cells)
+    assert step(cells[2]) == pytest.approx(1 / (0.5 + 60000 * np.sqrt(5)), rel=1e-12)
+
+
+def test_an_overflow_in_the_last_step_is_infinite_too():
+    problem = Problem(1e3 * np.array([[1.0, 2.0], [3.0, -1.0]]), [0.0, 0.0], [1.0, 1.0])
+    cells = [Cell("sgd_constant", 1.0, {"eta": 1e306})]
+    assert simulate([problem], [0], cells, iterations=1, record=[1])["final_gap"] == np.inf
+
+
 def test_a_rule_refuses_a_hyperparameter_it_does_not_have():
     with pytest.raises(TypeError, match="alpha"):
         simulate([gaussian(1)], [1], [Cell("sgd_constant", 1.0, {"alpha": 1.0})], iterations=1, record=(1,))

@@ -163,6 +163,9 @@ def test_steps_are_the_same_without_numba(method, monkeypatch):
     for name in ("path", "rate", "b_max"):
         np.testing.assert_allclose(getattr(found, name), getattr(fast, name), rtol=1e-13)
     np.testing.assert_allclose(found.sizes(1e-6), fast.sizes(1e-6), rtol=1e-12)
+    first = fast.sizes(1e-6)
+    fast.iterations(1e-60)  # which follows the training further
+    np.testing.assert_array_equal(fast.sizes(1e-6), first)
 
 
 def test_long_trainings_are_taken_in_blocks():
@@ -241,6 +244,8 @@ def test_d6_by_hand_and_in_a_network():
     found = certify(rng.normal(size=(int(m), 2)), rng.choice([-1.0, 1.0], int(m)), np.eye(2), y, eta=1.8)
     assert found.holds and found.rate >= 0.45 * 0.5
     assert sufficient_width(np.eye(2)[[0, 0]], y, delta) == np.inf
+    for row in np.random.default_rng(0).normal(size=(20, 3)):  # whose inner products with themselves are near 1
+        assert sufficient_width(np.tile(row / np.linalg.norm(row), (2, 1)), y, delta) == np.inf
     for bad in (0.0, 1.0):
         with pytest.raises(ValueError, match="delta"):
             sufficient_width(np.eye(2), y, bad)

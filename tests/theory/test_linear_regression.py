@@ -149,6 +149,41 @@ def test_many_problems_at_once_are_the_problems_one_by_one():
         np.testing.assert_allclose([value[i] for value in together], alone, rtol=1e-12)
 
 
+def test_one_problem_and_many_targets_are_asked_one_by_one():
+    state = State([4.0, 1.0], [0.1, 0.2], 0.1, 1.0, 1)
+    for eps in (np.array([1e-3, 1e-6]), np.geomspace(1e-9, 1, 6).reshape(3, 2)):
+        for bound in (theory.iterations, theory.iterations_at_least):
+            one_by_one = np.array([bound(state, one, 0) for one in eps.flat]).reshape(eps.shape)
+            np.testing.assert_array_equal(bound(state, eps, 0), one_by_one)
+
+
+def test_a_state_keeps_what_it_was_made_of():
+    """A running job's b goes on."""
+    given = [np.array([4.0, 1.0]), np.array([0.1, 0.2]), np.array(0.1), np.array(1.0)]
+    state = State(*given, 1)
+    for array in given:
+        array += 1
+    assert (*state.eigenvalues, *state.s, state.b, state.eta) == (4.0, 1.0, 0.1, 0.2, 0.1, 1.0)
+
+
+def test_a_whole_number_of_any_size_is_a_number_and_a_masked_entry_is_none():
+    assert State([1.0], [1.0], 10**20, 1.0, 1).b == 1e20
+    with pytest.raises(ValueError, match="eigenvalues: has masked entries"):
+        State(np.ma.array([4.0, 1.0], mask=[0, 1]), [1.0, 1.0], 1.0, 1.0, 1)
+
+
+def test_underflow_is_nobodys_error():
+    """SciPy's users and pandas' set np.errstate(all="raise")."""
+    state = State([100.0, 10.0, 1.0], [0.1, 0.2, 0.3], 0.01, 1.0, 1)
+
+    def bounds():
+        return theory.iterations(state, 1e-6, 0), theory.iterations_at_least(state, 1e-200, 0), theory.b_max(state)
+
+    with np.errstate(all="raise"):
+        strict = bounds()
+    assert strict == bounds()
+
+
 def test_a_direction_without_error_may_never_let_b_out():
     state = State([4.0, 1.0], [0.0, 1e-6], 0.01, 1.0, 1)
     assert theory.exit_bounds(state)["best"] == np.inf

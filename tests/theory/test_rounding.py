@@ -8,6 +8,7 @@ from adaloss.theory import linear_regression as theory
 from adaloss.theory import stochastic
 from adaloss.theory.linear_regression import State
 from adaloss.theory.roots import hroot, steps_until
+from adaloss.theory.two_layer import gradient_descent_iterations
 
 mp.dps = 50
 
@@ -66,7 +67,7 @@ def test_no_bound_of_part_a_is_below_the_truth():
     [
         (([0.1], [1e-60], 0.7 * 0.1 / 2, 0.7, 2), None, 1.0),  # below the threshold, which its products round away
         (([1.0], [1e-25], 0.6, 1.0, 2), 4.444444444444445e-26, 2.0),  # psi_1 above eps by a part of an ulp
-        (([7.4e97], [9.4e-226], 2.6e-64, 1.04e-161, 1), None, 0.0),  # eta^2 underflows
+        (([7.4e97], [9.4e-104], 2.6e-3, 1.04e-100, 1), None, 0.0),  # eta^2 is 1e-200
     ],
 )
 def test_inputs_that_were_too_small(case, eps, least):
@@ -78,6 +79,39 @@ def test_inputs_that_were_too_small(case, eps, least):
         assert theory.exit_bounds(state)["best"] >= max(n - 1, least)
     else:
         assert theory.iterations(state, eps, 0) >= least
+
+
+@pytest.mark.parametrize(
+    ("case", "name"),
+    [
+        (([7.4e97], [9.4e-226], 2.6e-64, 1.04e-161, 1), "eta=1.04e-161"),  # eta^2 underflows
+        (([1e94], [0.0], 1e191, 1e98, 2), "b=1e\\+191"),  # b^2 is inf: "b is past eta L / 2" at once
+        (([1e-170], [0.0], 1e-230, 1e-65, 2), "b=1e-230"),  # b^2 is 0, and b_max was below b
+        (([1e160, 1.0], [0.0, 1.0], 1.0, 1.0, 1), "eigenvalues=1e\\+160"),
+        (([7.9e99], [1.3e270], 3.9e90, 3.5e90, 2), "s=1.3e\\+270"),  # G is inf, and target_bound was s
+    ],
+)
+def test_what_leaves_float64_squared_is_no_state(case, name):
+    with pytest.raises(ValueError, match=name):
+        State(*case)
+
+
+def test_stochastic_bounds_refuse_the_same():
+    """error_limit was 1e-278 here, and D_1 is 9.98e-273."""
+    with pytest.raises(ValueError, match="eta=1e-223"):
+        stochastic.error_limit(1e-28, 1e-223, 1e198, 1e-278, 1)
+
+
+def test_logarithms_round_to_the_safe_side():
+    """Next to the start, with a slow contraction, the difference of two logarithms near 235 decides over 9 steps."""
+    slow, z, eps = 5.568005543648321e-15, 2.3694569153331225e102, 2.3653775145582644e102
+    needed = log(mpf(z) / mpf(eps)) / (-2 * log(1 - mpf(slow)))
+    assert needed <= gradient_descent_iterations([1.0, slow], z, eps) <= needed * (1 + mpf(1e-9))
+    b0, eta, d0, mu_n = 2.6429424004376846e97, 1.3212714002188423e97, 1.7462861330078273e188, 5.225265100290876e-16
+    eps = 1.7460244234945442e188
+    decrease = stochastic._least_decrease(b0, eta, 1.0, d0, mu_n, 1)
+    needed = log(mpf(d0) / mpf(eps) / mpf(0.99)) / -log(1 - mpf(float(decrease)))
+    assert stochastic.iterations(b0, eta, 1.0, d0, mu_n, 1, eps, 0.99) >= needed
 
 
 def test_hroot_and_what_follows_from_it():

@@ -141,6 +141,7 @@ def test_weights_travel_the_same_way_whatever_the_steps(seed, n):
 
 
 def test_numbers_at_the_ends_of_float64():
+    assert theory.weights_travelled([1.0], [1e-170]) == 1e-170 and theory.weights_travelled([1, 1], [1e200, 0]) == 1e200
     z, b = theory.linearised_adaloss(np.full(3, 0.5), np.full(3, 0.5), 1e-200, 1e-200, 1e-200, 5, 1)
     assert b[1] == pytest.approx(1e-200 * (1 + 0.75 * 5**0.5) ** 0.5, rel=1e-15)  # the squares are 0
     np.testing.assert_allclose(z[1], (1 - 0.5e-200 / b[1]) * z[0], rtol=1e-15)
