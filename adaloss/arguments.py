@@ -11,7 +11,7 @@ import numpy as np
 from adaloss.stepsizes import RULES
 
 HUGE = 1e100  # of the entries of a problem: their products stay in float64
-MODERATE = {"least": 1 / HUGE, "most": HUGE}  # of b and eta: so do their squares
+MODERATE: dict[str, Any] = {"least": 1 / HUGE, "most": HUGE}  # of b and eta: so do their squares
 
 
 def real(

@@ -15,7 +15,7 @@ class Record(Strict):
     """
 
     windows: list[Annotated[list[Count], Field(min_length=2, max_length=2)]]
-    log_points: Annotated[int, Field(ge=0)]
+    log_points: Annotated[int, Field(ge=0, le=10**6)]
     columns: Annotated[list[Literal["loss", "step", "gap", "s"]], AfterValidator(distinct), Field(min_length=1)]
 
     def iterations(self, last: int) -> list[int]:
@@ -25,8 +25,8 @@ class Record(Strict):
 
     def check(self, last: int) -> None:
         """Raise ValueError if nothing would be recorded, or a window lies outside 1..``last``."""
-        if not self.iterations(last):
-            raise ValueError("record.log_points=0: no iteration is recorded; give log_points of 1 or more, or windows")
         for window in self.windows:
             if not window[0] <= window[1] <= last:
                 raise ValueError(f"record.windows={window}: should be [first, last] with first <= last <= {last}")
+        if not (self.log_points or self.windows):
+            raise ValueError("record.log_points=0: no iteration is recorded; give log_points of 1 or more, or windows")

@@ -159,7 +159,7 @@ class Stochastic(Experiment):
     """One job: one part for one p. The fields are explained in configs/experiment/stochastic.yaml."""
 
     part: Literal["promises", "paths", "counterexample"]
-    p: Literal[1, 2]
+    p: Annotated[int, Field(ge=1, le=2)]
     seed: Seed
     problems: Count
     delta: Annotated[float, Field(gt=0, lt=1)]

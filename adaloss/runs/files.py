@@ -27,8 +27,8 @@ def read(path: Path, most: int | None = None) -> bytes:
 
 
 def write(path: Path, content: bytes, *, synced: bool = True) -> None:
-    """Write a new file; ``synced``, all of it is on the disk."""
-    with path.open("wb") as file:
+    """Write a new file; ``synced``, all of it is on the disk. Raises FileExistsError where a file or link is there."""
+    with path.open("xb") as file:
         file.write(content)
         if synced:
             file.flush()
@@ -51,6 +51,7 @@ def replace(path: Path, content: bytes, temporary: Path | None = None) -> None:
     The name is one that no other process uses, if none is given.
     """
     temporary = temporary or path.with_name(f".tmp-{uuid.uuid4().hex}")
+    temporary.unlink(missing_ok=True)  # a killed process's; through a link it would be written elsewhere
     try:
         write(temporary, content)
         temporary.replace(path)

@@ -43,8 +43,8 @@ def h_infinity(x: np.ndarray, *, block: int = 40, max_bytes: int | None = None) 
     r""":math:`H^\infty` (n, n) of the unit rows ``x`` (n, d): exactly symmetric, the diagonal exactly 1/2.
 
     ``block`` rows at a time are held with the result; ``max_bytes`` (default: the memory now available) bounds both.
-    Raises ValueError, before anything large is allocated, where ``x`` is not a matrix of finite real numbers, a row is
-    not of length 1 up to the rounding of a normalisation in float64, or the memory would not do.
+    Raises, before anything large is allocated, ValueError where ``x`` is not a matrix of finite real numbers or a row
+    is not of length 1 up to the rounding of a normalisation in float64, MemoryError where the memory would not do.
     """
     x = _matrix("x", x)
     _refuse_other_lengths(x)
@@ -208,7 +208,7 @@ def _refuse_other_lengths(x: np.ndarray) -> None:
 def _refuse_too_large(n: int, needed: int, max_bytes: int | None) -> None:
     allowed = _available_memory() if max_bytes is None else max_bytes
     if needed > allowed:
-        raise ValueError(
+        raise MemoryError(
             f"x: n={n} rows need {needed / 2**30:.3g} GiB of memory, allowed are {allowed / 2**30:.3g} GiB"
         )
 

@@ -10,9 +10,10 @@ statement was violated (the columns ``violations_*``, all 0 unless a bound is fa
 from collections.abc import Iterator
 from functools import partial
 from itertools import product
-from typing import Literal
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from adaloss.theory.linear_regression import State
 from experiments.bounds.measure import Measurement
@@ -56,7 +57,7 @@ def random_problems(rng: np.random.Generator, count: int, d: int, p: int) -> tup
 class Bounds(Experiment):
     """One job: all combinations of ``d`` and ``seed`` for one p. Trajectories end after ``max_steps``."""
 
-    p: Literal[1, 2]
+    p: Annotated[int, Field(ge=1, le=2)]
     d: CountList
     seed: SeedList
     problems: Count

@@ -133,6 +133,8 @@ def vocabulary(articles: Iterable[list[str]], size: int) -> dict[str, int]:
 
 def _dealt(y: np.ndarray, config: NewsConfig) -> dict[str, np.ndarray]:
     rest, test = balanced_split(y, config.test, np.random.default_rng([config.split, TEST_STREAM]))
+    if not len(rest):
+        raise ConfigError(f"data.test={config.test}: leaves no article to train on")
     share = config.validation / (1 - config.test)
     train, validation = balanced_split(y[rest], share, np.random.default_rng([config.split, VALIDATION_STREAM]))
     return {"train": rest[train], "validation": rest[validation], "test": test}

@@ -6,6 +6,7 @@ another process is making are left to it, and waited for at the end.
 
 import gc
 import os
+import re
 import sys
 import time
 import traceback
@@ -22,9 +23,9 @@ from omegaconf import DictConfig
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from adaloss.runs.files import printable
+from adaloss.runs.files import one_line, printable
 from experiments.runs import interrupt, registry, streams
-from experiments.runs.command_line import CONFIGS, key_of, parsed, refusal
+from experiments.runs.command_line import CONFIGS, WRONG_GROUPS, key_of, parsed, refusal
 from experiments.runs.locks import Claims
 from experiments.runs.registry import SweepError
 from experiments.runs.schema import ConfigError, Experiment
@@ -47,6 +48,8 @@ def main(name: str) -> None:
     start = hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=f"experiment/{name}")(task)
     restore = interrupt.watch(name)
     try:
+        if WRONG_GROUPS:
+            raise ConfigError(WRONG_GROUPS[0])
         _check_folder()
         _check_order(sys.argv[1:])
         for word in sys.argv[1:]:  # another experiment's sweep, or a wrong file of one: Hydra would speak of fields
@@ -114,6 +117,8 @@ def reported(store: Store | None = None) -> Iterator[None]:
         raise
     except Exception as error:
         files = (error.filename, error.filename2) if isinstance(error, OSError) else ()
+        if _of_memory(error):
+            raise MemoryError(one_line(error)) from error
         if store is not None and any(str(file).startswith(str(store.root)) for file in files):
             raise StoreError(
                 f"runs={printable(store.root)}: {printable(error.filename)}: {os.strerror(error.errno)}; "
@@ -169,10 +174,15 @@ def _execute(experiment: Experiment, missing: list[Run], store: Store, progress:
             del waiting[outcome.run.id]
     except REFUSALS:
         raise
-    except Exception:
-        for run in waiting.values():
+    except Exception as error:
+        for run in waiting.values() if not _of_memory(error) else ():
             store.save_failure(run, traceback.format_exc())
         raise
+
+
+def _of_memory(error: Exception) -> bool:
+    """Return whether torch had too little memory, for which it has no error of its own on the CPU."""
+    return isinstance(error, RuntimeError) and bool(re.search("can't allocate memory|out of memory", str(error)))
 
 
 def tell(store: Store, runs: list[Run]) -> None:

@@ -19,6 +19,7 @@ from hydra.errors import HydraException, OverrideParseException
 from hydra.utils import get_original_cwd
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from adaloss.runs.files import printable
 from experiments import methods
@@ -42,16 +43,26 @@ def _help(config_name: str, *, _root_: DictConfig) -> str:
     return help.text(config_name, _root_)
 
 
-def _enter_options() -> None:
-    """Give Hydra the options of GROUPS; as in a file of one option, the file's first line may name their package."""
+def _enter_options(group: str, file: Path) -> None:
+    """Give Hydra the options of a group; as in a file of one option, the first line may name their package."""
+    content = file.read_text(encoding="utf-8")
+    package = re.match(r"# @package (\S+)\n", content)
+    for name, option in OmegaConf.create(content).items():
+        if not isinstance(option, DictConfig):
+            raise TypeError(f"{name}: should be the fields of an option")
+        ConfigStore.instance().store(name, option, group, package and package[1])
+
+
+def _wrong_groups() -> Iterable[str]:
+    """Enter all options; yield a line about each file where that is not possible."""
     for group, file in GROUPS.items():
-        content = file.read_text(encoding="utf-8")
-        package = re.match(r"# @package (\S+)\n", content)
-        for name, option in OmegaConf.create(content).items():
-            ConfigStore.instance().store(name, option, group, package and package[1])
+        try:
+            _enter_options(group, file)
+        except (OSError, ValueError, TypeError, AttributeError, YAMLError, OmegaConfBaseException) as error:
+            yield f"{file}: not a group of options ({' '.join(str(error).split())})"
 
 
-_enter_options()
+WRONG_GROUPS = list(_wrong_groups())  # what is imported does not raise: commands say it
 # In configs/: the text of --help; in a defaults list a at the paper's scale and b at the others; all methods of one of
 # the families of experiments/methods.py; and numbers of a list, which would each cost every job some time: integers
 # from a to below b, or so many in each decade from 10^a to below 10^b, to six digits.
@@ -71,6 +82,9 @@ def parsed(name: str, config: DictConfig) -> tuple[Experiment, Store, str | None
     except OmegaConfBaseException as error:
         raise ConfigError(refusal(name, error, ())) from error
     around = {key: values.pop(key, None) for key in AROUND}
+    for fields in (values.get("data"), values.get("weights")):
+        if isinstance(fields, dict) and isinstance(fields.get("path"), str):
+            fields["path"] = _from_start(fields["path"])
     return validated(model(name), values), _store(around["runs"]), _sweep_name(around["sweep"])
 
 
@@ -102,9 +116,13 @@ def _store(runs: Any) -> Store:
             f"runs={printable(runs)}: such a name needs UTF-8, which the locale does not have; "
             "choose another folder, or set PYTHONUTF8=1"
         )
-    # hydra.job.chdir=true has jobs run in another folder than the command
+    return Store(_from_start(runs))
+
+
+def _from_start(path: str) -> str:
+    """Return a path as the command gave it: hydra.job.chdir=true has jobs run in another folder."""
     start = Path(get_original_cwd()) if HydraConfig.initialized() else Path.cwd()
-    return Store(start / runs if Path.cwd() != start else runs)
+    return str(start / path) if Path.cwd() != start else path
 
 
 def _sweep_name(sweep: Any) -> str | None:
@@ -171,7 +189,7 @@ def _hydra_line(name: str, error: Exception, words: list[str]) -> str:
         return f"{' '.join(groups)}: sweep={own[1]} has a list in its place; give one of the two"
     key = re.search(r"Could not override '([^']*)'", text)
     if not key:
-        return text
+        return f"{where[1]}: {text}" if where and where[1] not in text else text
     given = next((word for word in words if "=" in word and key_of(word) == key[1]), key[1])
     return f"{given}: {_no_such_field(name, where[1] if where else key[1], words)}"
 
@@ -192,4 +210,7 @@ def _no_such_field(name: str, key: str, words: list[str]) -> str:
             within = f"{outer}={choice}" if choice else outer
             return f"no such field in {within}; allowed are {', '.join(sorted(map(str, fields)))}"
     fields = model(name).model_fields
-    return f"no such field; allowed are {', '.join(sorted({*fields, *AROUND}))}"
+    if key in fields:
+        return f"no group of configurations here; give one of its fields, {key}.FIELD=VALUE"
+    around = OmegaConf.load(CONFIGS / f"experiment/{name}.yaml").keys() | {"runs", "scale", "sweep"}
+    return f"no such field; allowed are {', '.join(sorted({*fields, *around} & {*fields, *AROUND}))}"

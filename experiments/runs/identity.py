@@ -4,6 +4,7 @@ import ast
 import hashlib
 import re
 from functools import cache
+from importlib.util import resolve_name
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,7 +38,7 @@ def reached(modules: tuple[str, ...], packages: tuple[str, ...] = PROJECT) -> se
         if name in INFRASTRUCTURE or STORE.match(name):
             continue
         found.add(name)
-        waiting += [name.rpartition(".")[0], *_imports(_tree(name))]
+        waiting += [name.rpartition(".")[0], *_imports(name)]
     return found
 
 
@@ -57,13 +58,15 @@ def _text(name: str) -> str:
     return str(_shape(_tree(name)))
 
 
-def _imports(tree: ast.Module) -> set[str]:
+def _imports(name: str) -> set[str]:
+    package = name if file_of(name).name == "__init__.py" else name.rpartition(".")[0]
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(_tree(name)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+            module = resolve_name("." * node.level + (node.module or ""), package)
+            names |= {module} | {f"{module}.{alias.name}" for alias in node.names}
     return names
 
 

@@ -21,6 +21,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from experiments.runs.command_line import refusal
 from experiments.runs.schema import ConfigError
 
+MOST = 10**6  # values of a range: a plan of more ends for lack of memory
+
 
 def composed(name: str, config: DictConfig, composer: "Composer") -> Iterator[tuple[tuple[str, ...], DictConfig]]:
     """Yield the overrides and the configuration of each job of a multirun. Raises ConfigError if Hydra refuses."""
@@ -83,6 +85,8 @@ def _range(override: Override) -> list[str]:
     if not (start.is_finite() and stop.is_finite() and step.is_finite() and step):
         raise ConfigError(f"{word}: start, stop and step should be numbers, and step not 0")
     count = int((stop - start) / step) + 1
+    if count > MOST:
+        raise ConfigError(f"{word}: has {count:.3g} values; at most {MOST} are allowed")
     numbers = [start + k * step for k in range(count)]
     kept = [number for number in numbers if (number < stop if step > 0 else number > stop)]
     if not kept:

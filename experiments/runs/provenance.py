@@ -49,7 +49,7 @@ def _git(*words: str) -> str:
     """Return what git prints, nothing if it fails; variables like GIT_DIR would lead it to another repository."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        done = subprocess.run(["git", *words], capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
+        done = subprocess.run(["git", *words], capture_output=True, cwd=ROOT, env=environment, check=False)
     except OSError:  # no git on this machine
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return os.fsdecode(done.stdout).strip() if done.returncode == 0 else ""  # as ROOT is, whatever the locale

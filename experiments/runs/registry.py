@@ -57,8 +57,8 @@ def check_maker(name: str, experiment: str) -> None:
         raise SweepError(f"sweep={name}: is made by experiments.{sweep.experiment}")
 
 
-def _read(file: Path) -> Listed:
-    """Return what the file says of its sweep. Raises SweepError."""
+def _read(file: Path, *starting: Path) -> Listed:
+    """Return what the file says of its sweep; those in ``starting`` start from it. Raises SweepError."""
     try:
         content = file.read_text(encoding="utf-8")
         values = yaml.load(content, Loader=yaml.CSafeLoader) or {}
@@ -71,7 +71,9 @@ def _read(file: Path) -> Listed:
     if not isinstance(said, dict) or said.get("name") != file.stem:
         raise SweepError(f"{file}: sweep={said!r}: should be {{name: {file.stem}, experiment: ..., part: ...}}")
     base = FOLDER / f"{first}.yaml" if isinstance(first, str) else file
-    starts = _read(base) if base != file and base.is_file() else None  # the sweep that it starts from
+    if base in starting:
+        raise SweepError(f"{file}: starts from {base.stem}, which starts from it")
+    starts = _read(base, file, *starting) if base != file and base.is_file() else None  # the sweep that it starts from
     if starts is None and mode != "MULTIRUN":
         raise SweepError(f"{file}: hydra.mode={mode}: should be MULTIRUN, or only one of its jobs would be made")
     experiment, part = said.get("experiment") or (starts and starts.experiment), said.get("part")

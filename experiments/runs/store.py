@@ -105,8 +105,9 @@ class Store(Reader):
                 left.unlink(missing_ok=True)
 
     def has(self, run: Run) -> bool:
-        """Return whether the run is there, complete and intact."""
-        return not verify(self.root / run.folder)
+        """Return whether the run is there, complete and intact; one that a link leads to is not there for readers."""
+        folder = self.root / run.folder
+        return not folder.is_symlink() and not verify(folder)
 
     def delete(self, folder: str) -> None:
         """Remove a run; killed in between, it is gone or whole. Raises StoreError if that is not possible."""
@@ -158,7 +159,9 @@ class Store(Reader):
             files.write(temporary / "summary.json", sealed(summary), synced=synced)
             if synced:
                 files.sync(temporary)
-            if target.exists() and not self.has(run):
+            if target.is_symlink():
+                target.unlink()
+            elif target.exists() and not self.has(run):
                 target.rename(temporary / "replaced")
             try:
                 temporary.rename(target)

@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
@@ -107,6 +108,7 @@ class PlanningSweeper(Sweeper):
         """Compose and validate every job; returns the overrides of those that lack runs."""
         if self.size is not None and not (isinstance(self.size, int) and self.size > 0):
             raise ConfigError(f"hydra.sweeper.max_batch_size={self.size}: should be at least 1, or null")
+        HydraConfig.instance().set_config(self.config)  # for ${hydra:...}, as in the jobs themselves
         runs: dict[str, Run] = {}
         self.jobs: list[tuple[tuple[str, ...], set[str]]] = []
         places = []
@@ -140,7 +142,7 @@ class PlanningSweeper(Sweeper):
                 )
             # The first thing in each process imports the project. Hydra's type of the launcher has no field for it.
             first = {"_target_": "hydra.utils.get_method", "path": "experiments.runs.streams.guard"}
-            with read_write(self.config), open_dict(self.config):
+            with read_write(self.config.hydra), open_dict(self.config.hydra):
                 self.config.hydra.launcher = OmegaConf.to_container(launcher) | {"initializer": first}
 
     def _launch(self, jobs: list[tuple[str, ...]]) -> None:

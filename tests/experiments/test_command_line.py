@@ -7,8 +7,9 @@ import subprocess
 import sys
 
 import pytest
+from hydra.core.config_store import ConfigStore
 
-from experiments.runs import streams
+from experiments.runs import app, command_line, streams
 from experiments.runs.registry import maker
 from experiments.runs.store import Store
 from tests.experiments.launch import ROOT, launch, made, within
@@ -53,6 +54,59 @@ def test_a_changed_sweep_has_a_list_of_its_own(paper):
 def test_what_changes_the_jobs_changes_the_sweep(word, paper):
     assert made(launch("sweep=figure_burn_in", "scale=smoke", f"runs={paper}", word)) > 0
     assert len(lists(paper)) == 1
+
+
+def test_python_has_many_ways_to_start_a_module(tmp_path):
+    for words in (
+        ["-um", "experiments.gram"],
+        ["-Bmexperiments.gram"],
+        ["-X", "dev", "-Wignore", "-m", "experiments.gram"],
+    ):
+        command = [sys.executable, *words, "data.n=10", f"runs={tmp_path}"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), words
+
+
+def test_a_group_that_is_not_one_is_a_line(monkeypatch, tmp_path):
+    file, before = tmp_path / "mine.yaml", list(ConfigStore.instance().repo)
+    for content in (b"mine: 3", b"mine:\n\tx: 3", b"mine: {x: 1}\nmine: {x: 2}", b"mine: \xff", None):
+        file.write_bytes(content) if content else (file.unlink(), file.mkdir())
+        monkeypatch.setattr(command_line, "GROUPS", {"mine": file})
+        monkeypatch.setattr(app, "WRONG_GROUPS", list(command_line._wrong_groups()))
+        result = within("gram", "data.n=10", f"runs={tmp_path}")
+        assert result.returncode == 2 and result.stderr.startswith(f"error: {file}: not a group of options ("), content
+        assert len(result.stderr.splitlines()) == 1
+    assert list(ConfigStore.instance().repo) == before
+
+
+def test_a_plan_knows_what_hydra_knows(tmp_path):
+    words = ("b0=1,2", "data.n=20", "data.d=3", "iterations=5", "sweep.name=${hydra:job.name}")
+    assert made(launch("-m", *words, f"runs=${{hydra:runtime.cwd}}/{os.path.relpath(tmp_path, ROOT)}")) == 2
+    assert lists(tmp_path) == {"linear_regression": 2}
+
+
+def test_paths_are_those_of_the_command(tmp_path):
+    """hydra.job.chdir=true has jobs run elsewhere."""
+    (tmp_path / "news").mkdir()
+    here = os.path.relpath(tmp_path, ROOT)
+    for words in ((), ("-m",)):
+        result = launch(*words, "data=news", f"data.path={here}/news", "hydra.job.chdir=true",
+                        f"hydra.run.dir={tmp_path}/out", f"hydra.sweep.dir={tmp_path}/out", f"runs={here}/runs",
+                        experiment="lstm")  # fmt: skip
+        assert f"{here}/news: should have True.csv and Fake.csv in it" in result.stderr
+
+
+def test_too_little_memory_is_a_line_and_no_failed_run(tmp_path):
+    """torch has a RuntimeError for it, the Gram matrix a MemoryError with its size."""
+    for experiment, word, says in (
+        ("gram", "data.n=10000000", "x: n=10000000 rows need"),
+        ("lstm", "hidden=1000000000", "can't allocate memory"),
+    ):
+        result = launch(
+            word, "data.d=2" if experiment == "gram" else "epochs=1", f"runs={tmp_path}", experiment=experiment
+        )
+        assert result.returncode == 2 and says in result.stderr and len(result.stderr.splitlines()) == 1
+        assert not [*tmp_path.glob("*/*-*")]
 
 
 def test_where_and_how_a_sweep_is_made_does_not_change_it(tmp_path):

@@ -12,6 +12,7 @@ import torch
 
 from adaloss.runs.saved import sealed, sha256
 from experiments.runs.checkpoint import Checkpoint
+from experiments.runs.locks import Claims
 from experiments.runs.store import Store, StoreError, provenance, verify
 from tests.campaign.damage import KINDS, RUNS, answer, filled
 from tests.experiments.launch import launch, made
@@ -168,6 +169,28 @@ def test_nothing_is_read_or_removed_outside(store, tmp_path):
     with pytest.raises(StoreError, match="leads outside of runs="):
         store.prepare()
     assert (photos / "2020-aaaaaaaaaaaa/me.png").exists()
+
+
+def test_nothing_is_written_through_a_link(store, tmp_path):
+    """A checkpoint's temporary name, a lock's and a run's own folder."""
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    run = store.opened(RUNS[0])
+    run.checkpoint.parent.mkdir(exist_ok=True)
+    run.checkpoint.with_suffix(".tmp").symlink_to(mine)
+    Checkpoint(run, every=0.0).keep(lambda: {"t": 1})
+    assert mine.read_text() == "mine" and not run.checkpoint.is_symlink() and Checkpoint(run).load() == {"t": 1}
+    (store.root / ".claims").mkdir(exist_ok=True)
+    (store.root / ".claims/exp").symlink_to(tmp_path / "made")
+    with pytest.raises(StoreError, match="exp: runs cannot be locked"), Claims(store.root, "exp"):
+        pass
+    assert not (tmp_path / "made").exists()
+    (store.root / RUNS[1].folder).rename(tmp_path / "moved")
+    (store.root / RUNS[1].folder).symlink_to(tmp_path / "moved")
+    assert not store.has(RUNS[1])
+    filled(store.root, RUNS[1:2])
+    assert store.has(RUNS[1]) and not isinstance(store.checked(RUNS[1].folder), list)
+    assert len([*(tmp_path / "moved").iterdir()]) == 3
 
 
 def test_a_folder_of_ones_own_is_no_run(store):

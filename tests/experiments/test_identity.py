@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from experiments.runs import identity
 from experiments.runs.identity import reached
 from tests.experiments.launch import ROOT, command, made_by_job
 
@@ -67,3 +68,15 @@ def test_changed_lines_make_exactly_the_runs_that_depend_on_them(project):
     assert sweep(project) == ()
     edit("adaloss/stepsizes.py")
     assert sweep(project) == (2, 2)
+
+
+def test_relative_imports_are_imports(tmp_path, monkeypatch):
+    """Ours are absolute; those of an experiment of one's own need not be."""
+    for name, line in {
+        "mine/__init__.py": "from .deep import scale", "mine/deep/__init__.py": "from . import scale",
+        "mine/deep/scale.py": "from ..other import x", "mine/other.py": "",
+    }.items():  # fmt: skip
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(line)
+    monkeypatch.setattr(identity, "ROOT", tmp_path)
+    assert reached(("mine",), ("mine",)) == {"mine", "mine.deep", "mine.deep.scale", "mine.other"}

@@ -120,6 +120,7 @@ def test_values_of_a_sweep_are_those_that_were_meant(loader):
         ("b0=range(1,4,0)", "b0=range(1,4,0): start, stop and step should be numbers, and step not 0"),
         ("b0=range(0.1,inf)", "b0=range(0.1,inf): start, stop and step should be numbers"),
         ("b0=sort(range(1,6,2),reverse=true)", "b0=sort(range(1,6,2),reverse=true): a range is in order"),
+        ("b0=range(0,1,1e-300)", "b0=range(0,1,1e-300): has 1e+300 values; at most 1000000 are allowed"),
         ("b0=interval(0,1)", "b0=interval(0,1): an interval names no values"),
         ("data=glob(x*)", "data=glob(x*): has no value"),
         ("data=gaussian,[[1]]", "data=[[1]]: not understood, should be names of configurations"),

@@ -111,6 +111,7 @@ def test_what_make_makes_is_in_the_sweeps_files(tmp_path, monkeypatch, capsys):
         (head + "sweep: {name: mine, experiment: gram}", "hydra.mode=None: should be MULTIRUN"),
         ("sweep: {name: mine, experiment: gram}" + many, "the line '# @package _global_' is missing at its top"),
         ("[1", "not a configuration of a sweep"),
+        (head + "defaults: [other, _self_]\nsweep: {name: mine}", "starts from other, which starts from it"),
     ):
         (tmp_path / "mine.yaml").write_text(text)
         with pytest.raises(registry.SweepError, match=rf"^{tmp_path}/mine.yaml: {re.escape(says)}[^\n]*$"):

@@ -135,5 +135,5 @@ def test_the_memory_needed_is_the_result_and_one_block(monkeypatch):
     monkeypatch.setattr(gram, "_available_memory", lambda: 2**31)
     monkeypatch.setattr(gram.np, "empty", None)  # what would allocate
     n = math.isqrt(2**31 // 8)
-    with pytest.raises(ValueError, match=r"x: n=16385 rows need 2.01 GiB of memory, allowed are 2 GiB"):
+    with pytest.raises(MemoryError, match=r"x: n=16385 rows need 2.01 GiB of memory, allowed are 2 GiB"):
         h_infinity(np.ones((n + 1, 1)))
