@@ -113,8 +113,9 @@ agree: $(STAMP) ## compare this machine's verdicts and figures with the publishe
 
 publish: $(STAMP) ## copy the laptop scale's pictures and tables to figures/published, which is committed
 	@mkdir -p figures/published
-	@cp figures/laptop/*.png figures/laptop/*.csv figures/laptop/*.md figures/laptop/times.json figures/laptop/report.html \
-	    figures/published/
+	@cp figures/laptop/*.png figures/laptop/*.csv figures/laptop/*.md figures/laptop/times.json figures/published/
+	@$(PY) -m scripts.report --scale laptop # which compares with what is published
+	@cp figures/laptop/report.html figures/published/
 	@$(PY) -m scripts.claims.tally figures/published/claims.csv README.md
 	@$(PY) -m scripts.compare_page figures/published/figure_compare.csv docs/compare.md
 

@@ -207,7 +207,9 @@ def messages(table: pd.DataFrame) -> list[Message]:
         "widths at which every seed is certified at the start are below n^8",
         every((needed.certified < needed.paper)[needed.certified.notna()]),
         "; ".join(
-            f"{row.label}: certified from {row.certified:g} on, theorem D6 {row.theorem:.2g}, n^8 {row.paper:.2g}"
+            f"{row.label}: certified "
+            + (f"from {row.certified:g} on" if row.certified == row.certified else "at no width")
+            + f", theorem D6 {row.theorem:.2g}, n^8 {row.paper:.2g}"
             for row in needed.itertuples()
         ),
     )

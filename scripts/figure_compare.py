@@ -197,7 +197,8 @@ def figure(drawn: pd.DataFrame) -> plt.Figure:
         shown = chosen.assign(
             **{name: 1 - chosen[name] if error else chosen[name] for name in ("value", "value_min", "value_max")}
         )
-        low = max(shown[["value_min", "value_max"]].to_numpy().min(), 1e-4) / 1.3
+        ends = shown[["value_min", "value_max"]].to_numpy()
+        low = (max(ends.min(), 1e-4) if error else ends[ends > 0].min()) / 1.3  # an error of 0 is on the edge
         high = (
             1.0 if error else 20 * shown[shown.step == shown.step.min()].value.median()
         )  # about the loss at the start

@@ -239,6 +239,7 @@ def picture(table: pd.DataFrame, axes: Axes, title: str) -> plt.Figure:
             lost = curve[np.isinf(curve[axes.y])]
             edge = ax.get_xaxis_transform()
             ax.scatter(lost[axes.x], np.ones(len(lost)), color=color, marker="^", s=25, clip_on=False, transform=edge)
+        ax.update_datalim([(x, 0) for x in panel[axes.x]], updatey=False)  # of what is lost, too
         ax.set(xlabel=axes.x, title="" if value is None else f"{axes.facet} = {_literal(value)}")
         ax.set(**{f"{which}scale": "log" for which, wanted in log.items() if wanted})
     grid[0, 0].set_ylabel(axes.y.removeprefix("result."))

@@ -184,7 +184,8 @@ def _stage(words: list[str], output: Path) -> None:
 
 def clock(seconds: float) -> str:
     """Return minutes and seconds."""
-    return f"{seconds // 60:.0f}:{seconds % 60:02.0f}"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02}"
 
 
 def main() -> None:

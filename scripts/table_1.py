@@ -17,7 +17,7 @@ from experiments.methods import METHODS, SGD_FAMILY
 from experiments.runs.store import SavedRun
 from scripts.claims.claim import CANNOT_FAIL, Claim, ClaimError, Finding, Sweep, of_estimates
 from scripts.claims.intervals import Estimate, usually
-from scripts.shared.output import Message, Output, main
+from scripts.shared.output import Message, Output, every, main
 
 # The paper's Table 1, in percent; its AdaGrad-Norm is the one by row (footnote 8), None is its N/A.
 PAPER = {
@@ -127,11 +127,9 @@ def cells(table: pd.DataFrame, plus_minus: str) -> Iterator[tuple[float, list[tu
         of_b0, line = of_b0.set_index("method"), []
         for method in shown(table):
             row = of_b0.loc[method]
-            paper = (
-                "N/A"
-                if method in PAPER and np.isnan(row.paper)
-                else f"{row.paper:.2f} {plus_minus} {row.paper_std:.2f}"
-            )
+            paper = "N/A" if b0 in PAPER.get(method, ()) else "–"  # it has no number from another b0
+            if not np.isnan(row.paper):
+                paper = f"{row.paper:.2f} {plus_minus} {row.paper_std:.2f}"
             line.append((number(row, plus_minus), paper))
         yield b0, line
 
@@ -200,12 +198,12 @@ def messages(table: pd.DataFrame) -> list[Message]:
         rivals = [name for name in ("adagrad_norm_rowwise", "adagrad_norm", "sgd_constant") if name in by_b0]
         for method in [name for name in ("adaloss", "sgd_decay_sqrt") if name in by_b0]:
             curve = by_b0[method]
-            behind = curve.max() - curve[curve.index <= 10]
+            behind = (curve.max() - curve[curve.index <= 10]).round(9)  # a point is one, whatever its digits
             found.append(
                 Message(
                     name,
                     f"{METHODS[method].label} is within {NEAR:g} point of its own best for every b0 <= 10",
-                    bool((behind <= NEAR).all()),  # nan is not
+                    every(behind <= NEAR),  # nan is not
                     _listed(curve),
                 )
             )
@@ -215,18 +213,19 @@ def messages(table: pd.DataFrame) -> list[Message]:
                 Message(
                     name,
                     f"{label} loses to AdaLoss by far (N/A, or more than {FAR:g} points) at b0 = {least:g}",
-                    bool(ours == ours and not other >= ours - FAR),
+                    bool(ours == ours and not round(ours - other, 9) <= FAR),
                     f"AdaLoss {_shown(ours)}, {label} {_shown(other)}",
                 )
             )
         for method in rivals:
             curve = by_b0[method]
-            low, high = curve[least], curve[curve.index >= 10].max()
+            low, large = curve[least], curve[curve.index >= 10]
+            high = large.max()
             found.append(
                 Message(
                     name,
                     f"{METHODS[method].label} is better by far at some b0 >= 10 than at b0 = {least:g}",
-                    bool(high == high and not low >= high - FAR),
+                    bool(high == high and not round(high - low, 9) <= FAR) if len(large) else None,
                     _listed(curve),
                 )
             )
@@ -283,7 +282,8 @@ def accuracy(
         if b0 not in column:
             raise ClaimError(f"the sweep {sweep.name} has no run of {method} with b0 = {b0:g}")
         cell, untrained = column[b0], column[b0].isna()
-        said[name] = f"{cell.mean():.2f}" + (f", N/A in {untrained.sum()} of {len(cell)}" if untrained.any() else "")
+        words = [] if untrained.all() else [f"{cell.mean():.2f}"]
+        said[name] = ", ".join([*words, f"N/A in {untrained.sum()} of {len(cell)}"] if untrained.any() else words)
         if not itself:
             drop = column[best[0]] - cell.fillna(of_problem.guessing.iloc[0])
             if b0 != best[0] or untrained.any():

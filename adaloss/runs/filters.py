@@ -74,7 +74,7 @@ def chosen(rows: list[dict], filters: Iterable[str]) -> list[dict]:
     """Return the runs for which all filters hold. Raises ArgumentError."""
     everything = rows
     for word in filters:
-        parts = re.fullmatch(r"([\w.]+)(<=|>=|!=|==?|<|>)(.*)", word)
+        parts = re.fullmatch(r"([\w.-]+)(<=|>=|!=|==?|<|>)(.*)", word)
         if parts is None:
             raise ArgumentError(f"{word}: not understood; a filter is FIELD=VALUE, or != < <= > >= in place of =")
         name, sign, text = parts.groups()
@@ -100,7 +100,9 @@ def _is(name: str, value: Any, text: str) -> bool:
         return bool(text) and value.startswith(start) and value.endswith(text[len(start) :])
     if isinstance(value, tuple):  # the sweeps of a run
         return text in value
-    return text == str(value) or (not isinstance(value, str) and value == _value(text))  # str: True, None, as shown
+    given = _value(text)  # True is not 1; str: True and None as they are shown
+    alike = isinstance(value, bool) == isinstance(given, bool) and not isinstance(value, str) and value == given
+    return text == str(value) or alike
 
 
 def _value(text: str) -> Any:

@@ -29,7 +29,7 @@ class Runs(pd.DataFrame):
         recorded under the name of a field takes its place. Raises ArgumentError for a name that is no column,
         StoreError if a file is not what was saved.
         """
-        if unknown := [name for name in names if name not in self.columns]:
+        if unknown := [name for name in (*names, "id", "path") if name not in self.columns]:
             raise ArgumentError(f"{unknown[0]}: no such field; there are {', '.join(map(str, self.columns))}")
         carried = list(dict.fromkeys(["id", *(names or self._varying())]))
         parts = []
@@ -59,16 +59,19 @@ def load(store: str | os.PathLike, *filters: str) -> Runs:
     Raises StoreError if there is no store, ArgumentError if a filter is not understood.
     """
     reader = Reader(store)
-    rows = chosen(table(reader, reader.folders()), filters)
+    everything = table(reader, reader.folders())
+    rows = chosen(everything, filters)
     for row in rows:
         row["sweep"] = ",".join(row["sweep"])
-    return frame(reader, rows)
+    return frame(reader, rows or everything).iloc[: len(rows)]  # where no run is chosen, the columns are all the same
 
 
 def frame(reader: Reader, rows: list[dict]) -> Runs:
     """Return a store's rows of fields as a frame: what identifies a run, its path, its configuration, its results."""
-    rows = [row | {"path": str(reader.root / row["experiment"] / f"{row['label']}-{row['id']}")} for row in rows]
     names = dict.fromkeys(name for row in rows for name in row)
     results = [name for name in names if name.startswith("result.")]
     described = [name for name in names if name not in (*ABOUT, *results) and not name.startswith(HIDDEN)]
-    return Runs(rows, columns=[*ABOUT, *described, *results])
+    found = Runs(rows, columns=[*ABOUT, *described, *results])
+    paths = [str(reader.root / row["experiment"] / f"{row['label']}-{row['id']}") for row in rows]
+    found["path"] = pd.Series(paths, dtype=object)  # pandas' strings are UTF-8, and not every path is
+    return found

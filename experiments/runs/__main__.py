@@ -24,7 +24,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +166,8 @@ def _arguments() -> argparse.Namespace:
     of_command = commands.add_parser("diff", help=about, description=about, parents=[common])
     of_command.add_argument("ids", nargs=2, metavar="ID", help="an id, or its beginning")
     words = sys.argv[1:]
-    if not {*COMMANDS, "-h", "--help"} & set(words):
+    values = {word for option, word in pairwise(words) if option in ("--runs", "--scale", "--columns", "--format")}
+    if not {*COMMANDS, "-h", "--help"} & {*words} - values:
         words = ["list", *words]
     # defaults here, since those of a command would replace what comes before it
     return parser.parse_args(words, argparse.Namespace(scale="laptop", runs=None, columns=COLUMNS, format="table"))

@@ -80,16 +80,22 @@ def _read(file: Path) -> pd.DataFrame:
 
 
 def _ranges(ours: Path, theirs: Path) -> list[pd.Series]:
-    """Return for each quantity of two tables with a range, ``_min`` to ``_max``, where the ranges of a row overlap."""
+    """Return for each quantity with a range over seeds in two tables where the ranges of a row overlap, or are N/A.
+
+    A range is from ``_min`` to ``_max``, or from ``_least`` to ``_greatest`` where the quantity is itself a minimum.
+    """
     found = _read(theirs)
-    names = [name.removesuffix("_min") for name in found if name.endswith("_min") and f"{name[:-4]}_max" in found]
+    low, high = ("_least", "_greatest") if any(name.endswith("_least") for name in found) else ("_min", "_max")
+    names = [name.removesuffix(low) for name in found if name.endswith(low)]
+    names = [name for name in names if f"{name}{high}" in found]
     if not names or not ours.is_file():
         return []
     try:
         made = _read(ours)
-        if len(made) != len(found) or not {*names} <= {name.removesuffix("_min") for name in made}:
+        if len(made) != len(found) or not {*names} <= {name.removesuffix(low) for name in made}:
             return []
-        return [(made[f"{k}_min"] <= found[f"{k}_max"]) & (found[f"{k}_min"] <= made[f"{k}_max"]) for k in names]
+        pairs = [[(table[f"{k}{low}"], table[f"{k}{high}"]) for table in (made, found)] for k in names]
+        return [((a <= d) & (c <= b)) | (a.isna() & c.isna()) for (a, b), (c, d) in pairs]
     except (ValueError, KeyError, TypeError) as error:
         raise RefusalError(f"{ours}: no table of a figure; draw it again") from error
 

@@ -147,7 +147,7 @@ _claim = partial(Claim, sweep="figure_theorem_3", at_paper_scale="a width of 300
 CLAIMS = (
     _claim(
         id="definition-1",
-        quote="= x_i'x_j (π − arccos(x_i'x_j)) / (2π)",
+        quote="… = x_i'x_j (π − arccos(x_i'x_j)) / (2π)",
         place="Section 4, Definition 1",
         measure=partial(kernel_of_initialization, tolerance=0.1),
         tolerance="a mean over m independent neurons has an error of the order m^(-1/2); a wrong formula leaves "

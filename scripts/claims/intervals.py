@@ -71,6 +71,9 @@ class Estimate:
     def _decision(self, wrong: float, times: int = 1) -> bool | None:
         """Return whether it would be, from so many times the same values; None if they do not decide."""
         low, high = self.of(np.tile(np.asarray(self.values, dtype=float), times), wrong)
+        if np.isfinite([low, high]).all():  # what is equal but for rounding is equal
+            slack = 1e-12 * max(abs(low), abs(high))
+            low, high = low + slack, high - slack
         inside = bool(self.low <= low and high <= self.high)
         return inside if inside or high < self.low or low > self.high else None
 
@@ -88,7 +91,13 @@ class Estimate:
         low, high = map(self.show, self.of(sample, wrong))
         with np.errstate(invalid="ignore"):
             middle = self.show(sample.mean() if self.of is mean else float(np.median(sample)))
-        return f"{middle:.3g} [{low:.3g}, {high:.3g}]"
+        if abs(middle) < 1e-12 * max(abs(low), abs(high)):  # a mean of what cancels
+            middle = 0.0
+        limits = [self.show(limit) for limit in (self.low, self.high)]
+        pairs = [(end, limit) for end in (low, high) for limit in limits if end != limit]
+        # as many digits as tell an end from the limit that it is next to
+        digits = next((n for n in range(3, 9) if all(f"{end:.{n}g}" != f"{limit:.{n}g}" for end, limit in pairs)), 9)
+        return f"{middle:.{digits}g} [{low:.{digits}g}, {high:.{digits}g}]"
 
 
 class Undecided:

@@ -215,6 +215,27 @@ def test_stale_runs_are_those_of_no_sweep(store, monkeypatch, capsys):
     assert run(store, monkeypatch, capsys, "delete", "--stale") == f"0 of 6 runs in {store.root}\n"
 
 
+def test_a_store_may_be_called_as_a_command(store, monkeypatch, capsys):
+    renamed = Store(store.root.rename(store.root.with_name("verify")))
+    monkeypatch.chdir(renamed.root.parent)
+    monkeypatch.setattr(sys, "argv", ["runs", "--runs", "verify", "seed=0"])
+    runs.main()
+    assert capsys.readouterr().out.splitlines()[-1].startswith("5 of 9 runs")
+
+
+def test_where_no_run_is_chosen_the_columns_stay(store):
+    assert load(store.root, "b0=77").columns.tolist() == load(store.root).columns.tolist()
+    assert load(store.root, "b0=77").history("b0").empty
+    with pytest.raises(ArgumentError, match="path: no such field; there are id, b0"):
+        load(store.root)[["id", "b0"]].history()
+    assert len(load(store.root, "versions.scikit-learn!=0")) == 9 and load(store.root, "seed=true").empty
+
+
+def test_a_path_need_not_be_in_any_encoding(store):
+    renamed = store.root.rename(store.root.with_name("l\udce9"))
+    assert load(renamed).path.str.startswith(str(renamed)).all()
+
+
 def test_every_run_is_read_once(store, monkeypatch):
     """So that the time grows with the number of runs, no faster."""
     read, load = [], Store.load

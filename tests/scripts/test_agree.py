@@ -30,6 +30,19 @@ def test_what_agrees_and_what_does_not(tmp_path):
     assert (found.overlapping, found.points) == (2, 3)
 
 
+def test_a_range_is_over_seeds_and_what_is_no_number_on_both_sides_agrees(tmp_path):
+    nan = float("nan")
+    published, ours = (
+        folder(tmp_path / name, ["partly"], [(0, 1), (nan, nan), (nan, nan)]) for name in ("published", "made")
+    )
+    (ours / "figure_0.csv").write_text("# mark\nloss_min,loss_max\n0,1\n,\n1,2\n")
+    for root, least in ((published, 1), (ours, 3)):  # of the least and the greatest eigenvalue, one of two overlaps
+        columns = "lambda_min,lambda_max,lambda_min_least,lambda_min_greatest,lambda_max_least,lambda_max_greatest"
+        (root / "figure_5.csv").write_text(f"# mark\n{columns}\n1,9,{least},{least + 1},8,9\n")
+    found = agree.compare(ours, published)
+    assert (found.overlapping, found.points) == (2 + 1, 3 + 2)
+
+
 @pytest.mark.parametrize("name", ["claims", "figure_0"])
 def test_a_table_that_is_none_is_one_line(name, tmp_path):
     whole, ours = folder(tmp_path / "published", ["partly"]), folder(tmp_path / "made", ["partly"])

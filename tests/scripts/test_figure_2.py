@@ -103,6 +103,13 @@ def test_a_sentence_fails_where_it_should(changed, fails):
     assert only_fail(messages(**changed), *fails)
 
 
+def test_what_was_not_run_is_not_judged():
+    kept = saved(None, "figure_2", cells({"adamloss": (FLAT, GOOD)}))
+    rows = {row.sentence[:20]: row for row in figure_2.messages(figure_2.finals(kept))}
+    adam, bag = rows["AdamLoss's best b0 h"], rows["The order of the wor"]
+    assert adam.holds is None and bag.holds is True and "nan" not in adam.evidence + bag.evidence
+
+
 def test_what_diverged_guesses():
     found = runs(None)
     [run] = [run for run in found if run.config["method"]["name"] == "adamloss" and run.config["b0"] == 1][:1]

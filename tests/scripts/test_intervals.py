@@ -47,6 +47,13 @@ def test_intervals_by_hand():
     assert intervals.median(np.full(7, np.inf), 0.01) == (-np.inf, np.inf)  # 2 / 2^7 is above 1 %
 
 
+def test_words_tell_an_end_from_its_limit_and_no_rounding():
+    assert Estimate([1.0099, 1.0104, 1.0101], high=1.01).words(0.01) == "1.01 [1.009, 1.012]"
+    assert Estimate([1.0, 2.0, 3.0], high=9.0).words(0.5) == "2 [1.53, 2.47]"
+    assert Estimate([0.1 + 0.2 - 0.3, -0.5, 0.5]).words(0.5).startswith("0 [")
+    assert Estimate([0.1] * 3, high=0.1).holds(0.01) is True
+
+
 def test_how_many_seeds_would_decide():
     assert Estimate([0.9, 1.1] * 4, high=1.05).holds(0.01).needed == 32  # 2.744 * 0.1016 / sqrt(32) = 0.0493
     assert usually([True] * 7).holds(0.01).needed == 14 and usually([True] * 8).holds(0.01) is True

@@ -73,6 +73,21 @@ def test_medians_and_quartiles_over_the_seeds(root, monkeypatch):
     assert all([row.loss, row.low, row.high] == expected(1, row, 20) for row in early.itertuples())
 
 
+@pytest.mark.parametrize("b0", [(1.0, 2.0), (1.0, 1.0)])
+def test_what_diverged_is_within_the_axis(b0, tmp_path, monkeypatch):
+    """matplotlib leaves infinite points out of its limits; where all of a panel are, a log axis has none."""
+    cells = [
+        ({"method": {"name": method}, "b0": value * scale, "seed": 0}, {"iteration": [1], "loss": [loss]}, {})
+        for method, value, loss in (("adaloss", b0[0], np.inf), ("of_mine", b0[1], 1.0))
+        for scale in (1, 1000)
+    ]
+    saved(tmp_path / "runs", "lost", cells)
+    fig, _ = pictured(tmp_path, monkeypatch, "sweep=lost", "--x", "b0", "--facet", "method")
+    for ax, value in zip(fig.axes, b0, strict=True):
+        low, high = ax.get_xlim()
+        assert low < value and 1000 * value < high and ax.get_xscale() == "log"
+
+
 def test_curves_and_results(root, monkeypatch):
     table = drawn(root, monkeypatch, "loss_over_iteration", "b0=1", "method=adaloss", "--x", "iteration")
     assert table[["data.n", "iteration"]].to_numpy().tolist() == [[n, t] for n in SIZES for t in ITERATION]

@@ -62,6 +62,12 @@ def test_a_line_for_each_stage(tmp_path, monkeypatch, capsys):
     assert (folder / "logs/b.log").read_text() == "drawn\n"
 
 
+def test_a_minute_has_sixty_seconds():
+    assert [reproduce.clock(seconds) for seconds in (0.4, 59.4, 59.6, 119.7, 3599.6)] == [
+        "0:00", "0:59", "1:00", "2:00", "60:00",
+    ]  # fmt: skip
+
+
 def test_two_at_a_time(tmp_path, monkeypatch):
     """The first in order, then the longest; figures wait for their runs and for each other, the claims for all."""
     monkeypatch.chdir(tmp_path)

@@ -114,6 +114,22 @@ def test_the_three_tables(tmp_path, monkeypatch):
     assert "_" not in "".join(line for line in tex.splitlines() if not line.startswith(("%", "$b_0$")))
 
 
+def test_what_has_no_runs_or_no_number_of_the_papers_is_not_judged():
+    few = {name: {3: 0.9} for name in ("adaloss", "sgd_constant")}
+    table = table_1.over_seeds(runs(None, few))
+    assert "| 3 | 90.00 ± 1.00 | – | 90.00 ± 1.00 | – |" in table_1.markdown(table)
+    assert [message.holds for message in table_1.messages(table)] == [True, False, None]  # none of b0 >= 10
+    large = table_1.messages(table_1.over_seeds(runs(None, {"adaloss": {30: 0.9}})))
+    assert [message.holds for message in large] == [None]  # none of b0 <= 10
+
+
+def test_a_point_is_a_point():
+    """100 * 0.9 - 100 * 0.89 is above 1 by rounding."""
+    flat = dict.fromkeys(B0[:4], 0.89) | {0.01: 0.9, 100: 0.8}
+    found = table_1.messages(table_1.over_seeds(runs(None, {"adaloss": flat}, spread=0.0)))
+    assert found[0].holds is True
+
+
 def test_one_seed_has_no_deviation():
     table = table_1.over_seeds(runs(None, spread=0, seeds=1))
     assert "| 0.01 | 90.00 | 90.65 ± 0.09 |" in table_1.markdown(table)
