@@ -32,7 +32,8 @@ class Claims:
     def __enter__(self) -> "Claims":
         try:
             self.file.parent.mkdir(exist_ok=True)
-            self._descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+            how = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+            self._descriptor = os.open(self.file, how, 0o666)
         except OSError as error:
             raise StoreError(
                 f"{self.file}: runs cannot be locked ({os.strerror(error.errno)}); "
