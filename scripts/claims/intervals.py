@@ -91,7 +91,7 @@ class Estimate:
         low, high = map(self.show, self.of(sample, wrong))
         with np.errstate(invalid="ignore"):
             middle = self.show(sample.mean() if self.of is mean else float(np.median(sample)))
-        if abs(middle) < 1e-12 * max(abs(low), abs(high)):  # a mean of what cancels
+        if abs(middle) < 1e-12 * max(abs(low), abs(high)) < np.inf:  # a mean of what cancels
             middle = 0.0
         limits = [self.show(limit) for limit in (self.low, self.high)]
         pairs = [(end, limit) for end in (low, high) for limit in limits if end != limit]

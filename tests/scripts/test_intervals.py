@@ -51,6 +51,7 @@ def test_words_tell_an_end_from_its_limit_and_no_rounding():
     assert Estimate([1.0099, 1.0104, 1.0101], high=1.01).words(0.01) == "1.01 [1.009, 1.012]"
     assert Estimate([1.0, 2.0, 3.0], high=9.0).words(0.5) == "2 [1.53, 2.47]"
     assert Estimate([0.1 + 0.2 - 0.3, -0.5, 0.5]).words(0.5).startswith("0 [")
+    assert Estimate([1.5, 2.0]).words(0.01) == "1.75 [-inf, inf]"
     assert Estimate([0.1] * 3, high=0.1).holds(0.01) is True
 
 
