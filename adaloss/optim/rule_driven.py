@@ -67,8 +67,8 @@ class RuleDriven(OnDevice):
 
         The rule sees :math:`\sum_i w_i f_i / \sum_i w_i` over all calls since the last step, on all ranks; a rule that
         needs no loss sees none. ``zero_grad()`` drops what was observed, except a loss whose ``backward()`` runs later.
-        Raises TypeError for what is not a real scalar, ValueError for a ``weight`` that is not above 0, unless it would
-        have to wait for a device to see that; the step then finds no finite loss, or a wrong mean. Warns once
+        Raises TypeError for what is not a real scalar, ValueError for a ``weight`` that is not above 0, which is not
+        looked at where it is on an accelerator: to read it the host would have to wait. Warns once
         where gradients are off: such a loss counts in the coming step, and an evaluation's should not.
         """
         if self.of_loss and not torch.is_grad_enabled():

@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from adaloss.runs import files
 from experiments.data import pickled
-from experiments.data.images import Images, balanced_split
+from experiments.data.images import Images, validation_split
 from experiments.runs.schema import ConfigError, Count, Seed, Strict
 
 CHANNELS, STORED = 3, 32
@@ -77,9 +77,7 @@ def load(form: Form, config: CifarConfig, split: int) -> Images:
     path = Path(config.path)
     (x, y), test = read(form, path, config.md5)
     rng = np.random.default_rng([split, SPLIT_STREAM])
-    train, validation = balanced_split(y, config.validation, rng)
-    if not (len(train) and len(validation)):
-        raise ConfigError(f"data.validation={config.validation}: leaves no image of {path} to train or validate on")
+    train, validation = validation_split(y, config.validation, rng, f" of {path}")
     checksum = hashlib.sha256(f"{config.md5} {validation.tolist()}".encode()).hexdigest()[:12]
 
     def part(images: np.ndarray, labels: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from experiments.data.digit_split import CLASSES, SIZE, TestSize
 from experiments.data.digit_split import split as divided
-from experiments.data.images import Images, balanced_split
-from experiments.runs.schema import ConfigError, Seed, Strict
+from experiments.data.images import Images, validation_split
+from experiments.runs.schema import Seed, Strict
 
 SPLIT_STREAM = 1  # of the validation images; the test images have a stream of their own
 
@@ -32,9 +32,7 @@ def load(config: Config, split: int) -> Images:
     parts = divided(config.test, split)
     x, y = parts["train"]
     rng = np.random.default_rng([split, SPLIT_STREAM])
-    train, validation = (torch.from_numpy(rows) for rows in balanced_split(y.numpy(), config.validation, rng))
-    if not (len(train) and len(validation)):
-        raise ConfigError(f"data.validation={config.validation}: leaves no image to train or validate on")
+    train, validation = (torch.from_numpy(rows) for rows in validation_split(y.numpy(), config.validation, rng))
     x, test = (part.reshape(-1, 1, SIZE, SIZE) for part in (x, parts["test"][0]))
     return Images(
         train=(x[train], y[train]),

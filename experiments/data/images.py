@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from experiments.runs.schema import ConfigError
+
 Rows = tuple[torch.Tensor, torch.Tensor]  # images (n, channels, ...) as they are stored, labels (n,)
 
 
@@ -38,3 +40,13 @@ def balanced_split(labels: np.ndarray, share: float, rng: np.random.Generator) -
         second.append(rows[:size])
         first.append(rows[size:])
     return np.sort(np.concatenate(first)), np.sort(np.concatenate(second))
+
+
+def validation_split(
+    labels: np.ndarray, share: float, rng: np.random.Generator, source: str = ""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split the images to train on from those to validate on. Raises ConfigError if either set is empty."""
+    train, validation = balanced_split(labels, share, rng)
+    if not (len(train) and len(validation)):
+        raise ConfigError(f"data.validation={share}: leaves no image{source} to train or validate on")
+    return train, validation

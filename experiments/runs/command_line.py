@@ -213,4 +213,4 @@ def _no_such_field(name: str, key: str, words: list[str]) -> str:
     if key in fields:
         return f"no group of configurations here; give one of its fields, {key}.FIELD=VALUE"
     around = OmegaConf.load(CONFIGS / f"experiment/{name}.yaml").keys() | {"runs", "scale", "sweep"}
-    return f"no such field; allowed are {', '.join(sorted({*fields, *around} & {*fields, *AROUND}))}"
+    return f"no such field; allowed are {', '.join(sorted({*fields, *around.intersection(AROUND)}))}"

@@ -105,9 +105,8 @@ class Store(Reader):
                 left.unlink(missing_ok=True)
 
     def has(self, run: Run) -> bool:
-        """Return whether the run is there, complete and intact; one that a link leads to is not there for readers."""
-        folder = self.root / run.folder
-        return not folder.is_symlink() and not verify(folder)
+        """Return whether the run is there, complete and intact, as it is for readers."""
+        return isinstance(self.checked(run.folder), SavedRun)
 
     def delete(self, folder: str) -> None:
         """Remove a run; killed in between, it is gone or whole. Raises StoreError if that is not possible."""
@@ -159,10 +158,8 @@ class Store(Reader):
             files.write(temporary / "summary.json", sealed(summary), synced=synced)
             if synced:
                 files.sync(temporary)
-            if target.is_symlink():
-                target.unlink()
-            elif target.exists() and not self.has(run):
-                target.rename(temporary / "replaced")
+            if os.path.lexists(target) and not self.has(run):
+                target.unlink() if target.is_symlink() else target.rename(temporary / "replaced")
             try:
                 temporary.rename(target)
             except OSError:

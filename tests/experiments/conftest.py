@@ -21,5 +21,5 @@ def no_accelerator(request):
 
 @pytest.fixture(scope="session")
 def warm(tmp_path_factory):
-    """What a first run imports, for all forks at once."""
+    """Import what a first run needs, once for all forks."""
     within("linear_regression", "iterations=20", f"runs={tmp_path_factory.mktemp('warm')}")
